@@ -1,0 +1,74 @@
+"""optlab: optimization methods from the research literature behind one convergence-tracking interface.
+
+Three jobs: import a solver in a script (`optlab.solve`), regenerate a paper's plots (``optlab reproduce``) and
+verify a convergence theorem numerically (``optlab verify``).
+
+Names are resolved on first use, so that ``import optlab`` stays fast: Numba, matplotlib and scikit-learn are
+loaded only by the parts that need them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_EXPORTS = {
+    "solve": "optlab.core.solver",
+    "iterate": "optlab.core.solver",
+    "History": "optlab.core.history",
+    "Result": "optlab.core.result",
+    "Status": "optlab.core.result",
+    "compare": "optlab.core.comparison",
+    "cite": "optlab.core.citation",
+    "theorem": "optlab.reproduce",
+    "Evidence": "optlab.reproduce",
+    "figure": "optlab.reproduce",
+    "Figure": "optlab.reproduce",
+}
+_SUBMODULES = (
+    "benchmarks",
+    "bregman",
+    "core",
+    "datasets",
+    "plotting",
+    "reproduce",
+    "splitting",
+    "theorems",
+    "transport",
+)
+
+__all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]
+
+if TYPE_CHECKING:
+    from optlab.core import stopping as stopping
+    from optlab.core.citation import cite as cite
+    from optlab.core.comparison import compare as compare
+    from optlab.core.history import History as History
+    from optlab.core.result import Result as Result
+    from optlab.core.result import Status as Status
+    from optlab.core.solver import iterate as iterate
+    from optlab.core.solver import solve as solve
+    from optlab.reproduce import Evidence as Evidence
+    from optlab.reproduce import Figure as Figure
+    from optlab.reproduce import figure as figure
+    from optlab.reproduce import theorem as theorem
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    elif name == "stopping":
+        value = importlib.import_module("optlab.core.stopping")
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"optlab.{name}")
+    else:
+        raise AttributeError(f"module 'optlab' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,15 @@
+"""Errors that callers may want to tell apart from a plain `ValueError`."""
+
+from __future__ import annotations
+
+
+class DomainError(ValueError):
+    """A point left the domain on which a function, a mirror map or an operator is defined.
+
+    Raised while iterating, it ends a run as ``Status.DIVERGED`` with the last finite state kept and this text in the
+    message; raised from an operator called directly, it reaches the caller.
+    """
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file cannot be read, is incomplete, or belongs to another run."""

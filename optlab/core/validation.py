@@ -1,0 +1,189 @@
+"""Checks of what callers pass in. Each error names the argument, what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def first_index(mask: np.ndarray) -> str:
+    """Return the first index where `mask` is true as text: ``[3]`` or ``[3, 0]``."""
+    return str([int(i) for i in np.argwhere(mask)[0]])
+
+
+def as_float_array(
+    value: Any,
+    name: str,
+    *,
+    ndim: int | Sequence[int] | None = None,
+    shape: tuple[int | None, ...] | None = None,
+    finite: bool = True,
+    nonnegative: bool = False,
+    positive: bool = False,
+    allow_empty: bool = False,
+) -> np.ndarray:
+    """Return `value` as a floating-point NumPy array, without a copy where it already is one.
+
+    float32 and float64 are kept as they are; integers and booleans become float64.
+
+    Parameters
+    ----------
+    value : array_like
+        What the caller passed.
+    name : str
+        The argument's name, for the error message.
+    ndim : int or sequence of int, optional
+        Allowed numbers of dimensions.
+    shape : tuple, optional
+        Required shape; None entries are free.
+    finite, nonnegative, positive : bool
+        Conditions that every entry must meet.
+    allow_empty : bool
+        Whether an array without entries is accepted.
+
+    Raises
+    ------
+    TypeError
+        If the entries are not real numbers.
+    ValueError
+        If a condition does not hold; the message names the first offending index.
+
+    Examples
+    --------
+    >>> as_float_array([1, 2], "a")
+    array([1., 2.])
+    >>> as_float_array([1.0, float("nan")], "a")
+    Traceback (most recent call last):
+        ...
+    ValueError: a must be finite, got nan at index [1]
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers with rows of equal length: {error}") from None
+    if array.dtype == object or array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    elif array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        array = array.astype(np.float64)
+    if ndim is not None:
+        allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
+        if array.ndim not in allowed:
+            wanted = " or ".join(str(d) for d in allowed)
+            raise ValueError(f"{name} must have {wanted} dimension(s), got shape {array.shape}")
+    if shape is not None and (
+        array.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, array.shape))
+    ):
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if array.size == 0 and not allow_empty:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    # min and max see NaN and inf without a temporary mask of the array's size
+    if array.size and (finite or nonnegative or positive):
+        low, high = array.min(), array.max()
+        if finite and not (np.isfinite(low) and np.isfinite(high)):
+            bad = ~np.isfinite(array)
+            raise ValueError(f"{name} must be finite, got {array[bad][0]} at index {first_index(bad)}")
+        if nonnegative and not low >= 0:
+            bad = ~(array >= 0)
+            raise ValueError(f"{name} must be non-negative, got {array[bad][0]} at index {first_index(bad)}")
+        if positive and not low > 0:
+            bad = ~(array > 0)
+            raise ValueError(f"{name} must be positive, got {array[bad][0]} at index {first_index(bad)}")
+    return array
+
+
+def as_number(
+    value: Any,
+    name: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
+) -> float:
+    """Return `value` as a float after checking its range (`minimum`/`maximum` included, `above`/`below` excluded).
+
+    Examples
+    --------
+    >>> as_number(0, "step_size", above=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: step_size must be a number above 0, got 0
+    """
+    limits = []
+    if above is not None:
+        limits.append(f"above {above:g}")
+    if minimum is not None:
+        limits.append(f"at least {minimum:g}")
+    if below is not None:
+        limits.append(f"below {below:g}")
+    if maximum is not None:
+        limits.append(f"at most {maximum:g}")
+    wanted = "a number" + (" " + " and ".join(limits) if limits else "")
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}") from None
+    inside = (
+        (above is None or number > above)
+        and (minimum is None or number >= minimum)
+        and (below is None or number < below)
+        and (maximum is None or number <= maximum)
+        and not math.isnan(number)
+        and not (finite and math.isinf(number))
+    )
+    if not inside:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def as_integer(value: Any, name: str, *, minimum: int | None = None) -> int:
+    """Return `value` as an int after checking its range.
+
+    Examples
+    --------
+    >>> as_integer(2.5, "max_iter", minimum=0)
+    Traceback (most recent call last):
+        ...
+    TypeError: max_iter must be an integer of at least 0, got 2.5
+    """
+    wanted = "an integer" + (f" of at least {minimum}" if minimum is not None else "")
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+    if isinstance(value, float) and value.is_integer():  # max_iter=1e4 is how people write it
+        value = int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{name} must be {wanted}, got {number}")
+    return number
+
+
+def one_of(value: Any, name: str, allowed: Sequence[str]) -> str:
+    """Return `value` if it is one of the `allowed` words, otherwise name the nearest.
+
+    Examples
+    --------
+    >>> one_of("sinkhron", "method", ["sinkhorn", "exact"])
+    Traceback (most recent call last):
+        ...
+    ValueError: method must be one of 'sinkhorn', 'exact', got 'sinkhron' (did you mean 'sinkhorn'?)
+    """
+    if value in allowed:
+        return str(value)
+    import difflib
+
+    near = difflib.get_close_matches(str(value), allowed, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, got {value!r}{hint}")
