@@ -1,1 +1,24 @@
-"""To be filled."""
+"""Figures, theorem checks, and the machinery that runs, caches and reports them. Knows no algorithm.
+
+What papers' files use is exported here: `figure`, `Figure`, `theorem`, `Evidence`. The machinery behind
+``optlab reproduce`` and ``optlab verify`` lives in `discovery` (finding the files), `fingerprint` and `store`
+(the cache), `worker` and `runner` (running), `report` (``results/index.html``).
+"""
+
+from optlab.reproduce.evidence import Evidence, Tightness
+from optlab.reproduce.figures import FIGURES, SCALES, Claim, Figure, FigureSpec, figure
+from optlab.reproduce.theorems import THEOREMS, Theorem, theorem
+
+__all__ = [
+    "FIGURES",
+    "SCALES",
+    "THEOREMS",
+    "Claim",
+    "Evidence",
+    "Figure",
+    "FigureSpec",
+    "Theorem",
+    "Tightness",
+    "figure",
+    "theorem",
+]

@@ -1,0 +1,220 @@
+"""Figures: what an experiment returns, and the registry of the functions that return one.
+
+An experiment file ``experiments/<paper>/<figure>.py`` decorates one function (or a few) with `figure`. The
+function gets a scale and a seed and answers with a `Figure`: the data behind the plot, how to draw it, and
+whether each claim of the paper is borne out by it. Running, caching and reporting are elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SCALES = ("smoke", "cpu", "paper")
+
+
+class Claim(NamedTuple):
+    """One sentence of the paper, whether the figure bears it out, and the number that says so.
+
+    `holds` None means: not tested at this scale (shown, and neither passed nor failed).
+    """
+
+    sentence: str
+    holds: bool | None
+    number: Any = None
+
+    @property
+    def text(self) -> str:
+        """The number as the report prints it: four digits, or whatever string it is."""
+        if self.number is None:
+            return ""
+        if isinstance(self.number, (bool, np.bool_)):
+            return "yes" if self.number else "no"
+        if isinstance(self.number, (int, np.integer)):
+            return f"{int(self.number):,}".replace(",", " ")
+        if isinstance(self.number, (float, np.floating)):
+            return f"{float(self.number):.4g}"
+        if isinstance(self.number, (tuple, list, np.ndarray)):
+            return ", ".join(
+                Claim("", True, value).text for value in np.asarray(self.number).ravel().tolist()
+            )
+        return str(self.number)
+
+
+@dataclass(eq=False)
+class Figure:
+    """A drawn result: data, drawing and claims.
+
+    Parameters
+    ----------
+    data : mapping
+        Either one table ``{"column": values, ...}`` (columns of equal length; single numbers are repeated) or
+        several ``{"table": {"column": values, ...}, ...}``. A value that is an array of two or more
+        dimensions (an image, a matrix) may stand in place of a table. Tables are written as CSV, arrays as
+        ``.npy``.
+    draw : callable
+        ``draw(ax)`` with one Axes; with `panels` other than (1, 1) it gets the array of Axes, one-dimensional
+        if there is a single row or column.
+    claims : sequence of (sentence, bool, number)
+        What the paper says, whether the figure shows it, and the number behind the verdict (a float, or a
+        string where one number does not tell it). None instead of the bool: not tested at this scale.
+    caption : str
+        Sentences for the reader of the report.
+    panels : (int, int), default (1, 1)
+        Rows and columns of Axes.
+    figsize : (float, float), optional
+        Inches; default 5.2 x 3.6 for one panel, 4.2 x 3.2 each for more.
+    sharex, sharey : bool
+        Whether panels share their axes.
+
+    Examples
+    --------
+    >>> fig = Figure({"k": [1, 2], "gap": [0.5, 0.25]}, lambda ax: ax.plot([1, 2], [0.5, 0.25]),
+    ...              claims=[("The gap halves.", True, 0.5)])
+    >>> fig.claims[0].text, sorted(fig.tables())
+    ('0.5', ['data'])
+    """
+
+    data: Mapping[str, Any]
+    draw: Callable[[Any], Any]
+    claims: Sequence[Any] = ()
+    caption: str = ""
+    panels: tuple[int, int] = (1, 1)
+    figsize: tuple[float, float] | None = None
+    sharex: bool = False
+    sharey: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.draw):
+            raise TypeError(f"draw must be callable as draw(ax), got {type(self.draw).__name__}")
+        self.claims = [_as_claim(claim, i) for i, claim in enumerate(self.claims)]
+        rows, columns = self.panels
+        if rows < 1 or columns < 1:
+            raise ValueError(f"panels must be two positive numbers (rows, columns), got {self.panels!r}")
+        self.tables()  # a malformed table is an error where it was made, not later in the runner
+
+    def tables(self) -> dict[str, dict[str, np.ndarray] | np.ndarray]:
+        """Return the data as named tables; a single table is called ``data``."""
+        if not isinstance(self.data, Mapping):
+            raise TypeError(f"data must be a mapping of columns or of tables, got {type(self.data).__name__}")
+        nested = [
+            name for name, value in self.data.items() if isinstance(value, Mapping) or np.ndim(value) > 1
+        ]
+        if not nested:
+            return {"data": _as_table(self.data, "data")} if self.data else {}
+        if len(nested) != len(self.data):
+            flat = next(name for name in self.data if name not in nested)
+            raise ValueError(
+                f"data mixes tables ({nested[0]!r}) and bare columns ({flat!r}); put the columns in a table"
+            )
+        return {
+            str(name): _as_table(value, name) if isinstance(value, Mapping) else np.asarray(value)
+            for name, value in self.data.items()
+        }
+
+    def render(self) -> Any:
+        """Draw in the house style and return the matplotlib Figure (no backend, no window, no pyplot state)."""
+        from matplotlib.figure import Figure as Canvas
+
+        from optlab.plotting import house_style
+
+        rows, columns = self.panels
+        size = self.figsize or ((5.2, 3.6) if rows * columns == 1 else (4.2 * columns, 3.2 * rows))
+        with house_style():
+            canvas = Canvas(figsize=size, layout="constrained")
+            axes = canvas.subplots(rows, columns, sharex=self.sharex, sharey=self.sharey)
+            self.draw(axes)
+        return canvas
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A registered experiment: callable, with what `optlab list` shows of it."""
+
+    id: str
+    paper: str
+    title: str
+    function: Callable[[str, int], Figure] = field(repr=False)
+
+    def __call__(self, scale: str = "cpu", seed: int = 0) -> Figure:
+        result = self.function(scale, seed)
+        if not isinstance(result, Figure):
+            raise TypeError(f"figure {self.id!r} must return an optlab.Figure, got {type(result).__name__}")
+        return result
+
+
+FIGURES: dict[str, FigureSpec] = {}
+
+
+def figure(*, id: str, paper: str, title: str) -> Callable[[Callable[[str, int], Figure]], FigureSpec]:
+    """Register ``fn(scale, seed) -> Figure`` as an experiment.
+
+    Parameters
+    ----------
+    id : str
+        What a user types after ``optlab reproduce``; lower case words joined by hyphens.
+    paper : str
+        Key of the paper; a section of the report.
+    title : str
+        Heading of the figure in the report.
+    """
+
+    def register(function: Callable[[str, int], Figure]) -> FigureSpec:
+        spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function)
+        add_unique(FIGURES, spec.id, spec, "figure")
+        return spec
+
+    return register
+
+
+def check_id(value: Any, name: str = "id") -> str:
+    """Return `value` if it can name files and be typed on a command line."""
+    import re
+
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
+        raise ValueError(f"{name} must be lower-case letters, digits, '-', '_' or '.', got {value!r}")
+    return value
+
+
+def add_unique(registry: dict[str, Any], id: str, spec: Any, what: str) -> None:
+    """Register `spec`; the same function loaded again replaces itself, another under its id is an error."""
+    old = registry.get(id)
+    if old is not None:
+        here, there = spec.function.__code__, old.function.__code__
+        if (here.co_filename, here.co_name) != (there.co_filename, there.co_name):
+            raise ValueError(
+                f"{what} id {id!r} is used twice: in {there.co_filename}:{there.co_firstlineno} "
+                f"and {here.co_filename}:{here.co_firstlineno}"
+            )
+    registry[id] = spec
+
+
+def _as_claim(value: Any, i: int) -> Claim:
+    try:
+        sentence, holds, *number = value
+    except (TypeError, ValueError):
+        raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}") from None
+    if not isinstance(sentence, str) or len(number) > 1:
+        raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}")
+    if not (holds is None or isinstance(holds, (bool, np.bool_))):
+        raise TypeError(f"claims[{i}]: whether it holds must be True, False or None, got {holds!r}")
+    return Claim(sentence, None if holds is None else bool(holds), number[0] if number else None)
+
+
+def _as_table(columns: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
+    table = {str(key): np.asarray(value) for key, value in columns.items()}
+    for key, column in table.items():
+        if column.ndim > 1:
+            raise ValueError(
+                f"column {key!r} of table {name!r} must be one-dimensional, got shape {column.shape}"
+            )
+        if column.dtype == object:
+            raise TypeError(f"column {key!r} of table {name!r} must hold numbers or strings of one kind")
+    lengths = {key: column.size for key, column in table.items() if column.ndim == 1}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of table {name!r} must have equal lengths, got {lengths}")
+    n = next(iter(lengths.values()), 1)
+    return {key: np.broadcast_to(column, (n,)) for key, column in table.items()}
