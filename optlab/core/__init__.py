@@ -1,6 +1,26 @@
 """The ground floor: problems, methods, the one iteration loop, histories, results, stopping rules, checkpoints."""
 
+from optlab.core import stopping
+from optlab.core.citation import cite
+from optlab.core.comparison import compare
 from optlab.core.errors import CheckpointError, DomainError
+from optlab.core.history import History
 from optlab.core.protocols import Method, Problem, State
+from optlab.core.result import Result, Status
+from optlab.core.solver import iterate, solve
 
-__all__ = ["CheckpointError", "DomainError", "Method", "Problem", "State"]
+__all__ = [
+    "CheckpointError",
+    "DomainError",
+    "History",
+    "Method",
+    "Problem",
+    "Result",
+    "State",
+    "Status",
+    "cite",
+    "compare",
+    "iterate",
+    "solve",
+    "stopping",
+]

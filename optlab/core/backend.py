@@ -32,7 +32,9 @@ def namespace(*arrays: Any) -> Any:
     >>> namespace(np.zeros(3)) is np
     True
     """
-    foreign = [a for a in arrays if a is not None and not isinstance(a, (np.ndarray, np.generic, int, float, list, tuple))]
+    foreign = [
+        a for a in arrays if a is not None and not isinstance(a, (np.ndarray, np.generic, int, float, list, tuple))
+    ]
     if not foreign:
         return np
     from array_api_compat import array_namespace

@@ -67,9 +67,7 @@ def as_float_array(
         raise ValueError(f"{name} must be an array of numbers with rows of equal length: {error}") from None
     if array.dtype == object or array.dtype.kind not in "buif":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    if array.dtype.kind != "f":
-        array = array.astype(np.float64)
-    elif array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if array.dtype.kind != "f" or array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         array = array.astype(np.float64)
     if ndim is not None:
         allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)

@@ -1,0 +1,47 @@
+"""The progress bar of a run: tqdm when one is wanted, nothing otherwise."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class ProgressBar:
+    """A bar over iterations that shows the primary metric.
+
+    Parameters
+    ----------
+    show : bool or None
+        None: only if standard error is a terminal.
+    total : int
+        Iterations at most.
+    name : str
+        What is running.
+    """
+
+    def __init__(self, show: bool | None, total: int, name: str) -> None:
+        self._bar: Any = None
+        if show or (show is None and sys.stderr is not None and sys.stderr.isatty()):
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, desc=name, unit="it", dynamic_ncols=True, leave=False)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
+    def move_to(self, k: int) -> None:
+        """Set the number of iterations done."""
+        if self._bar is not None:
+            self._bar.update(k - self._bar.n)
+
+    def tell(self, name: str | None, value: float | None) -> None:
+        """Show the newest value of the primary metric."""
+        if self._bar is not None and name is not None and value is not None:
+            self._bar.set_postfix_str(f"{name}={value:.3g}")
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()

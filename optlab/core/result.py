@@ -1,0 +1,84 @@
+"""What a run ended as: `Status` (why it stopped) and `Result` (what it found, and its whole history)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+from optlab.core.history import History
+
+
+class Status(enum.Enum):
+    """Why a run stopped. Only `CONVERGED` means that the tolerance was met."""
+
+    CONVERGED = "converged"
+    MAX_ITER = "max_iter"
+    TIME_LIMIT = "time_limit"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(repr=False)
+class Result:
+    """The outcome of `optlab.solve`.
+
+    Attributes
+    ----------
+    solution : object
+        The problem's solution: an array, a transport plan, a policy.
+    metrics : dict of str to float
+        The metrics of `solution`, as last measured.
+    history : History
+        All records; the last row belongs to `solution`.
+    status : Status
+        Why the run stopped.
+    message : str
+        One sentence that a person can act on.
+    n_iter : int
+        Iterations done, up to `solution`.
+    solve_time : float
+        Seconds spent in the method, measuring and recording excluded.
+    method, problem : object
+        What was run on what.
+    state : object
+        The method's state at `solution`; ``optlab.solve(problem, method, x0=result)`` goes on from it.
+    """
+
+    solution: Any
+    metrics: dict[str, float]
+    history: History
+    status: Status
+    message: str
+    n_iter: int
+    solve_time: float
+    method: Any
+    problem: Any
+    state: Any = field(default=None)
+
+    @property
+    def success(self) -> bool:
+        """Whether the status is CONVERGED."""
+        return self.status is Status.CONVERGED
+
+    def __repr__(self) -> str:
+        width = max([len(name) for name in self.metrics] + [10])
+        lines = [
+            f"{self.status.name}: {self.message}",
+            f"  {'method':<{width}}  {_shortened(repr(self.method))}",
+            f"  {'problem':<{width}}  {_shortened(repr(self.problem))}",
+            f"  {'iterations':<{width}}  {self.n_iter}",
+            f"  {'solve time':<{width}}  {self.solve_time:.3g} s",
+        ]
+        lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
+        return "\n".join(lines)
+
+
+def _shortened(text: str, limit: int = 160) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,171 @@
+"""States to plain data and back, without pickle: a JSON tree that refers to named arrays.
+
+A state may hold arrays, numbers, strings, booleans, None, `numpy.random.Generator`, and tuples, lists, dicts and
+dataclasses of these. Classes are never imported by name from a file: a dataclass is rebuilt only if the running
+program already has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+
+def pack(value: Any, arrays: dict[str, np.ndarray], where: str = "state") -> Any:
+    """Return `value` as a JSON tree, putting its arrays into `arrays`.
+
+    Raises
+    ------
+    TypeError
+        If a part cannot be written; the message names the field.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        key = f"array:{len(arrays)}"
+        arrays[key] = np.asarray(value)
+        return {"scalar": key}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "buifcSU":
+        key = f"array:{len(arrays)}"
+        arrays[key] = value
+        return {"array": key}
+    if isinstance(value, np.random.Generator):
+        name = type(value.bit_generator).__name__
+        if name not in _BIT_GENERATORS:
+            raise TypeError(f"{where}: a {name} random generator cannot be written; use {', '.join(_BIT_GENERATORS)}")
+        return {"generator": name, "state": pack(dict(value.bit_generator.state), arrays, where)}
+    if isinstance(value, (tuple, list)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [pack(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"{where}: only dicts with string keys can be written")
+        return {"dict": {key: pack(v, arrays, f"{where}[{key!r}]") for key, v in value.items()}}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: pack(getattr(value, f.name), arrays, f"{where}.{f.name}") for f in dataclasses.fields(value)}
+        return {"dataclass": _class_name(type(value)), "fields": fields}
+    raise TypeError(
+        f"{where}: {type(value).__module__}.{type(value).__qualname__} cannot be written to a checkpoint; a state may "
+        "hold arrays, numbers, strings, None, random generators, and tuples, lists, dicts and dataclasses of these"
+    )
+
+
+def unpack(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
+    """Rebuild what `pack` wrote. `classes` maps names to dataclasses (see `dataclass_types`)."""
+    if not isinstance(tree, dict):
+        return tree
+    if "scalar" in tree:
+        return arrays[tree["scalar"]][()]
+    if "array" in tree:
+        return arrays[tree["array"]]
+    if "generator" in tree:
+        if tree["generator"] not in _BIT_GENERATORS:
+            raise ValueError(f"unknown random generator {tree['generator']!r}")
+        bits = getattr(np.random, tree["generator"])()
+        bits.state = unpack(tree["state"], arrays, classes)
+        return np.random.Generator(bits)
+    if "tuple" in tree:
+        return tuple(unpack(v, arrays, classes) for v in tree["tuple"])
+    if "list" in tree:
+        return [unpack(v, arrays, classes) for v in tree["list"]]
+    if "dict" in tree:
+        return {key: unpack(v, arrays, classes) for key, v in tree["dict"].items()}
+    name = tree["dataclass"]
+    cls = classes.get(name) or _already_imported(name)
+    if cls is None:
+        raise ValueError(f"the class {name} is not loaded; import its module before resuming")
+    names = {f.name for f in dataclasses.fields(cls)}
+    if names != set(tree["fields"]):
+        raise ValueError(f"the fields of {name} have changed since the file was written")
+    value: Any = object.__new__(cls)
+    for key, packed in tree["fields"].items():
+        object.__setattr__(value, key, unpack(packed, arrays, classes))
+    return value
+
+
+def dataclass_types(value: Any) -> dict[str, type]:
+    """Return the dataclasses that occur in `value`, by name: what a file about such a value may refer to."""
+    found: dict[str, type] = {}
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (tuple, list)):
+            stack.extend(item)
+        elif isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+            found[_class_name(type(item))] = type(item)
+            stack.extend(getattr(item, f.name) for f in dataclasses.fields(item))
+    return found
+
+
+def _class_name(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _already_imported(name: str) -> type | None:
+    module_name, _, qualified = name.partition(":")
+    item: Any = sys.modules.get(module_name)
+    for part in qualified.split("."):
+        item = getattr(item, part, None)
+    return item if isinstance(item, type) and dataclasses.is_dataclass(item) else None
+
+
+def fingerprint(value: Any) -> str:
+    """Return a hash of the data that `value` holds, to tell whether a checkpoint belongs to this problem.
+
+    Walks dataclass fields and public attributes; lazily cached values and private attributes do not count. An object
+    may answer for itself with a ``fingerprint()`` method. The cost is one pass over the arrays.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, value, set())
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any, seen: set[int]) -> None:
+    if isinstance(value, np.ndarray):
+        digest.update(f"array {value.dtype} {value.shape} ".encode())
+        if value.dtype != object:
+            digest.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
+        return
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic)):
+        digest.update(f"{type(value).__name__} {value!r} ".encode())
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    digest.update(f"{type(value).__module__}.{type(value).__qualname__} ".encode())
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            _feed(digest, item, seen)
+    elif isinstance(value, Mapping):
+        for key in value:
+            digest.update(f"{key!r}: ".encode())
+            _feed(digest, value[key], seen)
+    elif callable(own := getattr(value, "fingerprint", None)) and not isinstance(value, type):
+        digest.update(str(own()).encode())
+    elif callable(value) and hasattr(value, "__code__"):
+        digest.update(value.__code__.co_code)
+    elif hasattr(value, "__dict__") or dataclasses.is_dataclass(value):
+        for name in sorted(_public_data(value)):
+            digest.update(f"{name}= ".encode())
+            _feed(digest, getattr(value, name), seen)
+
+
+def _public_data(value: Any) -> list[str]:
+    if dataclasses.is_dataclass(value):
+        return [f.name for f in dataclasses.fields(value)]
+    cls = type(value)
+    return [
+        name
+        for name in vars(value)
+        if not name.startswith("_") and not isinstance(getattr(cls, name, None), cached_property)
+    ]

@@ -1,0 +1,264 @@
+"""`optlab.solve` runs a method on a problem; `optlab.iterate` is the bare iteration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optlab.core.checkpoint import Checkpoint
+from optlab.core.files import check_writable
+from optlab.core.history import History
+from optlab.core.recording import Schedule
+from optlab.core.result import Result
+from optlab.core.run import Run, environment, has_advance
+from optlab.core.serialization import fingerprint
+from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
+from optlab.core.validation import as_integer
+
+
+def solve(
+    problem: Any,
+    method: Any,
+    *,
+    x0: Any = None,
+    max_iter: int = 1000,
+    tol: float | Mapping[str, float] | None = None,
+    stop: Rule | None = None,
+    time_limit: float | None = None,
+    record: str | int | Sequence[int] = "log",
+    callbacks: Callable[[Any, History], Any] | Sequence[Callable[[Any, History], Any]] = (),
+    progress: bool | None = None,
+    seed: int | np.random.Generator | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+) -> Result:
+    """Run `method` on `problem` and return the solution with its whole convergence history.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved (see `optlab.core.Problem`).
+    method : Method
+        The algorithm and its hyperparameters (see `optlab.core.Method`).
+    x0 : object or Result, optional
+        A start in the problem's terms, or an earlier `Result`. A result of the same method on the same problem is
+        gone on from exactly as if it had not stopped (momentum, schedules and random numbers included); any other
+        gives its solution as the start. Default: ``problem.default_start``.
+    max_iter : int
+        Iterations at most, counted from this call.
+    tol : float or dict, optional
+        Tolerance on ``problem.primary_metric``, or ``{"metric": tol, ...}``, which must all hold. None: run to
+        `max_iter`.
+    stop : stopping rule, optional
+        From `optlab.stopping`, joined by ``|`` and ``&``; in addition to `tol`.
+    time_limit : float, optional
+        Seconds of solver time (measuring and recording excluded).
+    record : "log", "all", int or sequence of int
+        When to measure: about 24 times a decade (default), always, every n iterations, or at these iterations. The
+        start and the last iterate are recorded in any case. Tolerances are tested where a run is measured.
+    callbacks : callable or sequence of callables
+        Called as ``callback(state, history)`` at record points; returning True (or raising StopIteration) stops.
+    progress : bool, optional
+        Show a progress bar; None: if standard error is a terminal.
+    seed : int or numpy.random.Generator, optional
+        The same seed gives the same history, bit for bit (times excepted). None: a fresh seed, kept in
+        ``history.metadata["seed"]``.
+    checkpoint : path, optional
+        File that holds state, history and random generator, written atomically at record points.
+    resume : bool
+        Continue from `checkpoint` if that file exists; the joined history equals an uninterrupted run's. `max_iter`
+        then counts from the first call.
+
+    Returns
+    -------
+    Result
+        Also when the run is interrupted (Ctrl-C), runs out of time, or diverges: see ``result.status``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad arguments, before anything is computed.
+    CheckpointError
+        If `checkpoint` is damaged or belongs to another run and `resume` is set.
+    Exception
+        What the problem, the method or a callback raises is passed on with the run so far in its ``result``
+        attribute. `DomainError`, `FloatingPointError`, `OverflowError` and `LinAlgError` from an iteration are not
+        errors but outcomes: they end the run as ``Status.DIVERGED``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import optlab
+    >>> from optlab.transport import OptimalTransport
+    >>> from optlab.splitting import BregmanDouglasRachford
+    >>> problem = OptimalTransport([0.5, 0.5], [0.25, 0.75], np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> result = optlab.solve(problem, BregmanDouglasRachford(), tol=1e-6)
+    >>> result.success
+    True
+    >>> print(f"{result.solution.cost:.4f}")
+    0.2500
+    """
+    max_iter = as_integer(max_iter, "max_iter", minimum=0)
+    schedule = Schedule(record)
+    rules = _rules(tol, stop, time_limit)
+    if callable(callbacks):
+        callbacks = (callbacks,)
+    for i, callback in enumerate(callbacks):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{i}] must be callable as callback(state, history), got {callback!r}")
+    _check_contract(problem, method)
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs checkpoint=PATH, the file to go on from")
+    path = None if checkpoint is None else check_writable(checkpoint, "checkpoint")
+    rng, seed_used = _generator(seed)
+
+    identity: dict[str, str] = {}
+    if path is not None:
+        identity = {
+            "method": repr(method),
+            "problem": f"{type(problem).__name__} with data {fingerprint(problem)}",
+            "record": repr(record),
+        }
+        if isinstance(seed, (int, np.integer)):
+            identity["seed"] = str(int(seed))
+
+    run = Run(
+        problem,
+        method,
+        max_iter=max_iter,
+        rules=rules,
+        schedule=schedule,
+        callbacks=tuple(callbacks),
+        progress=progress,
+        checkpoint=path,
+        rng=rng,
+        identity=identity,
+        metadata={
+            "method": repr(method),
+            "problem": repr(problem),
+            "seed": seed_used,
+            "versions": environment(),
+        },
+    )
+    if path is not None and resume and path.exists():
+        saved = Checkpoint.load(path, template=_template(problem, method, x0))
+        saved.check_identity(identity, path)
+        run.resume(saved)
+    elif isinstance(x0, Result) and x0.problem is problem and x0.method == method and x0.state is not None:
+        run.go_on_from(x0.state)
+    else:
+        run.begin(_start(problem, x0, rng))
+    return run.execute()
+
+
+def iterate(
+    problem: Any, method: Any, *, x0: Any = None, seed: int | np.random.Generator | None = None
+) -> Iterator[Any]:
+    """Yield the states of `method` on `problem`, the start first, without end.
+
+    Nothing is measured, recorded or stopped: for scripts, and for running two methods side by side.
+
+    Parameters
+    ----------
+    problem, method, x0, seed
+        As in `optlab.solve`.
+
+    Yields
+    ------
+    State
+        A state of its own each time: earlier ones stay as they were.
+
+    Examples
+    --------
+    >>> import itertools
+    >>> import numpy as np
+    >>> import optlab
+    >>> from optlab.transport import OptimalTransport
+    >>> from optlab.splitting import BregmanDouglasRachford
+    >>> problem = OptimalTransport([0.5, 0.5], [0.25, 0.75], np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> [state.k for state in itertools.islice(optlab.iterate(problem, BregmanDouglasRachford()), 3)]
+    [0, 1, 2]
+    """
+    _check_contract(problem, method)
+    rng, _ = _generator(seed)
+
+    def states() -> Iterator[Any]:
+        if isinstance(x0, Result) and x0.problem is problem and x0.method == method and x0.state is not None:
+            state = x0.state
+        else:
+            state = method.init(problem, _start(problem, x0, rng), rng)
+        bulk = has_advance(method)
+        while True:
+            yield state
+            state = method.advance(problem, state, 1) if bulk else method.step(problem, state)
+
+    return states()
+
+
+def _start(problem: Any, x0: Any, rng: np.random.Generator) -> Any:
+    if x0 is None:
+        return problem.default_start(rng)
+    return x0.solution if isinstance(x0, Result) else x0
+
+
+def _template(problem: Any, method: Any, x0: Any) -> Any:
+    # a throw-away generator: the run's own comes from the checkpoint
+    rng = np.random.default_rng(0)
+    return method.init(problem, _start(problem, x0, rng), rng)
+
+
+def _generator(seed: Any) -> tuple[np.random.Generator, int | str]:
+    if isinstance(seed, np.random.Generator):
+        return seed, "a generator passed by the caller"
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
+    else:
+        try:
+            seed = as_integer(seed, "seed", minimum=0)
+        except TypeError:
+            raise TypeError(f"seed must be an integer, a numpy.random.Generator or None, got {seed!r}") from None
+    return np.random.default_rng(seed), seed
+
+
+def _rules(tol: Any, stop: Any, time_limit: Any) -> Rule | None:
+    rules: Rule | None = None
+    if isinstance(tol, Mapping):
+        if not tol:
+            raise ValueError("tol must name at least one metric, got an empty dict")
+        tolerances = tuple(Tolerance(str(name), value) for name, value in tol.items())
+        rules = tolerances[0] if len(tolerances) == 1 else AllOf(tolerances)
+    elif tol is not None:
+        rules = Tolerance(None, tol)
+    if stop is not None:
+        if not isinstance(stop, Rule):
+            raise TypeError(
+                f"stop must be a rule of optlab.stopping, joined by | and &, got {type(stop).__name__}; "
+                "a function that decides goes into callbacks"
+            )
+        rules = stop if rules is None else rules | stop
+    if time_limit is not None:
+        limit = TimeLimit(time_limit)
+        rules = limit if rules is None else rules | limit
+    return rules
+
+
+def _check_contract(problem: Any, method: Any) -> None:
+    if isinstance(method, type):
+        raise TypeError(f"method must be an instance: write {method.__name__}(...), not {method.__name__}")
+    if isinstance(problem, type):
+        raise TypeError(f"problem must be an instance: write {problem.__name__}(...), not {problem.__name__}")
+    for owner, item, needed in (
+        ("problem", problem, ("measure", "default_start")),
+        ("method", method, ("init", "iterate")),
+    ):
+        for name in needed:
+            if not callable(getattr(item, name, None)):
+                raise TypeError(f"{owner} {type(item).__name__} has no {name}(); see optlab.core.{owner.title()}")
+    if not has_advance(method) and not callable(getattr(method, "step", None)):
+        raise TypeError(f"method {type(method).__name__} has neither step() nor advance(); see optlab.core.Method")
+
+
+__all__ = ["iterate", "solve"]
