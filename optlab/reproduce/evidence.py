@@ -127,9 +127,7 @@ class Evidence:
             np.atleast_1d(self.observed), "observed", shape=self.k.shape, finite=False, allow_empty=True
         ).astype(float)
         self.slack = as_number(self.slack, "slack", minimum=0)
-        self.rtol = as_number(
-            _RTOL.get(self.kind, 1e-9) if self.rtol is None else self.rtol, "rtol", minimum=0
-        )
+        self.rtol = as_number(_RTOL.get(self.kind, 1e-9) if self.rtol is None else self.rtol, "rtol", minimum=0)
         self.transient = as_number(self.transient, "transient", minimum=0, below=1)
         self.detail = dict(self.detail)
         self.bound = self._check_bound(self.bound)
@@ -140,23 +138,17 @@ class Evidence:
             if self.kind in ("upper_bound", "tight", "linear_rate", "counterexample"):
                 raise ValueError(f"an evidence of kind {self.kind!r} needs a bound")
             return None
-        bound = as_float_array(
-            np.asarray(bound, dtype=float), "bound", finite=False, allow_empty=True
-        ).astype(float)
+        bound = as_float_array(np.asarray(bound, dtype=float), "bound", finite=False, allow_empty=True).astype(float)
         if np.isnan(bound).any():
             raise ValueError("bound must not be NaN; leave out the records at which the theorem says nothing")
         if self.kind == "linear_rate":
             if bound.ndim != 0 or not 0 <= float(bound) < math.inf:
-                raise ValueError(
-                    "bound of a 'linear_rate' must be the claimed factor: one number of at least 0"
-                )
+                raise ValueError("bound of a 'linear_rate' must be the claimed factor: one number of at least 0")
             return bound
         if bound.ndim == 0:
             return np.full(self.k.shape, float(bound))
         if bound.shape != self.k.shape:
-            raise ValueError(
-                f"bound must be a number or have the shape of k {self.k.shape}, got {bound.shape}"
-            )
+            raise ValueError(f"bound must be a number or have the shape of k {self.k.shape}, got {bound.shape}")
         return bound
 
     # -- the verdict
@@ -195,9 +187,7 @@ class Evidence:
         within = np.all(self.observed <= self.tolerance)
         if self.kind == "tight":
             with np.errstate(invalid="ignore"):
-                within = within and np.any(
-                    self.observed >= self.bound - self.rtol * np.abs(self.bound) - self.slack
-                )
+                within = within and np.any(self.observed >= self.bound - self.rtol * np.abs(self.bound) - self.slack)
         return _word(within)
 
     def _judge_rate(self) -> str:
@@ -235,7 +225,13 @@ class Evidence:
                 return Tightness(math.nan, math.nan)
             return Tightness(self.fitted / claimed if claimed else math.inf, float(self.k[-1]))
         if self.kind == "monotone":
-            return _worst(self.k[1:], self.observed[1:], self.observed[:-1], self.slack)
+            before, after = self.observed[:-1], self.observed[1:]
+            if np.all(before > 0):
+                return _worst(self.k[1:], after, before, self.slack)
+            i = int(np.argmax(after - before)) if after.size else 0
+            rise = after[i] - before[i] if after.size else 0.0
+            ratio = rise / self.slack if self.slack > 0 else (math.inf if rise > 0 else 0.0)
+            return Tightness(max(ratio, 0.0), float(self.k[min(i + 1, self.k.size - 1)]))
         if self.kind in ("identity", "equivalence"):
             return _worst(self.k, np.abs(self.observed), self.tolerance, self.slack)
         return _worst(self.k, self.observed, self.bound, self.slack)

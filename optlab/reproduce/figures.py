@@ -38,9 +38,7 @@ class Claim(NamedTuple):
         if isinstance(self.number, (float, np.floating)):
             return f"{float(self.number):.4g}"
         if isinstance(self.number, (tuple, list, np.ndarray)):
-            return ", ".join(
-                Claim("", True, value).text for value in np.asarray(self.number).ravel().tolist()
-            )
+            return ", ".join(Claim("", True, value).text for value in np.asarray(self.number).ravel().tolist())
         return str(self.number)
 
 
@@ -100,9 +98,7 @@ class Figure:
         """Return the data as named tables; a single table is called ``data``."""
         if not isinstance(self.data, Mapping):
             raise TypeError(f"data must be a mapping of columns or of tables, got {type(self.data).__name__}")
-        nested = [
-            name for name, value in self.data.items() if isinstance(value, Mapping) or np.ndim(value) > 1
-        ]
+        nested = [name for name, value in self.data.items() if isinstance(value, Mapping) or np.ndim(value) > 1]
         if not nested:
             return {"data": _as_table(self.data, "data")} if self.data else {}
         if len(nested) != len(self.data):
@@ -208,9 +204,7 @@ def _as_table(columns: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
     table = {str(key): np.asarray(value) for key, value in columns.items()}
     for key, column in table.items():
         if column.ndim > 1:
-            raise ValueError(
-                f"column {key!r} of table {name!r} must be one-dimensional, got shape {column.shape}"
-            )
+            raise ValueError(f"column {key!r} of table {name!r} must be one-dimensional, got shape {column.shape}")
         if column.dtype == object:
             raise TypeError(f"column {key!r} of table {name!r} must hold numbers or strings of one kind")
     lengths = {key: column.size for key, column in table.items() if column.ndim == 1}
