@@ -79,7 +79,7 @@ class Checkpoint:
         """
         remedy = "remove it or pass resume=False to start anew"
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
             header = json.loads(str(arrays["header"]))
             if header["format"] != _FORMAT:

@@ -85,11 +85,12 @@ def draw_histories(
                 raise ValueError(f"{owner} has no column {column!r}; it has {', '.join(history.columns)}")
     with plotting.house_style():
         if ax is None:
-            ax = plotting.new_axes()
+            from matplotlib import pyplot
+
+            ax = pyplot.subplots(figsize=(5.4, 3.6), layout="constrained")[1]
+        already = len(ax.lines)
         for i, (name, history) in enumerate(histories.items()):
-            options = {**plotting.line_style(i if legend else len(ax.lines)), **line}
-            if len(history) < 30:
-                options.setdefault("marker", "o")
+            options = {**plotting.style(already + i), **line}
             ax.plot(history[against], history[metric], label=name or None, **options)
         every = np.concatenate([h[metric] for h in histories.values()])
         if np.all(every[np.isfinite(every)] > 0):

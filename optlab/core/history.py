@@ -58,11 +58,12 @@ class History:
         primary_metric: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._columns: dict[str, list[float]] = {k: [float(v) for v in c] for k, c in (columns or {}).items()}
-        if len({len(c) for c in self._columns.values()}) > 1:
-            lengths = {k: len(c) for k, c in self._columns.items()}
+        arrays = {name: np.array([*column], dtype=np.float64) for name, column in (columns or {}).items()}
+        if len({len(a) for a in arrays.values()}) > 1:
+            lengths = {name: len(a) for name, a in arrays.items()}
             raise ValueError(f"columns must have equal lengths, got {lengths}")
-        self._arrays: dict[str, np.ndarray] = {}
+        self._buffers = arrays  # of at least the length below, grown by doubling: appending is O(1)
+        self._length = len(next(iter(arrays.values()), ()))
         self.primary_metric = primary_metric
         self.metadata: dict[str, Any] = dict(metadata or {})
 
@@ -71,44 +72,42 @@ class History:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, "iteration", "time" and "oracle_calls" first."""
-        return tuple(self._columns)
+        return tuple(self._buffers)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the measured columns, without "iteration", "time" and "oracle_calls"."""
-        return tuple(name for name in self._columns if name not in STANDARD_COLUMNS)
+        return tuple(name for name in self._buffers if name not in STANDARD_COLUMNS)
 
     @property
     def last(self) -> dict[str, float]:
         """The last row."""
-        return {name: values[-1] for name, values in self._columns.items()} if len(self) else {}
+        last = self._length - 1
+        return {name: float(a[last]) for name, a in self._buffers.items()} if self._length else {}
 
     def __len__(self) -> int:
-        return len(next(iter(self._columns.values()), ()))
+        return self._length
 
     def __contains__(self, name: object) -> bool:
-        return name in self._columns
+        return name in self._buffers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(self._buffers)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._columns:
-            raise KeyError(f"no column {name!r}; this history has {', '.join(self._columns) or 'no columns'}")
-        cached = self._arrays.get(name)
-        if cached is None or len(cached) != len(self):
-            cached = np.array(self._columns[name], dtype=np.float64)
-            cached.flags.writeable = False
-            self._arrays[name] = cached
-        return cached
+        if name not in self._buffers:
+            raise KeyError(f"no column {name!r}; this history has {', '.join(self._buffers) or 'no columns'}")
+        view = self._buffers[name][: self._length]
+        view.flags.writeable = False
+        return view
 
     def __repr__(self) -> str:
-        return f"History({len(self)} records of {', '.join(self._columns) or 'nothing'})"
+        return f"History({len(self)} records of {', '.join(self._buffers) or 'nothing'})"
 
     def equals(self, other: History, *, ignore: Sequence[str] = ("time",)) -> bool:
-        """Whether the two histories have the same columns with the same bits; times differ by nature and are ignored."""
-        names = [n for n in self._columns if n not in ignore]
-        if names != [n for n in other._columns if n not in ignore]:
+        """Return whether both have the same columns, bit for bit; times differ by nature and are ignored."""
+        names = [n for n in self._buffers if n not in ignore]
+        if names != [n for n in other._buffers if n not in ignore]:
             return False
         return all(np.array_equal(self[n], other[n], equal_nan=True) for n in names)
 
@@ -116,11 +115,11 @@ class History:
 
     def append(self, row: Mapping[str, float]) -> None:
         """Add a row, which must have the columns of the rows before it."""
-        if not self._columns:
-            self._columns = {name: [] for name in row}
-        elif row.keys() != self._columns.keys():
-            missing = sorted(self._columns.keys() - row.keys())
-            extra = sorted(row.keys() - self._columns.keys())
+        if not self._buffers:
+            self._buffers = {name: np.empty(16) for name in row}
+        elif row.keys() != self._buffers.keys():
+            missing = sorted(self._buffers.keys() - row.keys())
+            extra = sorted(row.keys() - self._buffers.keys())
             problem = "; ".join(
                 part
                 for part in (
@@ -133,15 +132,12 @@ class History:
                 f"every record must have the same metrics, but this one differs ({problem}); "
                 "measure() must return the same names each time"
             )
-        for name, values in self._columns.items():
-            values.append(float(row[name]))
-        self._arrays.clear()
-
-    def drop_last(self) -> None:
-        """Remove the last row."""
-        for values in self._columns.values():
-            values.pop()
-        self._arrays.clear()
+        n = self._length
+        for name, buffer in self._buffers.items():
+            if n >= len(buffer):
+                buffer = self._buffers[name] = np.concatenate([buffer, np.empty(max(16, n))])
+            buffer[n] = row[name]
+        self._length = n + 1
 
     def to_frame(self) -> pandas.DataFrame:
         """Return the columns as a pandas DataFrame (needs pandas)."""
@@ -149,7 +145,7 @@ class History:
             import pandas
         except ImportError:
             raise ImportError("History.to_frame needs pandas: pip install pandas") from None
-        frame = pandas.DataFrame({name: self[name] for name in self._columns})
+        frame = pandas.DataFrame({name: self[name] for name in self._buffers})
         frame.attrs = {"primary_metric": self.primary_metric, "metadata": self.metadata}
         return frame
 
@@ -169,7 +165,7 @@ class History:
         suffix = one_of(target.suffix, "the suffix of path", _SUFFIXES)
         header = json.dumps({"primary_metric": self.primary_metric, "metadata": self.metadata})
         if suffix == ".npz":
-            arrays = {f"column:{name}": self[name] for name in self._columns}
+            arrays = {f"column:{name}": self[name] for name in self._buffers}
 
             def write(file: IO[Any]) -> None:
                 np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
@@ -180,9 +176,9 @@ class History:
             def write(file: IO[Any]) -> None:
                 file.write(f"{_CSV_MARK}{header}\n")
                 rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(self._columns)
+                rows.writerow(self._buffers)
                 # repr is the shortest text that reads back as the same float
-                rows.writerows([repr(v) for v in row] for row in zip(*self._columns.values()))
+                rows.writerows([repr(float(v)) for v in row] for row in zip(*(self[name] for name in self._buffers)))
 
             write_atomically(target, write, mode="w")
         else:
@@ -207,7 +203,7 @@ class History:
             raise FileNotFoundError(f"no history at {str(source)!r}")
         try:
             if suffix == ".npz":
-                with np.load(source, allow_pickle=False) as archive:
+                with source.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:
                     header = json.loads(str(archive["header"]))
                     names = [name for name in archive.files if name.startswith("column:")]
                     columns = {name.removeprefix("column:"): archive[name].tolist() for name in names}

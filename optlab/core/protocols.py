@@ -55,7 +55,7 @@ class Method(Protocol):
 
     A method never holds run state, never prints, never times and never tests convergence. It implements `step`
     (heavy iterations) or `advance` (cheap ones: a whole record interval inside one compiled call). ``advance`` must
-    not depend on how a run is cut into calls: ``advance(n)`` then ``advance(m)`` equals ``advance(n + m)``, bit for bit.
+    not depend on how a run is cut into calls: ``advance(n)`` then ``advance(m)`` is ``advance(n + m)``, bit for bit.
 
     Optional attributes
     -------------------
@@ -64,7 +64,7 @@ class Method(Protocol):
     """
 
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
-        """Return the state at iteration 0. `x0` is the problem's default start, the caller's, or an earlier solution."""
+        """Return the state at iteration 0; `x0` is the default start, the caller's, or an earlier solution."""
         ...
 
     def step(self, problem: Any, state: Any) -> Any:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -229,7 +230,7 @@ class Run:
             iterate, row = self._measure()
         except NUMERICAL_ERRORS as error:
             return self._diverged(f"{error} (measured at iteration {k})")
-        bad = [name for name, value in row.items() if not np.isfinite(value)]
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
         if bad:
             return self._diverged(f"{bad[0]} became {row[bad[0]]} at iteration {k}")
         self.history.append(row)
@@ -260,7 +261,7 @@ class Run:
     # ------------------------------------------------------------------ stopping
 
     def _rule_verdict(self) -> Verdict | None:
-        bad = [name for name, value in self.history.last.items() if not np.isfinite(value)]
+        bad = [name for name, value in self.history.last.items() if not math.isfinite(value)]
         if bad:
             return Verdict(
                 Status.DIVERGED,
@@ -273,7 +274,8 @@ class Run:
         stopped = None
         for callback in self.callbacks:
             try:
-                if callback(self.state, self.history) is True:
+                answer = callback(self.state, self.history)
+                if isinstance(answer, (bool, np.bool_)) and answer:
                     stopped = _name(callback)
             except StopIteration:
                 stopped = _name(callback)

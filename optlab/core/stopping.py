@@ -190,7 +190,7 @@ class Stalled(Rule):
             return None
         return Verdict(
             Status.STALLED,
-            f"{name} has not improved on {earlier:.3g} by {self.rtol:g} of its value over the last {self.window} records",
+            f"{name} has not improved on {earlier:.3g} by a fraction {self.rtol:g} in the last {self.window} records",
         )
 
     def metrics(self) -> tuple[str, ...]:
