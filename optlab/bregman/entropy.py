@@ -161,7 +161,7 @@ class SimplexEntropy(Legendre):
         xp, x = as_point(x, "x")
         _, y = as_point(y, "y")
         if not self.in_closure(y):
-            raise DomainError(f"y must lie in the closure of the domain of {self!r} ({self.domain})")
+            raise DomainError(f"y must lie in the closure of the domain of {self.label} ({self.domain})")
         with quiet():
             inside = (x >= 0) & self._sums_match(xp, x)
             terms = kl_terms(xp, x, y)
@@ -191,7 +191,7 @@ class SimplexEntropy(Legendre):
 
     def _inner_point(self, x: Array, name: str) -> tuple[Any, Array]:
         xp, x = as_point(x, name)
-        SeparableLegendre._require(xp, x, x > 0, name, f"the domain of {self!r} ({self.domain})")
+        SeparableLegendre._require(xp, x, x > 0, name, f"the domain of {self.label} ({self.domain})")
         match = self._sums_match(xp, x)
         if not bool(xp.all(match)):
             index, got = _first(xp, xp.sum(x, axis=self.axis, keepdims=True), ~match)

@@ -100,6 +100,13 @@ class Legendre(abc.ABC):
         return "any real x"
 
     @property
+    def label(self) -> str:
+        """The kernel in messages: its repr, or the class name where parameters are arrays."""
+        if any(isinstance(getattr(self, field.name), np.ndarray) for field in dataclasses.fields(self)):  # type: ignore[arg-type]
+            return type(self).__name__
+        return repr(self)
+
+    @property
     def strong_convexity(self) -> float | None:
         """Modulus of strong convexity in the Euclidean norm, None if h has none."""
         return None
@@ -277,7 +284,7 @@ class SeparableLegendre(Legendre):
     def divergence(self, x: Array, y: Array, axis: int | None = None) -> Any:
         xp, x = as_point(x, "x")
         _, y = as_point(y, "y")
-        self._require(xp, y, self._closure(xp, y), "y", f"the closure of the domain of {self!r} ({self.domain})")
+        self._require(xp, y, self._closure(xp, y), "y", f"the closure of the domain of {self.label} ({self.domain})")
         with quiet():
             terms = self._divergence(xp, x, y)
             terms = xp.where(self._closure(xp, x), terms, xp.full_like(terms, float("inf")))
@@ -312,13 +319,13 @@ class SeparableLegendre(Legendre):
 
     def _inner_point(self, x: Array, name: str) -> tuple[Any, Array]:
         xp, x = as_point(x, name)
-        self._require(xp, x, self._interior(xp, x), name, f"the domain of {self!r} ({self.domain})")
+        self._require(xp, x, self._interior(xp, x), name, f"the domain of {self.label} ({self.domain})")
         return xp, x
 
     def _dual_point(self, y: Array, name: str) -> tuple[Any, Array]:
         xp, y = as_point(y, name)
         if not self.full_dual:
-            where = f"the dual domain of {self!r} ({self.dual_domain})"
+            where = f"the dual domain of {self.label} ({self.dual_domain})"
             self._require(xp, y, self._dual_interior(xp, y), name, where)
         return xp, y
 
