@@ -1,0 +1,370 @@
+"""Transport costs: a dense array that is never copied, or a point cloud that is never materialised.
+
+Both offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...), each of
+which reads every entry once and needs O(n + m) memory. Everything above this file works on `Cost` alone.
+
+Not here: costs on grids (separable kernels), low-rank factorisations.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from optlab.core.validation import as_float_array, one_of
+from optlab.transport import kernels, passes
+
+METRICS = ("sqeuclidean", "euclidean", "cityblock")
+
+
+class Cost:
+    """A cost matrix known through passes over it. Use `DenseCost` or `PointCloudCost`.
+
+    In the passes, ``X = exp(F_i + G_j - kappa C_ij)`` is the plan that the potentials F (n,), G (m,) and the inverse
+    temperature kappa stand for. Potentials may be -inf (no mass in that row or column).
+
+    Attributes
+    ----------
+    shape : (int, int)
+    minimum, maximum, mean, standard_deviation : float
+        Of the entries; one pass, then remembered.
+    """
+
+    shape: tuple[int, int]
+    _data: tuple[Any, ...]  # storage, as optlab.transport.kernels reads it
+    _flipped: bool = False  # the storage holds the transposed matrix
+
+    def _storage(self) -> tuple[tuple[Any, ...], int, int]:
+        n, m = self.shape
+        return (self._data, m, n) if self._flipped else (self._data, n, m)
+
+    @property
+    def T(self) -> Cost:
+        """The transposed cost, without copying."""
+        raise NotImplementedError
+
+    def submatrix(self, rows: Any = None, columns: Any = None) -> Cost:
+        """Return the cost restricted to index arrays or masks (None: all). A dense part is a copy, a view if slices are given."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ log-sum-exp
+
+    def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
+        """Return ``log sum_j exp(G_j - kappa C_ij)``, shape (n,); -inf where every term is."""
+        over = passes.logsumexp_columns if self._flipped else passes.logsumexp_rows
+        return over(*self._storage(), G, kappa)
+
+    def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
+        """Return ``log sum_i exp(F_i - kappa C_ij)``, shape (m,); -inf where every term is."""
+        over = passes.logsumexp_rows if self._flipped else passes.logsumexp_columns
+        return over(*self._storage(), F, kappa)
+
+    # ------------------------------------------------------------------ the plan
+
+    def plan_moments(self, F: np.ndarray, G: np.ndarray, kappa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return ``X 1``, ``X^T 1`` and a vector whose sum is ``<C, X>``, in one pass."""
+        if self._flipped:
+            columns, rows, costs = passes.plan_moments(*self._storage(), G, F, kappa)
+            return rows, columns, costs
+        return passes.plan_moments(*self._storage(), F, G, kappa)
+
+    def plan_apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray) -> np.ndarray:
+        """Return ``X V`` for V of shape (m,) or (m, p)."""
+        return self._apply(F, G, kappa, V, transpose=False)
+
+    def plan_apply_transpose(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray) -> np.ndarray:
+        """Return ``X^T V`` for V of shape (n,) or (n, p)."""
+        return self._apply(F, G, kappa, V, transpose=True)
+
+    def _apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray, transpose: bool) -> np.ndarray:
+        matrix = V[:, None] if V.ndim == 1 else V
+        row, column = (G, F) if self._flipped else (F, G)
+        out = passes.plan_apply(*self._storage(), row, column, kappa, matrix, over_rows=transpose != self._flipped)
+        return out[:, 0] if V.ndim == 1 else np.ascontiguousarray(out)
+
+    def plan_dense(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+        """Return X, shape (n, m)."""
+        if self._flipped:
+            return passes.plan_dense(*self._storage(), G, F, kappa).T
+        return passes.plan_dense(*self._storage(), F, G, kappa)
+
+    def plan_sparse(
+        self, F: np.ndarray, G: np.ndarray, kappa: float, threshold: float, p: Any = None, q: Any = None
+    ) -> Any:
+        """Return the entries of ``X + p q^T`` above `threshold` as a SciPy CSR array; memory O(entries kept + block)."""
+        from scipy.sparse import csr_array, vstack
+
+        if self._flipped:
+            return self._unflipped().plan_sparse(G, F, kappa, threshold, q, p).T.tocsr()
+        data, n, m = self._storage()
+        block = max(1, min(n, (1 << 20) // m))
+        pieces = []
+        for start in range(0, n, block):
+            stop = min(start + block, n)
+            rows = passes.plan_rows(data, n, m, F, G, kappa, start, stop)
+            if p is not None:
+                rows += p[start:stop, None] * q[None, :]
+            rows[rows <= threshold] = 0.0
+            pieces.append(csr_array(rows))
+        return pieces[0] if len(pieces) == 1 else csr_array(vstack(pieces, format="csr"))
+
+    def _unflipped(self) -> Cost:
+        return self.T
+
+    def plan_entropic(
+        self, F: np.ndarray, G: np.ndarray, kappa: float, p: np.ndarray, q: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return vectors whose sums are ``<C, Y>`` and ``sum Y (log Y - 1)`` for ``Y = X + p q^T``, with 0 log 0 = 0."""
+        if self._flipped:
+            F, G, p, q = G, F, q, p
+        return passes.plan_entropic(*self._storage(), F, G, kappa, p, q)
+
+    # ------------------------------------------------------------------ the cost alone
+
+    def minimum_rows(self, g: np.ndarray) -> np.ndarray:
+        """Return the c-transform ``min_j (C_ij - g_j)``, shape (n,)."""
+        g = np.ascontiguousarray(g, dtype=np.float64)
+        over = passes.minimum_columns if self._flipped else passes.minimum_rows
+        return over(*self._storage(), g)
+
+    def minimum_columns(self, f: np.ndarray) -> np.ndarray:
+        """Return the c-transform ``min_i (C_ij - f_i)``, shape (m,)."""
+        f = np.ascontiguousarray(f, dtype=np.float64)
+        over = passes.minimum_rows if self._flipped else passes.minimum_columns
+        return over(*self._storage(), f)
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """Return ``C v``, shape (n,)."""
+        v = np.ascontiguousarray(v, dtype=np.float64)
+        return (passes.product_columns if self._flipped else passes.product_rows)(*self._storage(), v)
+
+    def product_transpose(self, u: np.ndarray) -> np.ndarray:
+        """Return ``C^T u``, shape (m,)."""
+        u = np.ascontiguousarray(u, dtype=np.float64)
+        return (passes.product_rows if self._flipped else passes.product_columns)(*self._storage(), u)
+
+    def dense(self) -> np.ndarray:
+        """Return the cost as an (n, m) array; for a `DenseCost` the caller's own array."""
+        out = passes.cost_dense(*self._storage())
+        return out.T if self._flipped else out
+
+    @cached_property
+    def _statistics(self) -> tuple[float, float, float, float]:
+        return passes.statistics(*self._storage())
+
+    @property
+    def minimum(self) -> float:
+        return self._statistics[0]
+
+    @property
+    def maximum(self) -> float:
+        return self._statistics[1]
+
+    @property
+    def mean(self) -> float:
+        return self._statistics[2]
+
+    @property
+    def standard_deviation(self) -> float:
+        return self._statistics[3]
+
+    @property
+    def range(self) -> float:
+        """Largest entry less smallest."""
+        return self.maximum - self.minimum
+
+    @property
+    def scale(self) -> float:
+        """A positive length unit of the cost: its standard deviation; for a constant cost its size, or 1 if it is zero.
+
+        Dividing by it makes step sizes and tolerances independent of the cost's units.
+        """
+        size = max(abs(self.minimum), abs(self.maximum))
+        if self.standard_deviation > 1e-13 * size:
+            return self.standard_deviation
+        return size if size > 0 else 1.0
+
+
+class DenseCost(Cost):
+    """A cost given as an array, which is neither copied nor converted.
+
+    Parameters
+    ----------
+    array : array_like, shape (n, m)
+        float64 or float32, in C or Fortran order (others are copied into C order). float32 entries are widened in
+        registers, sums are in float64. Must be finite.
+
+    Raises
+    ------
+    ValueError
+        If an entry is NaN or infinite (with its index), or the array is empty or not two-dimensional.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cost = DenseCost([[0.0, 1.0], [1.0, 0.0]])
+    >>> cost.logsumexp_rows(np.zeros(2), 0.0).round(6)
+    array([0.693147, 0.693147])
+    >>> cost
+    DenseCost(shape=(2, 2), dtype=float64)
+    """
+
+    def __init__(self, array: Any):
+        array = as_float_array(array, "cost", ndim=2)
+        self._set(array)
+
+    def _set(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = (array.shape[0], array.shape[1])
+        if array.flags.c_contiguous:
+            self._data, self._flipped = (array,), False
+        elif array.flags.f_contiguous:
+            self._data, self._flipped = (array.T,), True
+        else:
+            self.array = np.ascontiguousarray(array)
+            self._data, self._flipped = (self.array,), False
+
+    @classmethod
+    def _trusted(cls, array: np.ndarray) -> DenseCost:
+        cost = cls.__new__(cls)
+        cost._set(array)
+        return cost
+
+    @property
+    def T(self) -> DenseCost:
+        return self._trusted(self.array.T)
+
+    def submatrix(self, rows: Any = None, columns: Any = None) -> DenseCost:
+        part = self.array if rows is None else self.array[rows]
+        return self._trusted(part if columns is None else part[:, columns])
+
+    def dense(self) -> np.ndarray:
+        return self.array
+
+    def __repr__(self) -> str:
+        return f"DenseCost(shape={self.shape}, dtype={self.array.dtype})"
+
+
+class GaugedCost(Cost):
+    """A dense cost with potentials absorbed: ``C_ij - phi_i - psi_j``, subtracted on the fly.
+
+    Optimal plans are those of C. With phi, psi close to dual solutions the entries that matter are small, so that
+    potentials stay bounded and a large inverse temperature no longer costs digits (gauge invariance; derived here, verified
+    numerically).
+
+    Parameters
+    ----------
+    cost : DenseCost
+    phi, psi : array_like, shapes (n,) and (m,)
+    """
+
+    def __init__(self, cost: Any, phi: Any, psi: Any):
+        cost = as_cost(cost)
+        if not isinstance(cost, DenseCost):
+            raise TypeError(f"cost must be dense to absorb potentials, got {type(cost).__name__}")
+        self.cost = cost
+        self.shape = n, m = cost.shape
+        self.phi = np.ascontiguousarray(as_float_array(phi, "phi", shape=(n,)), dtype=np.float64)
+        self.psi = np.ascontiguousarray(as_float_array(psi, "psi", shape=(m,)), dtype=np.float64)
+        self._flipped = cost._flipped
+        first, second = (self.psi, self.phi) if cost._flipped else (self.phi, self.psi)
+        self._data = (*cost._data, first, second)
+
+    @property
+    def T(self) -> GaugedCost:
+        return GaugedCost(self.cost.T, self.psi, self.phi)
+
+    def submatrix(self, rows: Any = None, columns: Any = None) -> GaugedCost:
+        phi = self.phi if rows is None else self.phi[rows]
+        psi = self.psi if columns is None else self.psi[columns]
+        return GaugedCost(self.cost.submatrix(rows, columns), phi, psi)
+
+    def __repr__(self) -> str:
+        return f"GaugedCost({self.cost!r})"
+
+
+class PointCloudCost(Cost):
+    """Distances between two point clouds, computed where they are needed and never stored.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d) or (n,)
+    y : array_like, shape (m, d) or (m,), optional
+        Default: `x`.
+    metric : {"sqeuclidean", "euclidean", "cityblock"}
+        From differences of coordinates, so that near points keep their digits (the expansion by inner products does not).
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not finite, the dimensions differ, or the metric is unknown.
+
+    Examples
+    --------
+    >>> cost = PointCloudCost([0.0, 1.0, 3.0], [0.0, 2.0])
+    >>> cost.dense()
+    array([[0., 4.],
+           [1., 1.],
+           [9., 1.]])
+    """
+
+    def __init__(self, x: Any, y: Any = None, metric: str = "sqeuclidean"):
+        self.metric = one_of(metric, "metric", METRICS)
+        self.x = self._points(x, "x")
+        self.y = self.x if y is None else self._points(y, "y")
+        if self.x.shape[1] != self.y.shape[1]:
+            raise ValueError(
+                f"x and y must have points of the same dimension, got {self.x.shape[1]} and {self.y.shape[1]}"
+            )
+        self._prepare()
+
+    @staticmethod
+    def _points(value: Any, name: str) -> np.ndarray:
+        points = as_float_array(value, name, ndim=(1, 2))
+        if points.ndim == 1:
+            points = points[:, None]
+        return np.ascontiguousarray(points, dtype=np.float64)
+
+    def _prepare(self) -> None:
+        self.shape = (self.x.shape[0], self.y.shape[0])
+        self._data = (self.x, np.ascontiguousarray(self.y.T), METRICS.index(self.metric))
+        reach = float(max(np.abs(self.x).max(), np.abs(self.y).max()))
+        if self.metric == "sqeuclidean" and reach > 1e150:
+            raise ValueError(f"x and y must be below 1e150 for squared distances, got a coordinate of size {reach:g}")
+
+    @classmethod
+    def _trusted(cls, x: np.ndarray, y: np.ndarray, metric: str) -> PointCloudCost:
+        cost = cls.__new__(cls)
+        cost.x, cost.y, cost.metric = np.ascontiguousarray(x), np.ascontiguousarray(y), metric
+        cost._prepare()
+        return cost
+
+    @property
+    def T(self) -> PointCloudCost:
+        return self._trusted(self.y, self.x, self.metric)
+
+    def submatrix(self, rows: Any = None, columns: Any = None) -> PointCloudCost:
+        x = self.x if rows is None else self.x[rows]
+        y = self.y if columns is None else self.y[columns]
+        return self._trusted(x, y, self.metric)
+
+    def __repr__(self) -> str:
+        return f"PointCloudCost(shape={self.shape}, dimension={self.x.shape[1]}, metric={self.metric!r})"
+
+
+def as_cost(cost: Any) -> Cost:
+    """Return `cost` as a `Cost`; arrays become a `DenseCost`.
+
+    Examples
+    --------
+    >>> as_cost([[1.0, float("nan")]])
+    Traceback (most recent call last):
+        ...
+    ValueError: cost must be finite, got nan at index [0, 1]
+    """
+    return cost if isinstance(cost, Cost) else DenseCost(cost)
+
+
+assert (kernels.SQEUCLIDEAN, kernels.EUCLIDEAN, kernels.CITYBLOCK) == (0, 1, 2)  # the order of METRICS

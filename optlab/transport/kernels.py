@@ -1,0 +1,608 @@
+"""Compiled passes over an optimal-transport cost: plain arrays in, plain arrays out.
+
+Every kernel here walks once over a block of the implicit matrix ``F_i + G_j - kappa * C_ij`` and never stores it.
+The cost comes as a tuple of arrays, in one of three forms, resolved at compile time by `_segment`:
+
+* ``(C,)``: a dense matrix, C-contiguous, float64 or float32; float32 entries are widened in registers;
+* ``(C, phi, psi)``: a dense matrix with potentials absorbed, ``C_ij - phi_i - psi_j`` (section "Gauge" of the paper's
+  notes on implementation; used to keep digits when the inverse temperature is very large);
+* ``(x, y_transposed, metric)``: a point cloud, whose entries are computed block by block into a small buffer.
+
+**Base two.** `F`, `G` and `kappa` are in units of ln 2: these kernels work on ``2^(F_i + G_j - kappa C_ij)``, and the
+callers in `optlab.transport.passes` convert vectors on the way in and out. The exponential then needs no multiplication for
+its range reduction: `exp2_clamped` splits ``x = k + r`` with ``|r| <= 1/2`` exactly, squares a polynomial of degree 9 for
+``2^(r/2)`` (error 7e-17, coefficients by interpolation at Chebyshev nodes in 50 digits), and adds ``k`` to the exponent
+bits. Written this way LLVM vectorises it with AVX2, which has no double-to-integer conversion.
+
+Sums and maxima over a block of `BLOCK` columns are kept in several vector lanes; between blocks they are
+carried as a pair (maximum, sum scaled by it), so that each cost entry is read from memory once and nothing overflows.
+
+The kernels release the interpreter lock and take an index range; the thread pool that deals out the ranges is in
+`optlab.transport.passes`. They are not `parallel=True`: that keeps them cacheable on disk (a process that finds the
+cache starts in milliseconds instead of compiling), safe to call from several threads at once and after a fork, and
+free of launch cost on small problems. `fastmath` is limited to named flags: contraction and reassociation of sums
+everywhere; "no NaN, no signed zero" only in the maxima, whose arguments are finite or -inf by validation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numba import types
+from numba.extending import intrinsic, overload
+
+BLOCK = 1024  # columns per block: two float64 buffers of this length stay in the first-level cache
+TILE = 16  # rows that share one rescaling of the column accumulators
+EMPTY = -1e300  # stands for the maximum of nothing; -inf would give NaN in the difference of two of them
+OVERSHOOT = 2.0**500  # a sum this large asks for a new reference level
+
+SQEUCLIDEAN, EUCLIDEAN, CITYBLOCK = 0, 1, 2
+
+_MAGIC = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer and leaves it in the low bits
+_UNDERFLOW = -1021.0  # below, 2^k would leave the normal range
+
+_SUM = {"contract", "reassoc", "nsz"}
+_MAX = {"contract", "reassoc", "nsz", "nnan"}
+
+
+def _compile(fastmath: set[str], inline: bool = False) -> Any:
+    """Return the decorator used for every kernel; without a writable cache directory, compile in memory."""
+
+    def decorate(function: Any) -> Any:
+        options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "boundscheck": False, "error_model": "numpy"}
+        if inline:
+            return nb.njit(**options)(function)
+        try:
+            return nb.njit(cache=True, **options)(function)
+        except RuntimeError:  # numba found no place for its cache
+            return nb.njit(**options)(function)
+
+    return decorate
+
+
+@intrinsic
+def _bits(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), codegen
+
+
+@intrinsic
+def _double(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), codegen
+
+
+# "reassoc" is left out here on purpose: it would let the compiler cancel (x + MAGIC) - MAGIC
+@_compile({"contract"}, inline=True)
+def exp2_clamped(x):
+    """Return 2^max(x, -1021) for x <= 1023, to 4e-16 relative."""
+    x = x if x > _UNDERFLOW else _UNDERFLOW
+    shifted = x + _MAGIC
+    r = x - (shifted - _MAGIC)  # exact, |r| <= 1/2
+    q = r * 1.9891288287108435e-10 + 5.166176383895101e-09
+    q = q * r + 1.191619599398753e-07
+    q = q * r + 2.4068008969481156e-06
+    q = q * r + 4.166736920917959e-05
+    q = q * r + 0.0006011330692772715
+    q = q * r + 0.0069380135831026675
+    q = q * r + 0.06005662673977423
+    q = q * r + 0.34657359027997264
+    q = q * r + 1.0
+    q = q * q
+    # the low bits of `shifted` hold k; q lies in [0.7, 1.42], so adding k to its exponent bits multiplies by 2^k
+    return _double(_bits(q) + (_bits(shifted) << 52))
+
+
+@_compile({"contract"}, inline=True)
+def exp2_or_zero(x):
+    """Return 2^x, and exactly 0 below -1021; arguments above 1023 are held at 1023."""
+    x = x if x < 1023.0 else 1023.0
+    value = exp2_clamped(x)
+    return value if x > _UNDERFLOW else 0.0
+
+
+# ---------------------------------------------------------------------------------------- entries of the cost
+
+
+def _segment(data, i, j0, j1, buffer):
+    """Return row `i`, columns ``j0:j1`` of the cost as a contiguous vector, in `buffer` if it must be computed."""
+    raise NotImplementedError("compiled code only")
+
+
+def _again(data, i, j0, j1, buffer):
+    """Return what `_segment` returned for the same place, without computing it again."""
+    raise NotImplementedError("compiled code only")
+
+
+@_compile(_SUM, inline=True)
+def _fill_cloud(x, y, metric, i, j0, j1, out):
+    size = j1 - j0
+    dimension = x.shape[1]
+    row = y[0, j0:j1]
+    p = x[i, 0]
+    if metric == CITYBLOCK:
+        for j in range(size):
+            out[j] = abs(p - row[j])
+        for d in range(1, dimension):
+            row = y[d, j0:j1]
+            p = x[i, d]
+            for j in range(size):
+                out[j] += abs(p - row[j])
+        return
+    d = 1
+    if dimension == 1:
+        for j in range(size):
+            out[j] = (p - row[j]) * (p - row[j])
+    else:
+        row2 = y[1, j0:j1]
+        p2 = x[i, 1]
+        d = 2
+        for j in range(size):
+            out[j] = (p - row[j]) * (p - row[j]) + (p2 - row2[j]) * (p2 - row2[j])
+    while d + 1 < dimension:
+        row = y[d, j0:j1]
+        row2 = y[d + 1, j0:j1]
+        p = x[i, d]
+        p2 = x[i, d + 1]
+        for j in range(size):
+            out[j] += (p - row[j]) * (p - row[j]) + (p2 - row2[j]) * (p2 - row2[j])
+        d += 2
+    if d < dimension:
+        row = y[d, j0:j1]
+        p = x[i, d]
+        for j in range(size):
+            out[j] += (p - row[j]) * (p - row[j])
+    if metric == EUCLIDEAN:
+        for j in range(size):
+            out[j] = math.sqrt(out[j])
+
+
+@_compile({"contract"}, inline=True)
+def _fill_gauged(row, offset, psi, out):
+    # no reassociation: (C - phi) - psi must round the same way on every visit
+    for j in range(row.size):
+        out[j] = (row[j] - offset) - psi[j]
+
+
+@overload(_segment, inline="never")
+def _segment_overload(data, i, j0, j1, buffer):
+    if len(data) == 1:
+        return lambda data, i, j0, j1, buffer: data[0][i, j0:j1]
+    if data[1].ndim == 1:
+
+        def gauged(data, i, j0, j1, buffer):
+            out = buffer[: j1 - j0]
+            _fill_gauged(data[0][i, j0:j1], data[1][i], data[2][j0:j1], out)
+            return out
+
+        return gauged
+
+    def cloud(data, i, j0, j1, buffer):
+        out = buffer[: j1 - j0]
+        _fill_cloud(data[0], data[1], data[2], i, j0, j1, out)
+        return out
+
+    return cloud
+
+
+@overload(_again, inline="never")
+def _again_overload(data, i, j0, j1, buffer):
+    if len(data) == 1:
+        return lambda data, i, j0, j1, buffer: data[0][i, j0:j1]
+    return lambda data, i, j0, j1, buffer: buffer[: j1 - j0]
+
+
+# ---------------------------------------------------------------------------------------- log-sum-exp
+#
+# A reference level stands in for the maximum: any level within a few hundred powers of two of it serves as well, since a
+# double spans 2^-1022 to 2^1023. The level is the maximum over the first block (tile); later blocks are summed at once
+# against it, and only if the sum exceeds `OVERSHOOT` is the block done again with a new level. (Watching the largest
+# exponent instead of the sum would keep LLVM from vectorising the loop.)
+
+
+@_compile(_MAX, inline=True)
+def _top(c, g, kappa):
+    top = EMPTY
+    for j in range(c.size):
+        top = max(top, g[j] - kappa * c[j])
+    return top
+
+
+@_compile(_SUM, inline=True)
+def _sum_row(c, g, kappa, level):
+    """Return ``sum_j 2^(g_j - kappa c_j - level)``, exponents above 1000 held there."""
+    total = 0.0
+    for j in range(c.size):
+        x = (g[j] - kappa * c[j]) - level
+        total += exp2_clamped(x if x < 1000.0 else 1000.0)
+    return total
+
+
+@_compile(_SUM)
+def logsumexp_rows(data, G, kappa, start, stop, out):
+    """Write ``log2 sum_j 2^(G_j - kappa C_ij)`` to ``out[i]`` for i in start..stop; -inf where no term is finite."""
+    m = G.size
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        level = EMPTY
+        total = 0.0
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            c = _segment(data, i, j0, j1, buffer)
+            g = G[j0:j1]
+            if level > EMPTY:
+                part = _sum_row(c, g, kappa, level)
+                if part < OVERSHOOT:
+                    total += part
+                    continue
+            high = _top(c, g, kappa)
+            if high > level:
+                total *= exp2_clamped(level - high)
+                level = high
+                total += _sum_row(c, g, kappa, level)
+        out[i] = level + math.log2(total) if level > EMPTY else -np.inf
+
+
+@_compile(_MAX, inline=True)
+def _raise_levels(c, f, kappa, levels):
+    for j in range(c.size):
+        levels[j] = max(levels[j], f - kappa * c[j])
+
+
+@_compile(_SUM, inline=True)
+def _add_row(c, f, kappa, levels, totals):
+    """Add ``2^(f - kappa c - levels)`` to `totals`, exponents above 1000 held there."""
+    for j in range(c.size):
+        x = (f - kappa * c[j]) - levels[j]
+        totals[j] += exp2_clamped(x if x < 1000.0 else 1000.0)
+
+
+@_compile(_SUM, inline=True)
+def _add_two_rows(c, d, f, g, kappa, levels, totals):
+    """`_add_row` for two rows: half the traffic on `levels` and `totals`."""
+    for j in range(c.size):
+        x = (f - kappa * c[j]) - levels[j]
+        y = (g - kappa * d[j]) - levels[j]
+        totals[j] += exp2_clamped(x if x < 1000.0 else 1000.0) + exp2_clamped(y if y < 1000.0 else 1000.0)
+
+
+@_compile(_MAX, inline=True)
+def _largest(values):
+    top = values[0]
+    for j in range(values.size):
+        top = max(top, values[j])
+    return top
+
+
+@_compile(_SUM, inline=True)
+def _rescale(totals, before, levels):
+    for j in range(totals.size):
+        totals[j] *= exp2_clamped(before[j] - levels[j])
+
+
+@_compile(_SUM)
+def logsumexp_columns(data, F, kappa, start, stop, left, right, levels, totals):
+    """Accumulate rows start..stop of ``F_i - kappa C_ij``, columns left..right, as ``2^levels * totals``.
+
+    The cost is walked in row-major order, in tiles of `TILE` rows by `BLOCK` columns.
+    """
+    width = min(BLOCK, right - left)
+    buffer = np.empty((TILE, width))
+    saved = np.empty(width)
+    active = np.empty(TILE, dtype=np.int64)
+    for j in range(left, right):
+        levels[j] = EMPTY
+        totals[j] = 0.0
+    fresh = True
+    for i0 in range(start, stop, TILE):
+        rows = 0
+        for i in range(i0, min(i0 + TILE, stop)):
+            if F[i] > EMPTY:
+                active[rows] = i
+                rows += 1
+        if rows == 0:
+            continue
+        for j0 in range(left, right, BLOCK):
+            j1 = min(j0 + BLOCK, right)
+            level = levels[j0:j1]
+            total = totals[j0:j1]
+            keep = saved[: j1 - j0]
+            if not fresh:
+                keep[:] = total
+                for r in range(0, rows - 1, 2):
+                    i, k = active[r], active[r + 1]
+                    c = _segment(data, i, j0, j1, buffer[r])
+                    d = _segment(data, k, j0, j1, buffer[r + 1])
+                    _add_two_rows(c, d, F[i], F[k], kappa, level, total)
+                if rows % 2 == 1:
+                    i = active[rows - 1]
+                    c = _segment(data, i, j0, j1, buffer[rows - 1])
+                    _add_row(c, F[i], kappa, level, total)
+                if _largest(total) < OVERSHOOT:
+                    continue
+                total[:] = keep
+            keep[:] = level
+            for r in range(rows):
+                i = active[r]
+                _raise_levels(_segment(data, i, j0, j1, buffer[r]), F[i], kappa, level)
+            _rescale(total, keep, level)
+            for r in range(rows):
+                i = active[r]
+                _add_row(_again(data, i, j0, j1, buffer[r]), F[i], kappa, level, total)
+        fresh = False
+
+
+@_compile(_SUM)
+def merge_columns(tops, totals, out):
+    """Join partial column accumulators, a row each, into ``out[j] = log2 sum``."""
+    parts, m = tops.shape
+    for j in range(m):
+        top = tops[0, j]
+        for p in range(1, parts):
+            top = max(top, tops[p, j])
+        if top > EMPTY:
+            total = 0.0
+            for p in range(parts):
+                total += totals[p, j] * exp2_clamped(tops[p, j] - top)
+            out[j] = top + math.log2(total)
+        else:
+            out[j] = -np.inf
+
+
+# ---------------------------------------------------------------------------------------- the plan
+#
+# X_ij = 2^(F_i + G_j - kappa C_ij). The exponent is always evaluated in this order, so that every pass sees the same X.
+
+
+@_compile({"contract"}, inline=True)
+def _entries(c, f, g, kappa, out):
+    for j in range(c.size):
+        out[j] = exp2_or_zero((f - kappa * c[j]) + g[j])
+
+
+@_compile(_SUM, inline=True)
+def _sum_and_dot(x, c, columns):
+    total = 0.0
+    dot = 0.0
+    for j in range(x.size):
+        total += x[j]
+        dot += x[j] * c[j]
+        columns[j] += x[j]
+    return total, dot
+
+
+@_compile(_SUM, inline=True)
+def _dot(x, v):
+    total = 0.0
+    for j in range(x.size):
+        total += x[j] * v[j]
+    return total
+
+
+@_compile(_SUM, inline=True)
+def _add_multiple(x, factor, out):
+    for j in range(x.size):
+        out[j] += factor * x[j]
+
+
+@_compile(_SUM)
+def plan_moments(data, F, G, kappa, start, stop, row_sums, row_costs, column_sums):
+    """Row sums and ``sum_j C_ij X_ij`` of rows start..stop, and their contribution to the column sums (added)."""
+    m = G.size
+    width = min(BLOCK, m)
+    buffer = np.empty(width)
+    entries = np.empty(width)
+    for i in range(start, stop):
+        total = 0.0
+        cost = 0.0
+        if F[i] > EMPTY:
+            for j0 in range(0, m, BLOCK):
+                j1 = min(j0 + BLOCK, m)
+                c = _segment(data, i, j0, j1, buffer)
+                x = entries[: j1 - j0]
+                _entries(c, F[i], G[j0:j1], kappa, x)
+                t, s = _sum_and_dot(x, c, column_sums[j0:j1])
+                total += t
+                cost += s
+        row_sums[i] = total
+        row_costs[i] = cost
+
+
+@_compile(_SUM)
+def plan_apply_rows(data, F, G, kappa, start, stop, V, out):
+    """Write ``sum_j X_ij V_pj`` to ``out[p, i]`` for rows start..stop."""
+    m = G.size
+    width = min(BLOCK, m)
+    buffer = np.empty(width)
+    entries = np.empty(width)
+    for i in range(start, stop):
+        for p in range(V.shape[0]):
+            out[p, i] = 0.0
+        if F[i] > EMPTY:
+            for j0 in range(0, m, BLOCK):
+                j1 = min(j0 + BLOCK, m)
+                x = entries[: j1 - j0]
+                _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, x)
+                for p in range(V.shape[0]):
+                    out[p, i] += _dot(x, V[p, j0:j1])
+
+
+@_compile(_SUM)
+def plan_apply_columns(data, F, G, kappa, start, stop, V, out):
+    """Add ``sum_i X_ij V_pi`` over rows start..stop to ``out[p, j]``."""
+    m = G.size
+    width = min(BLOCK, m)
+    buffer = np.empty(width)
+    entries = np.empty(width)
+    for i in range(start, stop):
+        if F[i] > EMPTY:
+            for j0 in range(0, m, BLOCK):
+                j1 = min(j0 + BLOCK, m)
+                x = entries[: j1 - j0]
+                _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, x)
+                for p in range(V.shape[0]):
+                    _add_multiple(x, V[p, i], out[p, j0:j1])
+
+
+@_compile({"contract"})
+def plan_rows(data, F, G, kappa, start, stop, out):
+    """Write rows start..stop of X to ``out[i - start]``."""
+    m = G.size
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, out[i - start, j0:j1])
+
+
+@_compile({"contract"})
+def plan_entropic_rows(data, F, G, kappa, p, q, start, stop, costs, entropies):
+    """``sum_j C_ij Y_ij`` and ``sum_j Y_ij (log Y_ij - 1)`` of rows start..stop, for ``Y = X + p q^T`` (0 log 0 = 0)."""
+    m = G.size
+    width = min(BLOCK, m)
+    buffer = np.empty(width)
+    entries = np.empty(width)
+    for i in range(start, stop):
+        cost = 0.0
+        entropy = 0.0
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            c = _segment(data, i, j0, j1, buffer)
+            x = entries[: j1 - j0]
+            _entries(c, F[i], G[j0:j1], kappa, x)
+            block_cost = 0.0
+            block_entropy = 0.0
+            for j in range(j1 - j0):
+                y = x[j] + p[i] * q[j0 + j]
+                if y > 0.0:
+                    block_cost += c[j] * y
+                    block_entropy += y * (math.log(y) - 1.0)
+            cost += block_cost
+            entropy += block_entropy
+        costs[i] = cost
+        entropies[i] = entropy
+
+
+# ---------------------------------------------------------------------------------------- the cost alone
+
+
+@_compile(_MAX, inline=True)
+def _least(c, g):
+    low = math.inf
+    for j in range(c.size):
+        low = min(low, c[j] - g[j])
+    return low
+
+
+@_compile(_MAX, inline=True)
+def _lower(c, f, lows):
+    for j in range(c.size):
+        lows[j] = min(lows[j], c[j] - f)
+
+
+@_compile({"contract"})
+def minimum_rows(data, g, start, stop, out):
+    """Write ``min_j (C_ij - g_j)`` to ``out[i]``."""
+    m = g.size
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        low = math.inf
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            low = min(low, _least(_segment(data, i, j0, j1, buffer), g[j0:j1]))
+        out[i] = low
+
+
+@_compile({"contract"})
+def minimum_columns(data, f, start, stop, left, right, out):
+    """Lower ``out[j]`` to ``min_i (C_ij - f_i)`` over rows start..stop, columns left..right."""
+    buffer = np.empty(min(BLOCK, right - left))
+    for i in range(start, stop):
+        for j0 in range(left, right, BLOCK):
+            j1 = min(j0 + BLOCK, right)
+            _lower(_segment(data, i, j0, j1, buffer), f[i], out[j0:j1])
+
+
+@_compile(_SUM)
+def product_rows(data, v, start, stop, out):
+    """Write ``(C v)_i`` to ``out[i]``."""
+    m = v.size
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        total = 0.0
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            total += _dot(_segment(data, i, j0, j1, buffer), v[j0:j1])
+        out[i] = total
+
+
+@_compile(_SUM)
+def product_columns(data, u, start, stop, m, out):
+    """Add ``sum_i C_ij u_i`` over rows start..stop to ``out[j]``."""
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            _add_multiple(_segment(data, i, j0, j1, buffer), u[i], out[j0:j1])
+
+
+@_compile(_MAX, inline=True)
+def _extremes(c):
+    low = high = np.float64(c[0])
+    for j in range(c.size):
+        value = np.float64(c[j])
+        low = min(low, value)
+        high = max(high, value)
+    return low, high
+
+
+@_compile(_SUM, inline=True)
+def _spread(c):
+    mean = 0.0
+    for j in range(c.size):
+        mean += c[j]
+    mean /= c.size
+    squares = 0.0
+    for j in range(c.size):
+        squares += (c[j] - mean) * (c[j] - mean)
+    return mean, squares
+
+
+@_compile({"contract"})
+def statistics_rows(data, m, start, stop, out):
+    """Write minimum, maximum, mean and sum of squared deviations of each row to ``out[i]`` (Chan's update by blocks)."""
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        low, high, mean, squares = math.inf, -math.inf, 0.0, 0.0
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            c = _segment(data, i, j0, j1, buffer)
+            a, b = _extremes(c)
+            low = min(low, a)
+            high = max(high, b)
+            part, part_squares = _spread(c)
+            delta = part - mean
+            size = j1 - j0
+            squares += part_squares + delta * delta * (j0 * size / j1)
+            mean += delta * (size / j1)
+        out[i, 0] = low
+        out[i, 1] = high
+        out[i, 2] = mean
+        out[i, 3] = squares
+
+
+@_compile({"contract"})
+def cost_rows(data, m, start, stop, out):
+    """Write rows start..stop of the cost to ``out[i - start]``."""
+    buffer = np.empty(min(BLOCK, m))
+    for i in range(start, stop):
+        for j0 in range(0, m, BLOCK):
+            j1 = min(j0 + BLOCK, m)
+            out[i - start, j0:j1] = _segment(data, i, j0, j1, buffer)
