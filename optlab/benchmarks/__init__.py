@@ -1,1 +1,294 @@
-"""To be filled."""
+"""Benchmarks against peers: the registry, fair timing, peak memory, and the runner behind ``optlab bench``.
+
+    @benchmark(id="log-sum-exp", title="One half-step against scipy.special.logsumexp")
+    def log_sum_exp(scale, seed):
+        times = interleave({"optlab": ours, "scipy": theirs})
+        return [compare_row("n = 2000", times, ours="optlab", peer="scipy", bar=">= 20")]
+
+A benchmark answers with rows (dicts). Contenders are timed in turn within one process (A B A B ...), so that
+a busy machine slows all alike, and compared by the median of the pairwise ratios. Timings are never cached.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import operator
+import pkgutil
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A registered benchmark: callable as ``(scale, seed)``, answers with rows."""
+
+    id: str
+    title: str
+    function: Callable[[str, int], Sequence[Row]] = field(repr=False)
+    file: str = field(default="", repr=False)
+
+    def __call__(self, scale: str = "cpu", seed: int = 0) -> list[Row]:
+        return [dict(row) for row in self.function(scale, seed)]
+
+
+BENCHMARKS: dict[str, Benchmark] = {}
+
+
+def benchmark(*, id: str, title: str) -> Callable[[Callable[[str, int], Sequence[Row]]], Benchmark]:
+    """Register ``fn(scale, seed) -> rows``.
+
+    Each row is a dict; these keys have a meaning, others are shown as they are: ``name``; ``seconds``
+    (median); ``peer`` and ``peer_seconds``; ``ratio``; ``bar`` (such as ``">= 20"`` or ``"<= 4"``: what the
+    ratio has to meet); ``first_call`` (seconds, compilation included); ``memory`` (bytes at the peak);
+    ``note``.
+    """
+    from optlab.reproduce.figures import add_unique, check_id
+
+    def register(function: Callable[[str, int], Sequence[Row]]) -> Benchmark:
+        spec = Benchmark(check_id(id), title, function, sys._getframe(1).f_code.co_filename)
+        add_unique(BENCHMARKS, spec.id, spec, "benchmark")
+        return spec
+
+    return register
+
+
+def discover() -> dict[str, Benchmark]:
+    """Import every module of this package and return the registered benchmarks by id."""
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{module.name}")
+    return dict(BENCHMARKS)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each call, in order; `first` is the call before them (compilation, caches)."""
+
+    samples: tuple[float, ...]
+    first: float
+
+    @property
+    def median(self) -> float:
+        """Median seconds per call."""
+        return statistics.median(self.samples)
+
+    @property
+    def minimum(self) -> float:
+        """Least seconds per call."""
+        return min(self.samples)
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], Any]], repeats: int = 7, budget: float = 20.0, min_time: float = 2e-3
+) -> dict[str, Timing]:
+    """Time callables in turn: A B A B ..., after one call of each that is kept apart.
+
+    Parameters
+    ----------
+    contenders : mapping of str to callable
+    repeats : int, default 7
+        Rounds; fewer (but at least 3) if `budget` runs out.
+    budget : float, default 20
+        Seconds for everything.
+    min_time : float, default 2e-3
+        Calls shorter than this are repeated within a sample, so that the clock's resolution does not count.
+
+    Returns
+    -------
+    dict of str to Timing
+    """
+    start = time.perf_counter()
+    first, loops = {}, {}
+    for name, call in contenders.items():
+        first[name] = _clock(call, 1)
+        loops[name] = max(1, round(min_time / max(_clock(call, 1), 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    enabled = gc.isenabled()
+    gc.disable()  # a collection would be charged to whoever happens to run
+    try:
+        for i in range(repeats):
+            if i >= 3 and time.perf_counter() - start > budget:
+                break
+            for name, call in contenders.items():
+                samples[name].append(_clock(call, loops[name]))
+    finally:
+        if enabled:
+            gc.enable()
+    return {name: Timing(tuple(samples[name]), first[name]) for name in contenders}
+
+
+def pairwise_ratio(times: Mapping[str, Timing], numerator: str, denominator: str) -> float:
+    """Median over the rounds of the ratio of the two contenders' seconds in the same round."""
+    pairs = zip(times[numerator].samples, times[denominator].samples)
+    return statistics.median(a / max(b, 1e-12) for a, b in pairs)
+
+
+def compare_row(
+    name: str,
+    times: Mapping[str, Timing],
+    *,
+    ours: str,
+    peer: str,
+    bar: str | None = None,
+    ratio: str = "speedup",
+    **more: Any,
+) -> Row:
+    """Make a row from timings.
+
+    Parameters
+    ----------
+    name : str
+    times : mapping
+        From `interleave`.
+    ours, peer : str
+        Names in `times`.
+    bar : str, optional
+        What the ratio has to meet.
+    ratio : {"speedup", "cost"}
+        ``speedup`` is peer/ours (20 means twenty times faster), ``cost`` is ours/peer.
+    **more
+        Further columns.
+    """
+    from optlab.core.validation import one_of
+
+    one_of(ratio, "ratio", ("speedup", "cost"))
+    top, bottom = (peer, ours) if ratio == "speedup" else (ours, peer)
+    return {
+        "name": name,
+        "seconds": times[ours].median,
+        "minimum": times[ours].minimum,
+        "first_call": times[ours].first,
+        "peer": peer,
+        "peer_seconds": times[peer].median,
+        "ratio": pairwise_ratio(times, top, bottom),
+        "ratio_is": "peer / ours" if ratio == "speedup" else "ours / peer",
+        "bar": bar,
+        **more,
+    }
+
+
+def peak_memory(statement: str, setup: str = "pass", timeout: float = 600.0) -> int:
+    """Return the bytes by which `statement` raises the peak memory of a fresh Python process after `setup`.
+
+    Whole-process memory (compiled code's arrays included), which `tracemalloc` would not see. Linux and
+    macOS.
+
+    Examples
+    --------
+    >>> peak_memory("x = np.ones(5_000_000)", "import numpy as np") > 30_000_000
+    True
+    """
+    program = "\n".join(
+        [_MEASURE, f"exec({setup!r}, globals())", "before = now()", f"exec({statement!r}, globals())"]
+        + ["print(peak() - before)"]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=timeout)
+    if done.returncode:
+        raise RuntimeError(f"measuring memory failed:\n{done.stderr.strip()}")
+    return int(done.stdout.split()[-1])
+
+
+# Linux: the high-water mark of this process alone, reset after the setup. (ru_maxrss will not do there: it
+# keeps the parent's peak across fork and exec.)
+_MEASURE = """
+import resource, sys
+def status(key):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
+def now():
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+    return status("VmRSS") if sys.platform == "linux" else peak()
+def peak():
+    if sys.platform == "linux":
+        return status("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
+
+
+def meets(ratio: float, bar: str) -> bool:
+    """Whether `ratio` meets a bar such as ``">= 20"``.
+
+    Examples
+    --------
+    >>> meets(21.0, ">= 20"), meets(5, "<= 4")
+    (True, False)
+    """
+    match = re.fullmatch(r"\s*(<=|>=|<|>)\s*([0-9.eE+-]+)\s*x?", bar)
+    if match is None:
+        raise ValueError(f"bar must be a comparison such as '>= 20', got {bar!r}")
+    compare = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}[match[1]]
+    return bool(compare(ratio, float(match[2])))
+
+
+def run(
+    benchmarks: Sequence[Benchmark],
+    *,
+    out: str | Path = "results",
+    scale: str = "cpu",
+    seed: int = 0,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Run benchmarks one after another in this process; write ``bench.json`` and the report after each."""
+    from optlab.reproduce.discovery import trace
+    from optlab.reproduce.provenance import provenance
+    from optlab.reproduce.report import write_report
+    from optlab.reproduce.store import Store, to_json, write_bytes
+
+    store = Store(out)
+    path = store.out / "bench.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))["records"]
+    except (OSError, ValueError, KeyError):
+        kept = []
+    records = []
+    for spec in benchmarks:
+        start = time.perf_counter()
+        record: dict[str, Any] = {"id": spec.id, "title": spec.title, "scale": scale, "seed": seed, "rows": []}
+        try:
+            record["rows"] = [_judged(row) for row in spec(scale, seed)]
+            record["status"] = "done"
+        except (Exception, SystemExit):
+            record |= {"status": "error", "traceback": trace()}
+        record["seconds"] = time.perf_counter() - start
+        record["provenance"] = provenance()
+        records.append(record)
+        kept = [old for old in kept if old["id"] != spec.id] + [record]
+        write_bytes(path, to_json({"records": kept}).encode())
+        write_report(store.out, store.read_index() | {"provenance": record["provenance"]})
+        if on_record is not None:
+            on_record(record)
+    return records
+
+
+def passed(record: Mapping[str, Any]) -> bool:
+    """Whether a benchmark ran and every ratio with a bar met it."""
+    return record["status"] == "done" and all(row.get("pass") is not False for row in record["rows"])
+
+
+def _judged(row: Row) -> Row:
+    row = {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
+    if row.get("bar"):
+        row["pass"] = row.get("ratio") is not None and meets(row["ratio"], row["bar"])
+    return row
+
+
+def _clock(call: Callable[[], Any], loops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(loops):
+        call()
+    return (time.perf_counter() - start) / loops

@@ -7,6 +7,9 @@ whether each claim of the paper is borne out by it. Running, caching and reporti
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -95,7 +98,7 @@ class Figure:
         self.tables()  # a malformed table is an error where it was made, not later in the runner
 
     def tables(self) -> dict[str, dict[str, np.ndarray] | np.ndarray]:
-        """Return the data as named tables; a single table is called ``data``."""
+        """Return the data as named tables and arrays; a single table is called ``data``."""
         if not isinstance(self.data, Mapping):
             raise TypeError(f"data must be a mapping of columns or of tables, got {type(self.data).__name__}")
         nested = [name for name, value in self.data.items() if isinstance(value, Mapping) or np.ndim(value) > 1]
@@ -134,6 +137,7 @@ class FigureSpec:
     paper: str
     title: str
     function: Callable[[str, int], Figure] = field(repr=False)
+    file: str = field(default="", repr=False)
 
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Figure:
         result = self.function(scale, seed)
@@ -159,7 +163,8 @@ def figure(*, id: str, paper: str, title: str) -> Callable[[Callable[[str, int],
     """
 
     def register(function: Callable[[str, int], Figure]) -> FigureSpec:
-        spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function)
+        file = sys._getframe(1).f_code.co_filename  # where the decorator stands, whatever it decorates
+        spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function, file)
         add_unique(FIGURES, spec.id, spec, "figure")
         return spec
 
@@ -168,23 +173,16 @@ def figure(*, id: str, paper: str, title: str) -> Callable[[Callable[[str, int],
 
 def check_id(value: Any, name: str = "id") -> str:
     """Return `value` if it can name files and be typed on a command line."""
-    import re
-
     if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
         raise ValueError(f"{name} must be lower-case letters, digits, '-', '_' or '.', got {value!r}")
     return value
 
 
 def add_unique(registry: dict[str, Any], id: str, spec: Any, what: str) -> None:
-    """Register `spec`; the same function loaded again replaces itself, another under its id is an error."""
+    """Register `spec`; a file loaded again (or a notebook cell) replaces its own, another file may not."""
     old = registry.get(id)
-    if old is not None:
-        here, there = spec.function.__code__, old.function.__code__
-        if (here.co_filename, here.co_name) != (there.co_filename, there.co_name):
-            raise ValueError(
-                f"{what} id {id!r} is used twice: in {there.co_filename}:{there.co_firstlineno} "
-                f"and {here.co_filename}:{here.co_firstlineno}"
-            )
+    if old is not None and old.file != spec.file and os.path.isfile(old.file) and os.path.isfile(spec.file):
+        raise ValueError(f"{what} id {id!r} is used twice: in {old.file} and in {spec.file}")
     registry[id] = spec
 
 

@@ -14,6 +14,7 @@ the check says what happens instead. A check without a control is a defect: noth
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ class Theorem:
     source: str = ""
     title: str = ""
     expected: str = "holds"
+    file: str = field(default="", repr=False)
     controls: list[Control] = field(default_factory=list, repr=False)
 
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Evidence:
@@ -149,6 +151,7 @@ def theorem(
             source,
             title or id.replace("-", " "),
             expected,
+            sys._getframe(1).f_code.co_filename,
         )
         add_unique(THEOREMS, spec.id, spec, "theorem")
         return spec

@@ -1,0 +1,356 @@
+"""The command line: ``optlab list | reproduce | verify | bench``. The only place that knows all parts of the
+library.
+
+Exit status: 0 if every claim and theorem held and every bar was met, 1 if not, 2 for a mistake in the call
+(an unknown id, a folder that cannot be written), 130 after Ctrl-C (the report then shows what was finished).
+
+Everything heavy is imported inside the commands, so that ``optlab --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="optlab",
+    help="Regenerate a paper's figures, verify its theorems numerically, compare speed and memory with peers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+class Scale(StrEnum):
+    """How large the runs are."""
+
+    smoke = "smoke"
+    cpu = "cpu"
+    paper = "paper"
+
+
+_Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or papers; default: everything.", show_default=False)
+]
+_Scale = Annotated[Scale, typer.Option(help="smoke: under a minute; cpu: minutes; paper: the paper's own size.")]
+_Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default: one per core.", show_default=False)
+]
+_Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="tcp://HOST:PORT", help="Run on a dask scheduler's workers instead.", show_default=False),
+]
+_Out = Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where results and the report go.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Base seed of everything random.")]
+_NoCache = Annotated[bool, typer.Option("--no-cache", help="Run again even what is on disk already.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        import optlab
+
+        typer.echo(f"optlab {optlab.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def reproduce(
+    ids: _Ids = None,
+    scale: _Scale = Scale.cpu,
+    jobs: _Jobs = None,
+    scheduler: _Scheduler = None,
+    out: _Out = "results",
+    seed: _Seed = 0,
+    no_cache: _NoCache = False,
+) -> None:
+    """Draw every figure, test the paper's claims on it, check the theorems; write
+    [bold]results/index.html[/bold].
+    """
+    _run(ids, ("figure", "theorem", "file"), scale, jobs, scheduler, out, seed, no_cache)
+
+
+@app.command()
+def verify(
+    ids: _Ids = None,
+    scale: _Scale = Scale.cpu,
+    jobs: _Jobs = None,
+    scheduler: _Scheduler = None,
+    out: _Out = "results",
+    seed: _Seed = 0,
+    no_cache: _NoCache = False,
+) -> None:
+    """Run every theorem as an experiment: observed against bound, with a negative control that must fail."""
+    _run(ids, ("theorem",), scale, jobs, scheduler, out, seed, no_cache)
+
+
+@app.command()
+def bench(
+    ids: _Ids = None,
+    scale: _Scale = Scale.cpu,
+    out: _Out = "results",
+    seed: _Seed = 0,
+) -> None:
+    """Measure speed and memory against peers, side by side in one run, as ratios."""
+    from optlab import benchmarks
+    from optlab.reproduce.discovery import UnknownId, select
+    from optlab.reproduce.store import UnwritableOutput
+
+    found = benchmarks.discover()
+    tasks = [_Entry(id, id) for id in found]
+    try:
+        chosen = [found[task.id] for task in select(tasks, ids or [])]
+        if not chosen:
+            _stop("there is no benchmark to run")
+        records = benchmarks.run(chosen, out=out, scale=scale.value, seed=seed, on_record=_print_bench)
+    except (UnknownId, UnwritableOutput) as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    from pathlib import Path
+
+    typer.echo(str(Path(out).absolute() / "index.html"))
+    raise typer.Exit(0 if all(map(benchmarks.passed, records)) else 1)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show every figure, theorem, method, problem and benchmark, a line each."""
+    from rich.table import Table
+
+    from optlab import benchmarks
+    from optlab.reproduce.discovery import discover
+
+    console = _console()
+    tasks = discover()
+    for kind, heading in (("figure", "Figures"), ("theorem", "Theorems"), ("file", "Files that cannot be loaded")):
+        rows = [task for task in tasks if task.kind == kind]
+        if not rows:
+            continue
+        table = _table(heading)
+        for column in ("id", "paper", "title" if kind != "file" else "error"):
+            table.add_column(column, no_wrap=column == "id")
+        for task in rows:
+            last = task.title if kind != "file" else task.error.strip().splitlines()[-1]
+            table.add_row(task.id, task.paper, last)
+        console.print(table)
+    methods, problems, broken = _families()
+    for heading, classes in (("Methods", methods), ("Problems", problems), ("Packages that cannot be loaded", broken)):
+        if classes:
+            table = Table(title=heading) if not heading else _table(heading)
+            table.add_column("name", no_wrap=True)
+            table.add_column("what it is")
+            for name, line in classes:
+                table.add_row(name, line)
+            console.print(table)
+    found = benchmarks.discover()
+    if found:
+        table = _table("Benchmarks")
+        table.add_column("id", no_wrap=True)
+        table.add_column("title")
+        for spec in found.values():
+            table.add_row(spec.id, spec.title)
+        console.print(table)
+
+
+def main() -> None:
+    """Entry point of the ``optlab`` command."""
+    app()
+
+
+# -- running
+
+
+class _Entry:
+    """What `select` needs of a benchmark: an id, and no paper of its own."""
+
+    def __init__(self, id: str, paper: str) -> None:
+        self.id, self.paper = id, paper
+
+
+def _run(
+    ids: list[str] | None,
+    kinds: tuple[str, ...],
+    scale: Scale,
+    jobs: int | None,
+    scheduler: str | None,
+    out: str,
+    seed: int,
+    no_cache: bool,
+) -> None:
+    from optlab.reproduce import runner
+    from optlab.reproduce.discovery import UnknownId, discover, select
+    from optlab.reproduce.store import Store, UnwritableOutput
+
+    try:
+        Store(out)  # before anything is loaded or computed
+        known = discover()
+        # a theorem module that cannot be loaded must fail `verify` too: its checks would silently be missing
+        tasks = [task for task in known if task.kind in kinds or (task.kind == "file" and task.origin[-3:] != ".py")]
+        chosen = select(tasks, ids or [])
+        if not chosen:
+            _stop("there is nothing to run: no experiments/<paper>/<figure>.py and no theorem was found")
+        summary = runner.run(
+            chosen,
+            out=out,
+            scale=scale.value,
+            seed=seed,
+            jobs=jobs,
+            scheduler=scheduler,
+            cache=not no_cache,
+            known=known,
+            on_record=_print_record,
+        )
+    except (UnknownId, UnwritableOutput) as error:
+        _stop(str(error))
+    except (ModuleNotFoundError, OSError) as error:
+        if scheduler is None:
+            raise
+        _stop(f"cannot use the scheduler {scheduler}: {error}" if isinstance(error, OSError) else str(error))
+    except KeyboardInterrupt:  # while loading, before anything ran
+        raise typer.Exit(130) from None
+    _print_summary(summary, len(chosen))
+    typer.echo(summary.report)
+    raise typer.Exit(130 if summary.interrupted else 0 if summary.passed else 1)
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(f"optlab: {message}", err=True)
+    raise typer.Exit(2)
+
+
+# -- printing
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _table(title: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _print_record(record: dict[str, Any]) -> None:
+    """One line per finished task, above the progress bar."""
+    from rich.markup import escape
+    from tqdm import tqdm
+
+    from optlab.reproduce.report import _why
+    from optlab.reproduce.runner import passed
+
+    good = passed(record)
+    if record["status"] != "done":
+        text = "error"
+    elif record["kind"] == "figure":
+        held = [claim["holds"] for claim in record["claims"]]
+        text = f"{sum(h is True for h in held)}/{len(held)} claims"
+        if None in held:
+            text += f", {held.count(None)} not tested at this scale"
+    else:
+        controls = record["controls"]
+        text = record["evidence"]["verdict"].replace("_", " ")
+        text += f", {sum(c['passed'] for c in controls)}/{len(controls)} controls refuted"
+    time = "cached" if record.get("cached") else f"{record['seconds']:.1f} s"
+    mark = "[green]✔[/green]" if good else "[red]✘[/red]"
+    with tqdm.external_write_mode():
+        console = _console()
+        console.print(
+            f"{mark} {record['kind']:<8}[bold]{escape(record['id'])}[/bold]  {text}  [dim]{time}[/dim]", soft_wrap=True
+        )
+        if not good:
+            console.print(f"    [red]{escape(_why(record))}[/red]", soft_wrap=True)
+
+
+def _print_summary(summary: Any, wanted: int) -> None:
+    from optlab.reproduce.runner import passed
+
+    records = summary.records
+    claims = [c["holds"] for r in records for c in r.get("claims", ())]
+    theorems = [r for r in records if r["kind"] == "theorem" and r["status"] == "done"]
+    verdicts = [r["evidence"]["verdict"] for r in theorems]
+    controls = [c["passed"] for r in theorems for c in r["controls"]]
+    errors = sum(r["status"] != "done" for r in records)
+    console = _console()
+    table = _table("")
+    table.title = None
+    for column in ("figures", "claims held", "theorems hold", "not applicable", "controls refuted", "errors"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        str(sum(r["kind"] == "figure" for r in records)),
+        f"{claims.count(True)}/{len(claims)}",
+        f"{verdicts.count('holds')}/{len(verdicts)}",
+        str(verdicts.count("not_applicable")),
+        f"{controls.count(True)}/{len(controls)}",
+        str(errors),
+    )
+    console.print(table)
+    if summary.interrupted:
+        console.print(
+            f"[yellow]Interrupted with {len(records)} of {wanted} done; run again to go on from there.[/yellow]"
+        )
+    elif not summary.passed:
+        failed = sum(not passed(r) for r in records)
+        console.print(f"[red]{failed} of {len(records)} did not come out as they should.[/red]")
+
+
+def _print_bench(record: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    from optlab.reproduce.report import bench_text
+
+    console = _console()
+    if record["status"] != "done":
+        console.print(f"[red]✘[/red] [bold]{escape(record['title'])}[/bold]\n{escape(record['traceback'])}")
+        return
+    table = _table(record["title"])
+    columns = list(dict.fromkeys(key for row in record["rows"] for key in row))
+    for column in columns:
+        numeric = any(isinstance(row.get(column), (int, float)) for row in record["rows"])
+        table.add_column(column.replace("_", " "), justify="right" if numeric and column != "pass" else "left")
+    marks = {True: "[green]pass[/green]", False: "[red]miss[/red]", None: ""}
+    for row in record["rows"]:
+        cells = [marks[row.get(c)] if c == "pass" else escape(bench_text(row.get(c), c)) for c in columns]
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _families() -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Methods and problems that the solver families export, each with the first line of its docstring."""
+    import importlib
+    import inspect
+    import pkgutil
+
+    import optlab
+
+    rooms = {"core", "bregman", "datasets", "reproduce", "theorems", "benchmarks"}
+    methods, problems, broken = [], [], []
+    for module in pkgutil.iter_modules(optlab.__path__):
+        if not module.ispkg or module.name in rooms or module.name.startswith("_"):
+            continue
+        try:
+            package = importlib.import_module(f"optlab.{module.name}")
+            members = [getattr(package, name) for name in getattr(package, "__all__", ())]
+        except Exception as error:
+            broken.append((f"optlab.{module.name}", f"{type(error).__name__}: {error}"))
+            continue
+        for member in members:
+            if not inspect.isclass(member) or getattr(member, "_is_protocol", False):
+                continue
+            entry = (f"{module.name}.{member.__name__}", (inspect.getdoc(member) or "").partition("\n")[0])
+            if hasattr(member, "init") and hasattr(member, "iterate"):
+                methods.append(entry)
+            elif hasattr(member, "measure") and hasattr(member, "default_start"):
+                problems.append(entry)
+    return sorted(methods), sorted(problems), sorted(broken)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Running figures and theorem checks: cached, in parallel, resumable, with the report kept up to date.
+
+`run` answers with the records in the order of the tasks. Each result is written as it arrives, so that a run
+that is interrupted or killed goes on where it stopped: what is finished is found in the cache. Errors are
+never cached.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from optlab.core.validation import as_integer, one_of
+from optlab.reproduce.discovery import Task
+from optlab.reproduce.figures import SCALES
+from optlab.reproduce.fingerprint import fingerprint
+from optlab.reproduce.store import Store
+from optlab.reproduce.worker import Outcome, execute
+
+REPORT_INTERVAL = 5.0  # seconds between rewrites of the report while running
+
+
+@dataclass
+class Summary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    records : list of dict
+        One per finished task.
+    report : str
+        Path of ``index.html``.
+    interrupted : bool
+        Whether Ctrl-C ended it; the records are those that were finished.
+    """
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    report: str = ""
+    interrupted: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything ran and every claim and theorem held."""
+        return not self.interrupted and all(passed(record) for record in self.records)
+
+
+def passed(record: dict[str, Any]) -> bool:
+    """Whether one record is as it should be; a claim that was not tested at this scale does not count against
+    it.
+    """
+    if record["status"] != "done":
+        return False
+    if record["kind"] == "theorem":
+        return bool(record["passed"])
+    return all(claim["holds"] is not False for claim in record.get("claims", ()))
+
+
+def run(
+    tasks: Sequence[Task],
+    *,
+    out: str | os.PathLike[str] = "results",
+    scale: str = "cpu",
+    seed: int = 0,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    cache: bool = True,
+    known: Sequence[Task] | None = None,
+    progress: bool | None = None,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+) -> Summary:
+    """Run `tasks` and write the report.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        From `optlab.reproduce.discovery.discover`.
+    out : path-like, default "results"
+    scale : {"smoke", "cpu", "paper"}
+    seed : int, default 0
+    jobs : int, optional
+        Worker processes; default one per core. 1 runs in this process.
+    scheduler : str, optional
+        Address of a dask scheduler (``tcp://HOST:PORT``), to use its workers instead. They need this version
+        of optlab and, at the same paths, the experiment files.
+    cache : bool, default True
+        Whether results already on disk are used; new ones are kept either way.
+    known : sequence of Task, optional
+        Everything that exists; records of an earlier run that are not in it are dropped from the report.
+    progress : bool, optional
+        Progress bar; default: if stderr is a terminal.
+    on_record : callable, optional
+        Called with each record as it arrives.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    UnwritableOutput
+        If `out` cannot be written, before anything runs.
+    """
+    from tqdm import tqdm
+
+    from optlab.reproduce.report import write_report
+
+    one_of(scale, "scale", SCALES)
+    seed = as_integer(seed, "seed", minimum=0)
+    jobs = _cores() if jobs is None else as_integer(jobs, "jobs", minimum=1)
+    store = Store(out)
+    if scheduler is not None:
+        _check_distributed()
+    index = _merged_index(store, known)
+    keys = {task: fingerprint(task.origin, task.kind, task.id, scale, seed) for task in tasks if not task.error}
+    summary = Summary()
+    done: dict[tuple[str, str], dict[str, Any]] = {}
+    written = time.monotonic()
+
+    def finish(task: Task, record: dict[str, Any]) -> None:
+        nonlocal written
+        done[task.kind, task.id] = record
+        index["records"] = [r for r in index["records"] if (r["kind"], r["id"]) != (task.kind, task.id)] + [record]
+        store.write_index(index)
+        if on_record is not None:
+            on_record(record)
+        if time.monotonic() - written > REPORT_INTERVAL:
+            write_report(store.out, index)
+            written = time.monotonic()
+
+    pending: list[Task] = []
+    bar = tqdm(total=len(tasks), unit="task", disable=None if progress is None else not progress, leave=False)
+    try:
+        with bar:
+            for task in tasks:
+                record = store.get(task.kind, task.id, scale, seed, keys[task]) if cache and not task.error else None
+                if record is None:
+                    pending.append(task)
+                    continue
+                finish(task, store.publish(record) | {"cached": True})
+                bar.update()
+            # the longest first, so that no worker is left with the long one at the end
+            before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
+            pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
+            for task, (record, files) in _outcomes(pending, scale, seed, jobs, scheduler):
+                if record["status"] == "done":
+                    record["key"] = keys[task]
+                    store.put(record, files)
+                    record = store.publish(record)
+                finish(task, record | {"cached": False})
+                bar.set_postfix_str(task.id)
+                bar.update()
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    finally:
+        summary.records = [done[task.kind, task.id] for task in tasks if (task.kind, task.id) in done]
+        summary.report = str(write_report(store.out, index))
+    return summary
+
+
+def _outcomes(
+    tasks: list[Task], scale: str, seed: int, jobs: int, scheduler: str | None
+) -> Iterator[tuple[Task, Outcome]]:
+    """Outcomes as they arrive, in any order."""
+    jobs = min(jobs, len(tasks))
+    if scheduler is None and jobs <= 1:
+        for task in tasks:
+            yield task, execute(task, scale, seed)
+        return
+
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    threads = max(1, _cores() // jobs)
+    left = list(tasks)
+    with ExitStack() as stack:
+        if scheduler is not None:
+            from distributed import Client
+
+            stack.enter_context(Client(scheduler, timeout=30))
+            stack.enter_context(joblib.parallel_config(backend="dask"))
+            n_jobs = -1
+        else:
+            stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=threads))
+            n_jobs = jobs
+        try:
+            parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+            limit = threads if scheduler is None else None
+            for i, outcome in parallel(
+                joblib.delayed(_numbered)(i, task, scale, seed, limit) for i, task in enumerate(tasks)
+            ):
+                left.remove(tasks[i])
+                yield tasks[i], outcome
+            return
+        except TerminatedWorkerError:
+            if scheduler is not None:
+                raise
+    # A worker died (killed for memory, or a crash in compiled code) and took the pool with it. The rest is
+    # run one by one, each in a process of its own, so that only the task that kills its worker is lost.
+    for task in left:
+        yield task, _alone(task, scale, seed, threads)
+
+
+def _numbered(i: int, task: Task, scale: str, seed: int, threads: int | None) -> tuple[int, Outcome]:
+    return i, execute(task, scale, seed, threads)
+
+
+def _alone(task: Task, scale: str, seed: int, threads: int) -> Outcome:
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        with ProcessPoolExecutor(max_workers=1) as pool:
+            return pool.submit(execute, task, scale, seed, threads).result()
+    except TerminatedWorkerError as error:
+        record, _ = execute(Task(task.kind, task.id, task.paper, task.title, task.origin, str(error)), scale, seed)
+        return record | {
+            "traceback": f"The worker process died (out of memory, or a crash in compiled code).\n{error}"
+        }, {}
+
+
+def _merged_index(store: Store, known: Sequence[Task] | None) -> dict[str, Any]:
+    """The last runs' index, without what no longer exists, with today's provenance."""
+    from optlab.reproduce.provenance import provenance
+
+    index = store.read_index()
+    if known is not None:
+        names = {(task.kind, task.id) for task in known}
+        index["records"] = [r for r in index["records"] if (r["kind"], r["id"]) in names]
+    return index | {"provenance": provenance()}
+
+
+def _check_distributed() -> None:
+    if importlib.util.find_spec("distributed") is None:
+        raise ModuleNotFoundError(
+            "--scheduler needs dask.distributed, which is not installed: pip install 'optlab[distributed]'"
+        )
+
+
+def _cores() -> int:
+    """Cores this process may use (a container or `taskset` may grant fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,173 @@
+"""What happens in a worker process: run one figure or theorem check, and pack the outcome.
+
+The outcome is a *record* (plain JSON values: what the report shows) and *files* (name to bytes: pictures,
+data). The parent process does all writing, so a worker needs no access to the results folder.
+
+Statuses: ``done``, or ``error`` (with the traceback). An error is an outcome like any other: the run goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from optlab.reproduce.discovery import Task, find, trace
+from optlab.reproduce.evidence import Evidence
+from optlab.reproduce.figures import Figure
+
+Outcome = tuple[dict[str, Any], dict[str, bytes]]
+
+
+def execute(task: Task, scale: str, seed: int, threads: int | None = None) -> Outcome:
+    """Run `task` and return its record and files; never raises for an error in the task itself."""
+    record: dict[str, Any] = {
+        "kind": task.kind,
+        "id": task.id,
+        "paper": task.paper,
+        "title": task.title,
+        "origin": task.origin,
+        "scale": scale,
+        "seed": seed,
+        "status": "done",
+        "warnings": [],
+        "files": [],
+    }
+    if task.error:
+        return record | {"status": "error", "traceback": task.error, "seconds": 0.0}, {}
+    start = time.perf_counter()
+    try:
+        with _limited(threads), _collected_warnings(record["warnings"]):
+            spec = find(task.kind, task.id, task.origin)
+            more, files = (_run_figure if task.kind == "figure" else _run_theorem)(spec, scale, seed)
+    except (Exception, SystemExit):
+        more, files = {"status": "error", "traceback": trace()}, {}
+    record |= more
+    record["files"] = sorted(files)
+    record["seconds"] = time.perf_counter() - start
+    return record, files
+
+
+def _run_figure(spec: Any, scale: str, seed: int) -> Outcome:
+    figure: Figure = spec(scale, seed)
+    files = {name: data for table, values in figure.tables().items() for name, data in _packed(table, values)}
+    canvas = figure.render()
+    files |= _pictures(canvas, "figure")
+    width, height = canvas.get_size_inches()
+    claims = [{"sentence": claim.sentence, "holds": claim.holds, "number": claim.text} for claim in figure.claims]
+    aspect = float(width / height)
+    return {"title": spec.title, "caption": figure.caption, "claims": claims, "aspect": aspect}, files
+
+
+def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
+    files: dict[str, bytes] = {}
+    evidence = spec(scale, seed)
+    files |= _pack_evidence(evidence, "check")
+    controls, defects = [], []
+    for i, control in enumerate(spec.controls, 1):
+        # a control that raises makes the whole check an error: a crash is not the violation it should show
+        shown = control(scale, seed)
+        files |= _pack_evidence(shown, f"control-{i}")
+        refuted = spec.refutes(shown.verdict)
+        controls.append({"description": control.description, "passed": refuted, **shown.summary()})
+        if not refuted:
+            defects.append(f"The control “{control.description}” came out as “{_words(shown.verdict)}”.")
+    if not spec.controls:
+        defects.append("There is no negative control: nothing shows that this check can fail.")
+    expected = spec.accepts(evidence.verdict)
+    record = {
+        "title": spec.title,
+        "statement": spec.statement,
+        "assumptions": list(spec.assumptions),
+        "source": spec.source,
+        "expected": spec.expected,
+        "evidence": evidence.summary(),
+        "controls": controls,
+        "defects": defects,
+        "passed": expected and not defects,
+    }
+    return record, files
+
+
+def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
+    from matplotlib.figure import Figure as Canvas
+
+    from optlab.plotting import house_style
+
+    with house_style():
+        canvas = Canvas(figsize=(3.7, 2.6), layout="constrained")
+        evidence.plot(canvas.subplots())
+        pictures = _pictures(canvas, name)
+    return {f"{name}.csv": _csv(evidence.columns()), **pictures}
+
+
+def _pictures(canvas: Any, name: str) -> dict[str, bytes]:
+    from optlab.plotting import to_bytes
+
+    return {f"{name}.{suffix}": to_bytes(canvas, suffix) for suffix in ("png", "pdf")}
+
+
+def _packed(name: str, values: Any) -> Iterator[tuple[str, bytes]]:
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+    if isinstance(values, dict):
+        yield f"{name}.csv", _csv(values)
+    else:
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        yield f"{name}.npy", buffer.getvalue()
+
+
+def _csv(columns: dict[str, np.ndarray]) -> bytes:
+    """Columns as CSV; floats in the shortest form that reads back to the same bits."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values())))
+    return buffer.getvalue().encode()
+
+
+@contextmanager
+def _limited(threads: int | None) -> Iterator[None]:
+    """Keep BLAS, OpenMP and Numba to `threads` threads, so that workers side by side do not fight over the
+    cores.
+    """
+    if threads is None:
+        yield
+        return
+    import sys
+
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        # joblib has set NUMBA_NUM_THREADS for a fresh worker; one that had loaded Numba before must be told
+        numba = sys.modules.get("numba")
+        if numba is not None:
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        yield
+
+
+@contextmanager
+def _collected_warnings(messages: list[str]) -> Iterator[None]:
+    """Show warnings as usual, and note each distinct one for the report."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        show = warnings.showwarning
+
+        def note(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+            text = f"{category.__name__}: {message} ({filename.rpartition('/')[2]}:{lineno})"
+            if text not in messages:
+                messages.append(text)
+            show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = note
+        yield
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("_", " ")
