@@ -1,0 +1,233 @@
+"""Quadratic and logistic losses, and the skew operator of a matrix game.
+
+`Quadratic` and `LeastSquares` factor their matrix once, on first use, and reuse it at every step size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import special
+
+from optlab.bregman.functions.base import Array, Function, MonotoneOperator
+from optlab.bregman.functions.divergences import euclidean_constants
+from optlab.core.validation import as_float_array, as_number
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic(Function):
+    """The convex quadratic ``x^T Q x / 2 + <c, x>``.
+
+    Parameters
+    ----------
+    Q : array_like, shape (n, n)
+        Symmetric positive semidefinite.
+    c : array_like, shape (n,), optional
+        Linear part. Default 0.
+
+    Raises
+    ------
+    ValueError
+        If `Q` is not symmetric positive semidefinite (to rounding).
+
+    Examples
+    --------
+    >>> Quadratic([[2.0, 0.0], [0.0, 1.0]], [1.0, 0.0]).value(np.array([1.0, 2.0]))
+    4.0
+    """
+
+    Q: Any
+    c: Any = None
+    smooth: ClassVar[bool] = True
+    single_valued: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        Q = as_float_array(self.Q, "Q", ndim=2)
+        if Q.shape[0] != Q.shape[1]:
+            raise ValueError(f"Q must be square, got shape {Q.shape}")
+        if not np.allclose(Q, Q.T, rtol=1e-10, atol=1e-12 * np.abs(Q).max()):
+            i, j = (int(k) for k in np.unravel_index(np.argmax(np.abs(Q - Q.T)), Q.shape))
+            raise ValueError(f"Q must be symmetric, but Q[{i}, {j}] = {Q[i, j]:g} and Q[{j}, {i}] = {Q[j, i]:g}")
+        c = np.zeros(len(Q)) if self.c is None else as_float_array(self.c, "c", shape=(len(Q),))
+        object.__setattr__(self, "Q", Q)
+        object.__setattr__(self, "c", c)
+        eigenvalues, _ = self.spectrum
+        if eigenvalues[0] < 0:
+            raise ValueError(f"Q must be positive semidefinite, but its smallest eigenvalue is {eigenvalues[0]:g}")
+
+    @cached_property
+    def spectrum(self) -> tuple[Array, Array]:
+        """Eigenvalues in ascending order (those that are zero to rounding set to zero) and eigenvectors as columns."""
+        eigenvalues, vectors = np.linalg.eigh(self.Q)
+        noise = len(eigenvalues) * np.finfo(float).eps * np.abs(eigenvalues).max()
+        eigenvalues[np.abs(eigenvalues) <= noise] = 0.0
+        return eigenvalues, vectors
+
+    def value(self, x: Array) -> float:
+        return float(0.5 * x @ (self.Q @ x) + self.c @ x)
+
+    def gradient(self, x: Array) -> Array:
+        return np.asarray(self.Q @ x + self.c)
+
+    def hessian(self, x: Array) -> Array:
+        return np.asarray(self.Q)
+
+    def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        eigenvalues, _ = self.spectrum
+        return euclidean_constants(kernel, float(eigenvalues[-1]), float(eigenvalues[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares(Function):
+    """The least-squares loss ``(weight/2) ||A x - b||^2``.
+
+    Parameters
+    ----------
+    A : array_like, shape (m, n)
+    b : array_like, shape (m,)
+    weight : float
+        Default 1.
+
+    Examples
+    --------
+    >>> LeastSquares([[1.0, 1.0]], [1.0]).value(np.array([2.0, 1.0]))
+    2.0
+    """
+
+    A: Any
+    b: Any
+    weight: float = 1.0
+    smooth: ClassVar[bool] = True
+    single_valued: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        A = as_float_array(self.A, "A", ndim=2)
+        object.__setattr__(self, "A", A)
+        object.__setattr__(self, "b", as_float_array(self.b, "b", shape=(A.shape[0],)))
+        object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+
+    @cached_property
+    def svd(self) -> tuple[Array, Array, Array]:
+        """The thin singular value decomposition of `A`."""
+        left, singular, right = np.linalg.svd(self.A, full_matrices=False)
+        return left, singular, right
+
+    def value(self, x: Array) -> float:
+        residual = self.A @ x - self.b
+        return 0.5 * self.weight * float(residual @ residual)
+
+    def gradient(self, x: Array) -> Array:
+        return np.asarray(self.weight * (self.A.T @ (self.A @ x - self.b)))
+
+    def hessian(self, x: Array) -> Array:
+        return np.asarray(self.weight * (self.A.T @ self.A))
+
+    def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        _, singular, right = self.svd
+        smallest = float(singular[-1]) ** 2 if right.shape[0] == right.shape[1] else 0.0
+        return euclidean_constants(kernel, self.weight * float(singular[0]) ** 2, self.weight * smallest)
+
+
+@dataclass(frozen=True, eq=False)
+class Logistic(Function):
+    """The logistic loss ``weight * sum_i log(1 + exp(-labels_i <features_i, x>))``.
+
+    Parameters
+    ----------
+    features : array_like, shape (m, n), or None
+        One row per sample; None for the separable loss of the margins themselves, ``features = identity``.
+    labels : array_like, shape (m,)
+        Entries -1 or 1.
+    weight : float
+        Default 1.
+
+    Examples
+    --------
+    >>> round(Logistic(None, [1.0, -1.0]).value(np.zeros(2)), 6)
+    1.386294
+    """
+
+    features: Any
+    labels: Any
+    weight: float = 1.0
+    smooth: ClassVar[bool] = True
+    single_valued: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        labels = as_float_array(self.labels, "labels", ndim=1)
+        if not np.all(np.abs(labels) == 1):
+            bad = int(np.argmax(np.abs(labels) != 1))
+            raise ValueError(f"labels must be -1 or 1, got {labels[bad]:g} at index [{bad}]")
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+        if self.features is not None:
+            features = as_float_array(self.features, "features", shape=(labels.size, None))
+            object.__setattr__(self, "features", features)
+        object.__setattr__(self, "separable", self.features is None)
+
+    def margins(self, x: Array) -> Array:
+        """Return ``labels * (features @ x)``."""
+        return np.asarray(self.labels * (x if self.features is None else self.features @ x))
+
+    def value(self, x: Array) -> float:
+        return self.weight * float(np.sum(np.logaddexp(0.0, -self.margins(x))))
+
+    def gradient(self, x: Array) -> Array:
+        slopes = -self.weight * self.labels * special.expit(-self.margins(x))
+        return np.asarray(slopes if self.features is None else self.features.T @ slopes)
+
+    def second_derivative(self, x: Array) -> Array | None:
+        if self.features is not None:
+            return None
+        margins = self.margins(x)
+        return np.asarray(self.weight * special.expit(margins) * special.expit(-margins))
+
+    def hessian(self, x: Array) -> Array:
+        margins = self.margins(x)
+        curvature = self.weight * special.expit(margins) * special.expit(-margins)
+        if self.features is None:
+            return np.diag(curvature)
+        return np.asarray(self.features.T @ (curvature[:, None] * self.features))
+
+    def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        norm = 1.0 if self.features is None else float(np.linalg.norm(self.features, 2)) ** 2
+        return euclidean_constants(kernel, 0.25 * self.weight * norm, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SkewGame(MonotoneOperator):
+    """The monotone operator ``(x, y) -> (M y, -M^T x)`` of the matrix game ``min_x max_y x^T M y``.
+
+    Points are one vector of length ``n + m``: ``x`` followed by ``y``. It is skew, hence monotone, but no
+    subdifferential: there is no value, and no objective that its resolvent minimises over both blocks.
+
+    Parameters
+    ----------
+    M : array_like, shape (n, m)
+        What the row player pays to the column player.
+
+    Examples
+    --------
+    >>> SkewGame([[1.0, 2.0]]).operator_value(np.array([1.0, 3.0, 4.0]))
+    array([11., -1., -2.])
+    """
+
+    M: Any
+    single_valued: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "M", as_float_array(self.M, "M", ndim=2))
+
+    def blocks(self, z: Array) -> tuple[Array, Array]:
+        """Return the views ``x`` and ``y`` of the vector `z`, checking its length."""
+        n, m = self.M.shape
+        if np.shape(z) != (n + m,):
+            raise ValueError(f"a game of shape ({n}, {m}) needs points of shape ({n + m},), got {np.shape(z)}")
+        return z[:n], z[n:]
+
+    def operator_value(self, z: Array) -> Array:
+        x, y = self.blocks(z)
+        return np.concatenate([self.M @ y, -(self.M.T @ x)])

@@ -1,0 +1,292 @@
+"""Indicator functions of convex sets, and penalised marginals of matrices.
+
+Each is 0 on its set and ``inf`` outside (with the relative slack `FEASIBILITY_TOLERANCE`). Resolvents of an indicator
+do not depend on the step size: they are the Bregman projections of the geometry in use.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import special
+
+from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Array, Function
+from optlab.core.validation import as_float_array, as_number, one_of
+
+_INSIDE, _OUTSIDE = 0.0, math.inf
+
+
+def _close(got: Any, wanted: Any, scale: Any) -> bool:
+    return bool(np.all(np.abs(got - wanted) <= FEASIBILITY_TOLERANCE * (scale + np.abs(wanted))))
+
+
+@dataclass(frozen=True, eq=False)
+class Simplex(Function):
+    """The simplex ``{x >= 0, sum x = total}``; arrays of any shape are summed over all entries.
+
+    Parameters
+    ----------
+    total : float
+        The sum, positive. Default 1.
+
+    Examples
+    --------
+    >>> Simplex().value(np.array([0.5, 0.5])), Simplex().value(np.array([0.5, 0.6]))
+    (0.0, inf)
+    """
+
+    total: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", as_number(self.total, "total", above=0))
+
+    def value(self, x: Array) -> float:
+        inside = np.min(x) >= -FEASIBILITY_TOLERANCE * self.total and _close(np.sum(x), self.total, 0.0)
+        return _INSIDE if inside else _OUTSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperplane(Function):
+    """The hyperplane ``{<normal, x> = offset}``.
+
+    Parameters
+    ----------
+    normal : array_like
+        Normal vector, not zero, of the shape of the points.
+    offset : float
+        Right-hand side.
+
+    Examples
+    --------
+    >>> Hyperplane([1.0, -1.0], 0.0).value(np.array([2.0, 2.0]))
+    0.0
+    """
+
+    normal: Any
+    offset: float
+
+    def __post_init__(self) -> None:
+        normal = as_float_array(self.normal, "normal")
+        if not np.any(normal):
+            raise ValueError("normal must not be zero")
+        object.__setattr__(self, "normal", normal)
+        object.__setattr__(self, "offset", as_number(self.offset, "offset"))
+
+    def value(self, x: Array) -> float:
+        products = self.normal * x
+        return _INSIDE if _close(np.sum(products), self.offset, np.sum(np.abs(products))) else _OUTSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class Box(Function):
+    """The box ``{lower <= x <= upper}``.
+
+    Parameters
+    ----------
+    lower, upper : array_like or float
+        Bounds; ``-inf`` and ``inf`` leave a side free. Default: ``[0, inf)``.
+
+    Examples
+    --------
+    >>> Box(0.0, 1.0).value(np.array([0.0, 2.0]))
+    inf
+    """
+
+    lower: Any = 0.0
+    upper: Any = math.inf
+    separable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        lower = as_float_array(self.lower, "lower", finite=False)
+        upper = as_float_array(self.upper, "upper", finite=False)
+        if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
+            raise ValueError("lower and upper must not be NaN")
+        try:
+            ordered = lower <= upper
+        except ValueError:
+            raise ValueError(f"lower {lower.shape} and upper {upper.shape} must broadcast together") from None
+        if not np.all(ordered):
+            where = [int(i) for i in np.argwhere(~np.atleast_1d(ordered))[0]]
+            raise ValueError(f"lower must not exceed upper, but it does at index {where}")
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    def value(self, x: Array) -> float:
+        slack = FEASIBILITY_TOLERANCE * (1.0 + np.abs(x))
+        return _INSIDE if np.all(x >= self.lower - slack) and np.all(x <= self.upper + slack) else _OUTSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class CappedSimplex(Function):
+    """The capped simplex ``{0 <= x <= upper, sum x = total}``.
+
+    Parameters
+    ----------
+    upper : array_like or float
+        Caps, positive; ``inf`` leaves a coordinate uncapped.
+    total : float
+        The sum, positive and at most the sum of the caps (checked where the caps are an array, otherwise when the
+        number of coordinates is known). Default 1.
+
+    Examples
+    --------
+    >>> CappedSimplex(0.5, 1.0).value(np.array([0.5, 0.25, 0.25]))
+    0.0
+    """
+
+    upper: Any
+    total: float = 1.0
+
+    def __post_init__(self) -> None:
+        upper = as_float_array(self.upper, "upper", finite=False, positive=True)
+        object.__setattr__(self, "upper", upper)
+        object.__setattr__(self, "total", as_number(self.total, "total", above=0))
+        if upper.ndim:
+            self.caps(upper.shape)
+
+    def caps(self, shape: tuple[int, ...]) -> Array:
+        """Return the caps as an array of the given shape; ValueError if they cannot hold the total."""
+        caps = np.broadcast_to(self.upper, shape)
+        room = float(np.sum(caps))
+        if self.total > room * (1 + 4 * np.finfo(float).eps):
+            raise ValueError(f"total must be at most the sum of the caps {room:g}, got {self.total:g}")
+        return caps
+
+    def value(self, x: Array) -> float:
+        slack = FEASIBILITY_TOLERANCE * self.total
+        bounded = np.min(x) >= -slack and np.all(x <= self.upper + slack)
+        return _INSIDE if bounded and _close(np.sum(x), self.total, 0.0) else _OUTSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class AffineSet(Function):
+    """The affine set ``{A x = b}``.
+
+    Parameters
+    ----------
+    A : array_like, shape (m, n)
+        Coefficients; redundant rows are allowed.
+    b : array_like, shape (m,)
+        Right-hand side, in the range of `A`.
+
+    Examples
+    --------
+    >>> AffineSet([[1.0, 1.0]], [2.0]).value(np.array([0.5, 1.5]))
+    0.0
+    """
+
+    A: Any
+    b: Any
+
+    def __post_init__(self) -> None:
+        A = as_float_array(self.A, "A", ndim=2)
+        b = as_float_array(self.b, "b", shape=(A.shape[0],))
+        object.__setattr__(self, "A", A)
+        object.__setattr__(self, "b", b)
+        left, _ = self.range_basis
+        residual = b - left @ (left.T @ b)
+        if np.linalg.norm(residual) > 1e-9 * np.linalg.norm(b):
+            raise ValueError("b must lie in the range of A: the equations A x = b have no solution")
+
+    @cached_property
+    def _svd(self) -> tuple[Array, Array, Array]:
+        left, singular, right = np.linalg.svd(self.A, full_matrices=False)
+        keep = singular > singular.max(initial=0.0) * max(self.A.shape) * np.finfo(float).eps
+        return left[:, keep], singular[keep], right[keep]
+
+    @property
+    def range_basis(self) -> tuple[Array, Array]:
+        """Orthonormal bases of the column space (m, r) and, as rows, of the row space (r, n) of `A`."""
+        left, _, right = self._svd
+        return left, right
+
+    @cached_property
+    def reduced_offset(self) -> Array:
+        """The right-hand side for the orthonormal rows: the set is ``{rows @ x = reduced_offset}``."""
+        left, singular, _ = self._svd
+        return (left.T @ self.b) / singular
+
+    def value(self, x: Array) -> float:
+        scale = np.abs(self.A) @ np.abs(x)
+        return _INSIDE if _close(self.A @ x, self.b, scale) else _OUTSIDE
+
+
+_MARGINAL_KINDS = ("equal", "at_most", "kl", "l1")
+
+
+@dataclass(frozen=True, eq=False)
+class _Marginal(Function):
+    """Shared body of `RowMarginal` and `ColumnMarginal`."""
+
+    marginal: Any
+    kind: str = "equal"
+    weight: float = 1.0
+    #: The matrix axis that is summed over.
+    axis: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "marginal", as_float_array(self.marginal, "marginal", ndim=1, nonnegative=True))
+        object.__setattr__(self, "kind", one_of(self.kind, "kind", _MARGINAL_KINDS))
+        object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+
+    def sums(self, x: Array) -> Array:
+        """Return the row (or column) sums of the matrix `x`, checking its shape."""
+        if np.ndim(x) != 2 or np.shape(x)[1 - self.axis] != self.marginal.size:
+            side = "rows" if self.axis == 1 else "columns"
+            raise ValueError(
+                f"a matrix with {self.marginal.size} {side} is needed for this marginal, got shape {np.shape(x)}"
+            )
+        return np.sum(x, axis=self.axis)
+
+    def value(self, x: Array) -> float:
+        sums, a = self.sums(x), self.marginal
+        if self.kind == "kl":
+            return self.weight * float(np.sum(special.kl_div(sums, a)))
+        if self.kind == "l1":
+            return self.weight * float(np.sum(np.abs(sums - a)))
+        scale = np.sum(a) / a.size
+        if self.kind == "at_most":
+            return _INSIDE if np.all(sums <= a + FEASIBILITY_TOLERANCE * (a + scale)) else _OUTSIDE
+        return _INSIDE if _close(sums, a, scale) else _OUTSIDE
+
+
+@dataclass(frozen=True, eq=False)
+class RowMarginal(_Marginal):
+    """A condition on the row sums ``r`` of a matrix of shape (n, m).
+
+    Parameters
+    ----------
+    marginal : array_like, shape (n,)
+        Wanted row sums ``a``, non-negative. With the Shannon kernel an entry 0 puts a whole row on the boundary, where
+        no mirror point exists: all kinds but ``"l1"`` then raise DomainError. Remove such rows from the problem.
+    kind : {"equal", "at_most", "kl", "l1"}
+        ``r = a``, ``r <= a``, ``weight * KL(r; a)`` or ``weight * ||r - a||_1``. Default ``"equal"``.
+    weight : float
+        Weight of the two penalties; unused by the constraints. Default 1.
+
+    Examples
+    --------
+    >>> RowMarginal([1.0, 2.0]).value(np.array([[0.5, 0.5], [2.0, 0.0]]))
+    0.0
+    >>> RowMarginal([1.0, 2.0], "l1", weight=3.0).value(np.array([[0.5, 0.5], [2.0, 1.0]]))
+    3.0
+    """
+
+    axis: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnMarginal(_Marginal):
+    """A condition on the column sums of a matrix; see `RowMarginal` for the parameters.
+
+    Examples
+    --------
+    >>> ColumnMarginal([1.0, 2.0], "at_most").value(np.array([[0.5, 0.5], [0.5, 1.0]]))
+    0.0
+    """
+
+    axis: ClassVar[int] = 0

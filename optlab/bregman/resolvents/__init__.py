@@ -1,0 +1,39 @@
+"""Bregman resolvents: `resolvent` looks up the closed form or solver for a (term, kernel) pair.
+
+One file per kernel (`shannon`, `simplex_entropy`, `fermi_dirac`, `hellinger`, `burg`, `euclidean`), what holds in many
+geometries in `general`, the generic numerical solver in `newton`, the matrix game in `game`; `registry` is the table.
+"""
+
+from optlab.bregman.resolvents import (
+    burg,
+    euclidean,
+    fermi_dirac,
+    game,
+    general,
+    hellinger,
+    newton,
+    shannon,
+    simplex_entropy,
+)
+from optlab.bregman.resolvents.registry import (
+    ResolventError,
+    available_resolvents,
+    register_resolvent,
+    resolvent,
+)
+
+__all__ = [
+    "ResolventError",
+    "available_resolvents",
+    "burg",
+    "euclidean",
+    "fermi_dirac",
+    "game",
+    "general",
+    "hellinger",
+    "newton",
+    "register_resolvent",
+    "resolvent",
+    "shannon",
+    "simplex_entropy",
+]

@@ -1,0 +1,243 @@
+"""Resolvents that hold in many geometries: linear terms, distances of the geometry itself, boxes, the 1-norm, one
+linear constraint under any separable kernel, blocks, and equations ``A x = b``.
+
+Each is the optimality condition ``grad h(x) + g T(x) = m`` solved in mirror space; for kernels whose formulas can be
+made more accurate, `shannon`, `fermi_dirac`, `burg` and `euclidean` override the constraint solvers given here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+
+from optlab.bregman.functions import (
+    AffineSet,
+    BlockSum,
+    Box,
+    BregmanDistance,
+    CappedSimplex,
+    ColumnMarginal,
+    Hyperplane,
+    L1Norm,
+    Linear,
+    RowMarginal,
+    Simplex,
+    Zero,
+)
+from optlab.bregman.functions.base import Array, check_broadcast
+from optlab.bregman.legendre import Legendre
+from optlab.bregman.resolvents.bounds import dual_bounds, mirror_box, mirror_of_bound
+from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, smooth_resolvent
+from optlab.bregman.resolvents.registry import ResolventError, register_resolvent, resolvent, unavailable
+from optlab.bregman.resolvents.roots import decreasing_root, expand_bracket
+from optlab.core.errors import DomainError
+
+
+@register_resolvent(Zero, Legendre)
+def zero(function: Zero, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Identity."""
+    return mirror.copy()
+
+
+@register_resolvent(Linear, Legendre)
+def linear(function: Linear, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """``m - g c`` in every geometry; where the mirror space is not all of R^n, `resolvent` checks the answer."""
+    check_broadcast(function.cost, "cost", mirror)
+    return np.asarray(mirror - step_size * function.cost)
+
+
+@register_resolvent(BregmanDistance, Legendre)
+def bregman_distance(function: BregmanDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """``(m + g t grad h(q)) / (1 + g t)`` if the distance is that of the kernel; numerically otherwise."""
+    if function.kernel != kernel:
+        return smooth_resolvent(function, kernel, mirror, step_size)
+    check_broadcast(function.q, "q", mirror)
+    return weighted_mean(mirror, kernel.gradient(function.q), step_size * function.weight)
+
+
+def weighted_mean(mirror: Array, reference: Any, strength: Any) -> Array:
+    """Return ``(m + s r) / (1 + s)``: the resolvent of the geometry's own distance, as a convex combination."""
+    share = strength / (1.0 + strength)
+    return np.asarray(mirror / (1.0 + strength) + share * reference)
+
+
+@register_resolvent(Box, Legendre)
+def box(function: Box, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Clip in mirror space: the separable kernels' derivatives are increasing."""
+    if not kernel.separable:
+        raise unavailable(function, kernel, "a box needs a separable kernel")
+    check_broadcast(np.broadcast_arrays(function.lower, function.upper)[0], "the bounds", mirror)
+    lower, upper = mirror_box(kernel, function.lower, function.upper, mirror.shape)
+    return np.asarray(np.minimum(np.maximum(mirror, lower), upper))
+
+
+@register_resolvent(L1Norm, Legendre)
+def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Soft-threshold around the mirror variable of 0, which is infinite (no kink) if 0 is not inside the domain."""
+    if not kernel.separable:
+        raise unavailable(function, kernel, "the 1-norm needs a separable kernel")
+    check_broadcast(function.weight, "weight", mirror)
+    origin = mirror_of_bound(kernel, 0.0, mirror.shape)
+    shift = step_size * function.weight
+    low, high = dual_bounds(kernel)
+    kink = (origin > low) & (origin < high)
+    middle = np.where(kink, origin, 0.0)
+    moved = mirror - middle
+    soft = middle + np.sign(moved) * np.maximum(np.abs(moved) - shift, 0.0)
+    return np.where(kink, soft, np.where(origin <= low, mirror - shift, mirror + shift))
+
+
+@register_resolvent(BlockSum, Legendre)
+def block_sum(function: BlockSum, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Block by block; the kernel has to be separable, and the same formula on every block."""
+    if not kernel.separable:
+        raise unavailable(function, kernel, "blocks need a separable kernel")
+    if any(np.ndim(value) for value in vars(kernel).values()):
+        raise unavailable(function, kernel, "blocks need a kernel that is the same for all coordinates")
+    blocks = function.blocks(mirror)
+    return np.concatenate([resolvent(f, kernel, block, step_size) for f, block in zip(function.terms, blocks)])
+
+
+# --- one linear constraint under any separable kernel ---------------------------------------------------------------
+
+
+def constrained(kernel: Any, mirror: Array, normal: Any, offset: float, lower: Any, upper: Any, what: str) -> Array:
+    """Return ``clip(m - mu a, lower, upper)`` with ``<a, x> = offset``; bounds are mirror variables.
+
+    The constraint is a decreasing function of mu. Its root is found to rounding of the sum; where rounding leaves an
+    interval of roots (all coordinates saturated) the end nearest to 0 is taken, the one that moves the point least.
+    """
+    normal = np.broadcast_to(normal, mirror.shape)
+
+    def excess(mu: float) -> tuple[float, float]:
+        free = mirror - mu * normal
+        y = np.clip(free, lower, upper)
+        products = normal * np.asarray(kernel.conjugate_gradient(y))
+        curvature = np.asarray(kernel.conjugate_hessian_diagonal(y))
+        derivative = -float(np.sum(np.where(y == free, normal**2 * curvature, 0.0)))
+        value = float(np.sum(products)) - offset
+        noise = 2.0 * np.finfo(float).eps * (float(np.sum(np.abs(products))) + abs(offset))
+        return (0.0 if abs(value) <= noise else value), derivative
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        scale = max(1.0, float(np.max(np.abs(mirror))) * 1e-3) / float(np.max(np.abs(normal)))
+        bracket = expand_bracket(excess, scale)
+        if bracket is None:
+            raise DomainError(f"{what} does not meet the interior of the domain ({kernel.domain})")
+        mu = decreasing_root(excess, bracket[0], bracket[1], start=bracket[2])
+    return np.asarray(np.clip(mirror - mu * normal, lower, upper))
+
+
+def _require_separable(function: Any, kernel: Any) -> None:
+    if not (kernel.separable and kernel.full_dual):
+        raise unavailable(function, kernel, "the scalar root find needs a separable kernel with a full mirror space")
+
+
+@register_resolvent(Hyperplane, Legendre)
+def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """``m - mu a``, one multiplier."""
+    _require_separable(function, kernel)
+    check_broadcast(function.normal, "normal", mirror)
+    return constrained(kernel, mirror, function.normal, function.offset, -np.inf, np.inf, "the hyperplane")
+
+
+@register_resolvent(Simplex, Legendre)
+def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """``max(m - mu, grad h(0))``."""
+    _require_separable(function, kernel)
+    lower, _ = mirror_box(kernel, 0.0, np.inf, mirror.shape, "the simplex")
+    return constrained(kernel, mirror, 1.0, function.total, lower, np.inf, "the simplex")
+
+
+@register_resolvent(CappedSimplex, Legendre)
+def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """``clip(m - mu, grad h(0), grad h(upper))``."""
+    _require_separable(function, kernel)
+    check_broadcast(function.upper, "upper", mirror)
+    caps = function.caps(mirror.shape)
+    lower, upper = mirror_box(kernel, 0.0, caps, mirror.shape, "the capped simplex")
+    return constrained(kernel, mirror, 1.0, function.total, lower, upper, "the capped simplex")
+
+
+@register_resolvent(RowMarginal, Legendre)
+@register_resolvent(ColumnMarginal, Legendre)
+def marginal(function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Row by row for the two constraints; the penalised kinds have closed forms for Shannon and Euclidean only."""
+    _require_separable(function, kernel)
+    if function.kind not in ("equal", "at_most"):
+        raise unavailable(function, kernel, f"kind {function.kind!r} has closed forms for Shannon and Euclidean only")
+    x = np.asarray(kernel.conjugate_gradient(mirror))
+    sums = function.sums(x)
+    result = np.array(np.moveaxis(mirror, function.axis, -1))
+    for i, wanted in enumerate(function.marginal):
+        if function.kind == "equal" or sums[i] > wanted:
+            part = Hyperplane(np.ones(result.shape[1]), wanted)
+            result[i] = resolvent(part, kernel, result[i], step_size)
+    return np.moveaxis(result, -1, function.axis)
+
+
+# --- A x = b --------------------------------------------------------------------------------------------------------
+
+
+@register_resolvent(AffineSet, Legendre)
+def affine_set(function: AffineSet, kernel: Any, mirror: Array, step_size: float, max_iter: int = 500) -> Array:
+    """``m - R^T nu`` with R an orthonormal basis of the rows; damped Newton on the dual, one unknown per equation.
+
+    The dual objective ``h*(m - R^T nu) + <nu, R b'>`` is convex; steps are halved until it, or the residual, decreases.
+    Ends at a residual of 1e-12 relative to the sums in the equations.
+    """
+    if not kernel.separable:
+        raise unavailable(function, kernel, "equations need a separable kernel")
+    _, rows = function.range_basis
+    if mirror.shape != (rows.shape[1],):
+        raise ValueError(f"the equations need a point of shape ({rows.shape[1]},), got {mirror.shape}")
+    wanted = function.reduced_offset
+
+    def measure(nu: Array) -> tuple[float, Array, Array, float]:
+        y = mirror - rows.T @ nu
+        if not kernel.full_dual and not kernel.in_dual_domain(y):
+            return np.inf, np.full_like(nu, np.inf), y, np.inf
+        x = np.asarray(kernel.conjugate_gradient(y))
+        residual = rows @ x - wanted
+        scale = np.max(np.abs(rows) @ np.abs(x) + np.abs(wanted))
+        return float(kernel.conjugate(y) + nu @ wanted), residual, y, float(np.max(np.abs(residual)) / scale)
+
+    with np.errstate(all="ignore"):
+        nu = rows @ (mirror - np.clip(mirror, -20.0, 20.0)) if kernel.full_dual else np.zeros(len(rows))
+        objective, residual, y, error = measure(nu)
+        stalled = 0
+        for _ in range(max_iter):
+            if error <= 4 * np.finfo(float).eps or stalled >= 3 or not np.isfinite(error):
+                break
+            curvature = np.asarray(kernel.conjugate_hessian_diagonal(y))
+            matrix = (rows * curvature) @ rows.T
+            # a trace-sized floor keeps saturated coordinates from making the matrix singular
+            matrix[np.diag_indices_from(matrix)] += 1e-15 * np.trace(matrix) + 1e-300
+            try:
+                step = linalg.cho_solve(linalg.cho_factor(matrix), residual)
+            except (linalg.LinAlgError, ValueError):
+                break
+            if not np.isfinite(step).all():
+                break
+            length, previous = 1.0, error
+            slope = -float(residual @ step)
+            while length > 1e-14:
+                trial = measure(nu + length * step)
+                if np.isfinite(trial[3]) and (
+                    trial[0] <= objective + 1e-4 * length * slope or trial[3] <= (1 - 0.1 * length) * error
+                ):
+                    nu = nu + length * step
+                    objective, residual, y, error = trial
+                    break
+                length *= 0.5
+            else:
+                break
+            stalled = stalled + 1 if error >= 0.5 * previous and error <= NEWTON_TOLERANCE else 0
+    if error <= NEWTON_TOLERANCE:
+        return np.asarray(y)
+    raise ResolventError(
+        f"the projection onto the affine set under {type(kernel).__name__} stopped at a relative residual of "
+        f"{error:.1e} (wanted {NEWTON_TOLERANCE:.0e}); does the set meet the interior of the domain ({kernel.domain})?"
+    )

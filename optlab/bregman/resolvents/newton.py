@@ -1,0 +1,278 @@
+"""The generic numerical resolvents: solve ``grad h(x) + g grad f(x) = m`` for smooth f under any kernel.
+
+Two solvers. Where both f and h are sums over coordinates, each coordinate is a scalar equation in its mirror variable,
+``y + g f'(h*'(y)) = m``, whose left side rises at least as fast as y: the value at any point gives a bracket, and all
+coordinates are solved together by Newton's iteration with bisection as fallback. Otherwise a damped Newton iteration
+minimises the strictly convex ``g f(x) + h(x) - <m, x>`` over mirror variables, which cannot leave the domain.
+
+Accuracy: the separable solve ends at ``1e-13`` relative to the largest term of the equation, or at neighbouring floats
+where rounding of x makes that unreachable; the dense one at `NEWTON_TOLERANCE`. Else they raise `ResolventError`.
+The dense one costs one factorisation of an (n, n) matrix per iteration; neither uses any structure of f.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+
+from optlab.bregman.euclidean import Mahalanobis
+from optlab.bregman.functions.base import Array, Function, Sum
+from optlab.bregman.legendre import Legendre
+from optlab.bregman.resolvents.bounds import dual_bounds
+from optlab.bregman.resolvents.registry import ResolventError, register_resolvent, resolvent, unavailable
+from optlab.core.errors import DomainError
+
+#: Relative residual of the optimality condition at which the dense Newton iteration ends.
+NEWTON_TOLERANCE = 1e-12
+_SCALAR_TOLERANCE = 1e-13
+_EPS = float(np.finfo(float).eps)
+_TINY = 1e-300
+
+
+@register_resolvent(Function, Legendre)
+def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
+    if not function.smooth:
+        raise unavailable(function, kernel, "the term is not smooth, so the generic Newton solve does not apply")
+    if function.separable and kernel.separable:
+        return _separable(function, kernel, mirror, step_size)
+    if kernel.separable or isinstance(kernel, Mahalanobis):
+        return _dense(function, kernel, mirror, step_size)
+    raise unavailable(function, kernel, "the generic Newton solve needs a separable kernel")
+
+
+@register_resolvent(Sum, Legendre)
+def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
+    cost, others = function.split_linear()
+    shifted = mirror - step_size * cost
+    if not kernel.full_dual and not kernel.in_dual_domain(shifted):
+        if function.smooth:  # the sum's resolvent may exist although the shifted point does not
+            return smooth_resolvent(function, kernel, mirror, step_size)
+        kernel.check_dual_domain(shifted, "mirror - step_size * cost")
+    if not others:
+        return np.asarray(shifted)
+    if len(others) == 1:
+        return resolvent(others[0], kernel, shifted, step_size)
+    return smooth_resolvent(Sum(others), kernel, shifted, step_size)
+
+
+def _midpoint(lower: Array, upper: Array) -> Array:
+    # halves the exponent rather than the number while the bracket spans magnitudes
+    wide = (np.abs(upper - lower) > 4.0) | (np.minimum(np.abs(lower), np.abs(upper)) * 4.0 < np.abs(upper - lower))
+    same = (lower < 0) == (upper < 0)
+    signed = np.where(upper > 0, 1.0, -1.0) * np.sqrt(np.abs(lower)) * np.sqrt(np.abs(upper))
+    across = np.sinh(0.5 * (np.arcsinh(lower) + np.arcsinh(upper)))
+    middle = np.where(wide, np.where(same, signed, across), 0.5 * (lower + upper))
+    # zero ends and rounding: fall back to the plain middle
+    return np.where((middle > lower) & (middle < upper), middle, lower + 0.5 * (upper - lower))
+
+
+def _separable(function: Function, kernel: Any, mirror: Array, step_size: float, max_iter: int = 400) -> Array:
+    """Solve ``y + g f'(h*'(y)) = m`` in all coordinates at once."""
+
+    def evaluate(y: Array) -> tuple[Array, Array, Array]:
+        x = kernel.conjugate_gradient(y)
+        slope = step_size * function.gradient(x)
+        curvature = function.second_derivative(x)
+        derivative = (
+            np.full_like(y, np.nan)
+            if curvature is None
+            else 1.0 + step_size * curvature * kernel.conjugate_hessian_diagonal(y)
+        )
+        value = y + slope - mirror
+        scale = np.abs(y) + np.abs(mirror) + np.abs(slope)
+        if curvature is not None:  # one rounding of x moves the gradient by this much
+            scale = scale + np.nan_to_num(step_size * curvature * np.abs(x), nan=0.0, posinf=0.0)
+        return value, np.broadcast_to(derivative, y.shape), scale
+
+    floor, ceiling = dual_bounds(kernel)
+    with np.errstate(all="ignore"):
+        lower, upper = _bracket(evaluate, mirror.astype(float), floor, ceiling)
+        y = np.clip(mirror, lower, upper).astype(float)
+        done = np.zeros(y.shape, dtype=bool)
+        last_step = np.full(y.shape, np.inf)
+        previous_value = np.full(y.shape, np.nan)
+        previous_y = y.copy()
+        for _ in range(max_iter):
+            value, derivative, scale = evaluate(y)
+            if np.any(np.isnan(value)):
+                bad = [int(i) for i in np.argwhere(np.isnan(value))[0]]
+                raise ResolventError(f"the gradient of {type(function).__name__} is NaN at coordinate {bad}")
+            lower = np.where(value <= 0, y, lower)
+            upper = np.where(value >= 0, y, upper)
+            # without a second derivative: the secant through the last two points
+            secant = (value - previous_value) / (y - previous_y)
+            derivative = np.where(np.isfinite(derivative), derivative, np.maximum(secant, 1.0))
+            newton = y - value / derivative
+            width = upper - lower
+            # neighbouring floats, or rounding alone: nothing more to gain
+            done |= (np.isfinite(value) & (np.abs(value) <= 2.0 * _EPS * scale)) | (width <= 2.0 * _EPS * np.abs(y)) | (width <= _TINY)
+            if done.all():
+                return y
+            # a Newton step must stay inside and be at most half the step before it, or the bracket is bisected
+            usable = (newton >= lower) & (newton <= upper) & (np.abs(newton - y) <= 0.5 * last_step)
+            previous_y, previous_value = y, value
+            y = np.where(done, y, np.where(usable, newton, _midpoint(lower, upper)))
+            last_step = np.abs(y - previous_y)
+        value, _, scale = evaluate(y)
+        error = np.where(done, 0.0, np.nan_to_num(np.abs(value) / scale, nan=np.inf))
+    if np.max(error) <= _SCALAR_TOLERANCE:
+        return y
+    worst = [int(i) for i in np.unravel_index(int(np.argmax(error)), error.shape)]
+    raise ResolventError(
+        f"the resolvent of {type(function).__name__} under {type(kernel).__name__} stopped at a relative residual of "
+        f"{np.max(error):.1e} at coordinate {worst} (wanted {_SCALAR_TOLERANCE:.0e}); is the term convex?"
+    )
+
+
+def _bracket(evaluate: Any, y: Array, floor: float, ceiling: float) -> tuple[Array, Array]:
+    """Return bounds of the root: it lies between y and y - value, as the equation rises at least as fast as y."""
+    value, _, _ = evaluate(y)
+    lower = np.where(value > 0, y - value, y)
+    upper = np.where(value < 0, y - value, y)
+    if np.isfinite(ceiling):
+        upper = np.minimum(upper, ceiling - _TINY)
+    if np.isfinite(floor):
+        lower = np.maximum(lower, floor + _TINY)
+    # one unit of rounding outwards, since `value` carries its own error
+    lower = lower - 4 * _EPS * np.abs(lower) * np.isfinite(lower)
+    upper = np.where(upper < ceiling, upper, ceiling - _TINY)
+    for side, sign in ((lower, -1.0), (upper, 1.0)):
+        step = 1.0 + np.abs(y)
+        for _ in range(200):  # only where the gradient itself overflowed at y
+            free = ~np.isfinite(side)
+            if not free.any():
+                break
+            trial = np.where(free, y + sign * step, y)
+            value, _, _ = evaluate(trial)
+            side[...] = np.where(free & np.isfinite(value) & (sign * value >= 0), trial, side)
+            step = 2.0 * step
+    top, _, _ = evaluate(np.where(np.isfinite(upper), upper, y))
+    if np.isfinite(ceiling) and np.any(top < 0):
+        where = [int(i) for i in np.argwhere(top < 0)[0]]
+        raise DomainError(
+            f"the resolvent does not exist at coordinate {where}: its mirror variable would leave the domain of the "
+            "conjugate. Try a smaller step_size"
+        )
+    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+        raise ResolventError("no bracket was found: the term's gradient is not finite anywhere near the point")
+    return lower, upper
+
+
+def _difference_hessian(function: Function, x: Array, inside: Any) -> Array:
+    """Approximate the Hessian by forward (or backward, where forward leaves the domain) differences of the gradient."""
+    base = function.gradient(x)
+    columns = []
+    for i in range(x.size):
+        step = np.sqrt(_EPS) * max(abs(x[i]), 1e-8)
+        for signed in (step, -step):
+            moved = x.copy()
+            moved[i] += signed
+            if inside(moved):
+                columns.append((function.gradient(moved) - base) / (moved[i] - x[i]))
+                break
+        else:
+            columns.append(np.zeros_like(x))
+    matrix = np.array(columns)
+    return 0.5 * (matrix + matrix.T)
+
+
+def _dense(function: Function, kernel: Any, mirror: Array, step_size: float, max_iter: int = 500) -> Array:
+    """Minimise ``g f(x) + h(x) - <m, x>`` by damped Newton steps in the mirror variable of x."""
+    if mirror.ndim != 1:
+        raise unavailable(function, kernel, "the dense Newton solve needs vectors")
+
+    def measure(y: Array) -> tuple[float, Array, Array, float, float]:
+        x = np.asarray(kernel.conjugate_gradient(y))
+        slope = step_size * function.gradient(x)
+        residual = y + slope - mirror
+        objective = step_size * function.value(x) + kernel.value(x) - float(mirror @ x)
+        scale = float(np.max(np.maximum(np.maximum(np.abs(y), np.abs(slope)), np.abs(mirror)))) + _TINY
+        return objective, residual, x, float(np.max(np.abs(residual))) / scale, scale
+
+    def acceptable(y: Array) -> bool:
+        return bool(np.isfinite(y).all()) and (kernel.full_dual or bool(kernel.in_dual_domain(y)))
+
+    with np.errstate(all="ignore"):
+        y = _dense_start(kernel, mirror)
+        objective, residual, x, error, _ = measure(y)
+        best_y, best_error, stalled = y, error, 0
+        for _ in range(max_iter):
+            if error <= 4.0 * _EPS or stalled >= 6:
+                break
+            dx, dy = _newton_step(function, kernel, x, y, residual, step_size)
+            slope = float(residual @ dx)  # derivative of the objective along either path; negative
+            taken = False
+            length = 1.0
+            while length > 1e-14 and not taken:
+                trials = [y + length * dy]
+                inner = x + length * dx
+                if kernel.in_domain(inner):
+                    trials.append(np.asarray(kernel.gradient(inner)))
+                measured = [
+                    (trial, result)
+                    for trial in trials
+                    if acceptable(trial)
+                    for result in (measure(trial),)
+                    if np.isfinite(result[3])
+                ]
+                good = [
+                    (trial, result)
+                    for trial, result in measured
+                    if result[0] <= objective + 1e-4 * length * slope or result[3] <= (1.0 - 0.1 * length) * error
+                ]
+                if good:
+                    y, (objective, residual, x, error, _) = min(good, key=lambda pair: pair[1][3])
+                    taken = True
+                length *= 0.5
+            if not taken:
+                break
+            stalled = stalled + 1 if error >= best_error and best_error <= NEWTON_TOLERANCE else 0
+            if error < best_error:
+                best_y, best_error = y, error
+    if best_error <= NEWTON_TOLERANCE:
+        return best_y
+    raise ResolventError(
+        f"the resolvent of {type(function).__name__} under {type(kernel).__name__} stopped at a relative residual of "
+        f"{best_error:.1e} (wanted {NEWTON_TOLERANCE:.0e}) at step_size {step_size:g}; is the term convex and its "
+        "gradient right?"
+    )
+
+
+def _dense_start(kernel: Any, mirror: Array) -> Array:
+    """Return the point itself, brought to where neither the primal point nor the curvature over- or underflows."""
+    if not kernel.separable:
+        return mirror.astype(float)
+    x = np.asarray(kernel.conjugate_gradient(mirror))
+    curvature = np.asarray(kernel.conjugate_hessian_diagonal(mirror))
+    if np.isfinite(x).all() and np.all(curvature > 1e-12) and np.all(np.abs(x) < 1e12):
+        return mirror.astype(float)
+    if kernel.full_dual:
+        return np.clip(mirror, -25.0, 25.0)
+    return mirror.astype(float)
+
+
+def _newton_step(
+    function: Function, kernel: Any, x: Array, y: Array, residual: Array, step_size: float
+) -> tuple[Array, Array]:
+    """Return the Newton step in x and its image in the mirror variable."""
+    hessian = function.hessian(x)
+    if hessian is None:
+        hessian = _difference_hessian(function, x, kernel.in_domain)
+    if not kernel.separable:
+        dx = -linalg.cho_solve(linalg.cho_factor(kernel.Q + step_size * hessian), residual)
+        return dx, kernel.Q @ dx
+    # (1/c + g H) dx = -r with c the conjugate's curvature, scaled by sqrt(c): no division where c underflows
+    root = np.sqrt(np.asarray(kernel.conjugate_hessian_diagonal(y)))
+    scaled = step_size * root[:, None] * hessian * root
+    scaled[np.diag_indices_from(scaled)] += 1.0
+    try:
+        solution = linalg.cho_solve(linalg.cho_factor(scaled), root * residual)
+    except (linalg.LinAlgError, ValueError):
+        solution = np.linalg.lstsq(scaled, root * residual, rcond=None)[0]
+    dx = -root * solution
+    dy = -residual - step_size * (hessian @ dx)
+    return dx, dy
