@@ -97,7 +97,8 @@ def draw_histories(
             ax.set_yscale("log")
         along = np.concatenate([h[against] for h in histories.values()])
         if against != "time" and along.max(initial=0) > 300:
-            ax.set_xscale("symlog", linthresh=10)
+            ax.set_xscale("symlog", linthresh=10)  # logarithmic, but with the start at 0
+            ax.set_xlim(left=0)
         ax.set_xlabel(_AXIS_LABELS.get(against, against.replace("_", " ")))
         ax.set_ylabel(metric.replace("_", " "))
         if legend:

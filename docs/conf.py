@@ -1,0 +1,60 @@
+"""Sphinx settings: numpydoc API pages, a gallery that runs its scripts, a bibliography shared with `optlab.cite`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import optlab
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+project = "optlab"
+author = "The optlab developers"
+copyright = f"2026, {author}"
+release = version = optlab.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "gallery", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+nitpicky = False
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+bibtex_bibfiles = [os.path.join(os.path.dirname(optlab.__file__), "references.bib")]
+bibtex_default_style = "unsrt"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "reset_modules": ("matplotlib",),
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "optlab"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_static_path = ["_static"]
+html_show_sourcelink = False
+
+# a gallery script that warns has a defect; sphinx's own deprecations are not ours
+warnings.filterwarnings("error", module="optlab")
