@@ -214,7 +214,7 @@ def _assemble(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def _stein_loss(x: np.ndarray, y: np.ndarray, y_in_closure: bool, name: str, kernel: Legendre) -> np.ndarray:
-    """Return ``tr(X Y^{-1}) - log det(X Y^{-1}) - n``, from the eigenvalues of ``L^{-1} (X - Y) L^{-T}`` with Y = LL^T."""
+    """Return Stein's loss of X and Y = LL^T, from the eigenvalues of ``L^{-1} (X - Y) L^{-T}``."""
     if not y_in_closure:
         raise DomainError(f"{name} must be positive semidefinite for {kernel.label}, but has a negative eigenvalue")
     try:
