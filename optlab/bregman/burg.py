@@ -72,7 +72,7 @@ class BurgEntropy(SeparableLegendre):
         return xp.where(inside, terms, xp.full_like(terms, float("inf")))
 
     def _dual_divergence(self, xp: Any, u: Array, v: Array) -> Array:
-        return phi(xp, log_ratio(xp, u, v))
+        return phi(xp, log_ratio(xp, -u, -v))
 
     def default_point(self, shape: int | tuple[int, ...]) -> np.ndarray:
         return np.ones(shape)

@@ -87,7 +87,8 @@ def exp_divergence_terms(xp: Any, u: Array, v: Array, difference: Array | None =
     high = xp.where(t > 1, t, xp.ones_like(t))
     low = xp.where(t > 1, xp.zeros_like(t), t)
     # exp(v) phi(t) = exp(u) (1 - (1 + t) exp(-t)): a non-negative number times a bounded one, so never 0 * inf
-    return xp.where(t > 1, xp.exp(u) * (1 - (1 + high) * xp.exp(-high)), xp.exp(v) * phi(xp, low))
+    small = xp.where(low == 0, xp.zeros_like(low), xp.exp(v) * phi(xp, low))
+    return xp.where(t > 1, xp.exp(u) * (1 - (1 + high) * xp.exp(-high)), small)
 
 
 def xlogx(xp: Any, x: Array) -> Array:

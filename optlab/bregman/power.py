@@ -177,34 +177,35 @@ class PNorm(Legendre):
     def _map(self, x: Array, name: str, p: float) -> Array:
         xp, x = as_point(x, name)
         with quiet():
+            # scaled first: the norm may overflow where the gradient does not
+            top = _positive(xp, xp.max(xp.abs(x), axis=self.axis, keepdims=True))
+            x = x / top
             norm = _norm(xp, x, p, self.axis)
-            unit = x / xp.where(norm > 0, norm, xp.ones_like(norm))
-            return norm * signed_power(xp, unit, p - 1)
+            return top * (norm * signed_power(xp, x / _positive(xp, norm), p - 1))
 
     def _divergence(self, x: Array, y: Array, names: tuple[str, str], p: float, axis: int | None) -> Any:
         xp, x = as_point(x, names[0])
         _, y = as_point(y, names[1])
         along: dict[str, Any] = {"axis": self.axis, "keepdims": True}
         with quiet():
+            largest = xp.max(xp.where(xp.abs(x) > xp.abs(y), xp.abs(x), xp.abs(y)), **along)
+            top = _positive(xp, largest)  # scaled first, so that only the result can overflow
+            x, y = x / top, y / top
             norm_x, norm_y = _norm(xp, x, p, self.axis), _norm(xp, y, p, self.axis)
             # Near: with both scaled by ||y||, D = ||y||^2 [D_power(x, y) + (n^2 - 1)/2 - (n^p - 1)/p], n = ||x||, where
             # n^p - 1 comes from the entrywise differences, so that nothing of size 1 cancels.
-            some = xp.where(norm_y > 0, norm_y, xp.ones_like(norm_y))
-            a, b = x / some, y / some
+            a, b = x / _positive(xp, norm_y), y / _positive(xp, norm_y)
             excess = xp.sum(_power_difference(xp, a, b, p), **along)
             near = (norm_y > 0) & (xp.abs(excess) <= 0.5)
             t = xp.log1p(xp.where(near, excess, xp.zeros_like(excess))) / p
             bracket_near = xp.sum(power_divergence_terms(xp, a, b, p), **along)
             bracket_near = bracket_near + phi(xp, 2 * t) / 2 - phi(xp, p * t) / p
-            # Far: (||x||^2 + ||y||^2)/2 - <grad h(y), x> on the scale of the larger one, so that inf - inf is avoided.
-            top = xp.where(norm_x > norm_y, norm_x, norm_y)
-            safe = xp.where(top > 0, top, xp.ones_like(top))
-            n, m = norm_x / safe, norm_y / safe
-            bracket_far = (n * n + m * m) / 2 - m * xp.sum((x / safe) * signed_power(xp, b, p - 1), **along)
-            scale = xp.where(near, norm_y, top)
-            bracket = xp.where(near, bracket_near, bracket_far)
+            # Far: nothing cancels in (||x||^2 + ||y||^2)/2 - <grad h(y), x>.
+            product = norm_y * xp.sum(x * signed_power(xp, b, p - 1), **along)
+            far = (norm_x * norm_x + norm_y * norm_y) / 2 - product
+            scaled = xp.where(near, norm_y * bracket_near * norm_y, far)
             # for p > 2 the sum above may round below zero
-            return reduce_sum(xp, scale * xp.where(bracket > 0, bracket, xp.zeros_like(bracket)) * scale, axis)
+            return reduce_sum(xp, top * xp.where(scaled > 0, scaled, xp.zeros_like(scaled)) * top, axis)
 
 
 def signed_power(xp: Any, x: Array, exponent: float) -> Array:
@@ -233,7 +234,7 @@ def power_divergence_terms(xp: Any, x: Array, y: Array, p: float) -> Array:
     near = same & (xp.abs(t) <= 0.5)
     t = xp.where(near, t, xp.zeros_like(t))
     # close to each other: |y|^p (phi(p t)/p - phi(t)) with t = log(x/y)
-    terms_near = b**p * (phi(xp, p * t) / p - phi(xp, t))
+    terms_near = xp.where(t == 0, xp.zeros_like(t), b**p * (phi(xp, p * t) / p - phi(xp, t)))
     # otherwise on the scale of the larger one, so that inf - inf cannot occur
     top = xp.where(a > b, a, b)
     safe = xp.where(top > 0, top, xp.ones_like(top))
@@ -245,7 +246,7 @@ def power_divergence_terms(xp: Any, x: Array, y: Array, p: float) -> Array:
 
 def _norm(xp: Any, x: Array, p: float, axis: int | None) -> Array:
     top = xp.max(xp.abs(x), axis=axis, keepdims=True)
-    scaled = xp.abs(x) / xp.where(top > 0, top, xp.ones_like(top))
+    scaled = xp.abs(x) / _positive(xp, top)
     return top * xp.sum(scaled**p, axis=axis, keepdims=True) ** (1 / p)
 
 
@@ -255,3 +256,8 @@ def _power_difference(xp: Any, x: Array, y: Array, p: float) -> Array:
     t = log_ratio(xp, a, b)
     near = (a > 0) & (b > 0) & (xp.abs(t) <= 0.5)
     return xp.where(near, b**p * xp.expm1(p * xp.where(near, t, xp.zeros_like(t))), a**p - b**p)
+
+
+def _positive(xp: Any, divisor: Array) -> Array:
+    """Return `divisor` with its zeros replaced by 1."""
+    return xp.where(divisor > 0, divisor, xp.ones_like(divisor))
