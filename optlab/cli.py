@@ -96,11 +96,11 @@ def bench(
 ) -> None:
     """Measure speed and memory against peers, side by side in one run, as ratios."""
     from optlab import benchmarks
-    from optlab.reproduce.discovery import UnknownId, select
+    from optlab.reproduce.discovery import Task, UnknownId, select
     from optlab.reproduce.store import UnwritableOutput
 
     found = benchmarks.discover()
-    tasks = [_Entry(id, id) for id in found]
+    tasks = [Task("benchmark", id, id, spec.title, spec.file) for id, spec in found.items()]
     try:
         chosen = [found[task.id] for task in select(tasks, ids or [])]
         if not chosen:
@@ -119,8 +119,6 @@ def bench(
 @app.command("list")
 def list_() -> None:
     """Show every figure, theorem, method, problem and benchmark, a line each."""
-    from rich.table import Table
-
     from optlab import benchmarks
     from optlab.reproduce.discovery import discover
 
@@ -132,7 +130,7 @@ def list_() -> None:
             continue
         table = _table(heading)
         for column in ("id", "paper", "title" if kind != "file" else "error"):
-            table.add_column(column, no_wrap=column == "id")
+            table.add_column(column, no_wrap=True)
         for task in rows:
             last = task.title if kind != "file" else task.error.strip().splitlines()[-1]
             table.add_row(task.id, task.paper, last)
@@ -140,9 +138,9 @@ def list_() -> None:
     methods, problems, broken = _families()
     for heading, classes in (("Methods", methods), ("Problems", problems), ("Packages that cannot be loaded", broken)):
         if classes:
-            table = Table(title=heading) if not heading else _table(heading)
+            table = _table(heading)
             table.add_column("name", no_wrap=True)
-            table.add_column("what it is")
+            table.add_column("what it is", no_wrap=True)
             for name, line in classes:
                 table.add_row(name, line)
             console.print(table)
@@ -150,7 +148,7 @@ def list_() -> None:
     if found:
         table = _table("Benchmarks")
         table.add_column("id", no_wrap=True)
-        table.add_column("title")
+        table.add_column("title", no_wrap=True)
         for spec in found.values():
             table.add_row(spec.id, spec.title)
         console.print(table)
@@ -162,13 +160,6 @@ def main() -> None:
 
 
 # -- running
-
-
-class _Entry:
-    """What `select` needs of a benchmark: an id, and no paper of its own."""
-
-    def __init__(self, id: str, paper: str) -> None:
-        self.id, self.paper = id, paper
 
 
 def _run(
@@ -226,9 +217,12 @@ def _stop(message: str) -> NoReturn:
 
 
 def _console() -> Any:
+    import sys
+
     from rich.console import Console
 
-    return Console(highlight=False)
+    # into a pipe or a file there is no width to keep to: a line each, and nothing cut off
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def _table(title: str) -> Any:

@@ -189,10 +189,8 @@ def peak_memory(statement: str, setup: str = "pass", timeout: float = 600.0) -> 
     >>> peak_memory("x = np.ones(5_000_000)", "import numpy as np") > 30_000_000
     True
     """
-    program = "\n".join(
-        [_MEASURE, f"exec({setup!r}, globals())", "before = now()", f"exec({statement!r}, globals())"]
-        + ["print(peak() - before)"]
-    )
+    lines = [_MEASURE, f"exec({setup!r}, globals())", "before = now()", f"exec({statement!r}, globals())"]
+    program = "\n".join([*lines, "print(peak() - before)"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=timeout)
     if done.returncode:
         raise RuntimeError(f"measuring memory failed:\n{done.stderr.strip()}")

@@ -86,9 +86,7 @@ def discover(root: Path | None = None, theorem_modules: Sequence[str] | None = N
                 del FIGURES[id]
             for id in [id for id in THEOREMS if f"theorem:{id}" not in before]:
                 del THEOREMS[id]
-            path = Path(origin)
-            paper, name = (path.parent.name, path.stem) if path.suffix else ("", origin.rpartition(".")[2])
-            tasks.append(Task("file", f"{paper}/{name}" if paper else name, paper or name, name, origin, trace()))
+            tasks.append(_broken(origin))
             continue
         source = module.__file__
         for kind, registry in (("figure", FIGURES), ("theorem", THEOREMS)):
@@ -157,6 +155,15 @@ def find(kind: str, id: str, origin: str) -> Any:
     return registry[id]
 
 
+def _broken(origin: str) -> Task:
+    """The task that stands for a file which cannot be loaded, with the traceback being handled."""
+    if origin.endswith(".py"):
+        paper, name = Path(origin).parent.name, Path(origin).stem
+    else:
+        paper, name = origin.rpartition(".")[2].replace("_", "-"), "theorems"
+    return Task("file", f"{paper}/{name}", paper, f"{paper}/{name}", origin, trace())
+
+
 class _SourceLoader(importlib.machinery.SourceFileLoader):
     """Compiles the source each time: cached bytecode is checked by whole seconds, and edits come faster than
     that.
@@ -180,7 +187,8 @@ def _forget(root: Path, only: Path | None = None) -> None:
         file = getattr(sys.modules[name], "__file__", None)
         if only is None or (file and (Path(file) == only or Path(file).name.startswith("_"))):
             del sys.modules[name]
-    for registry in (FIGURES, THEOREMS):
+    registries: tuple[dict[str, Any], ...] = (FIGURES, THEOREMS)
+    for registry in registries:
         for id, spec in list(registry.items()):
             if Path(spec.file) == only if only else _inside(spec.file, root):
                 del registry[id]

@@ -33,7 +33,8 @@ def plot_evidence(evidence: Evidence, ax: Any = None) -> Any:
     logarithmic = _wants_log(shown, bound)
     if logarithmic and deviation:
         # exact zeros have no place on a log axis; they are drawn at the bottom, below every other value
-        positive = np.concatenate([shown[shown > 0], np.atleast_1d(bound)[np.atleast_1d(bound) > 0]])
+        level = np.zeros(0) if bound is None else np.ravel(bound)
+        positive = np.concatenate([shown[shown > 0], level[level > 0]])
         shown = np.where(shown == 0, positive.min() / 10, shown)
     few = observed.size <= 40
     ax.plot(k, shown, color=PALETTE[0], marker="o" if few else None, label=evidence.ylabel)
@@ -67,7 +68,7 @@ def _drawn_bound(evidence: Evidence) -> np.ndarray | None:
         with np.errstate(over="ignore", under="ignore"):
             line = np.exp(logs[0] + (evidence.k - k[0]) * math.log(float(evidence.bound)))
         return np.where(evidence.k >= k[0], line, np.nan)
-    return evidence.bound
+    return np.asarray(evidence.bound)
 
 
 def _wants_log(observed: np.ndarray, bound: np.ndarray | None) -> bool:

@@ -24,7 +24,13 @@ from typing import Any
 from optlab.reproduce.discovery import PACKAGE
 
 # What every result depends on, whatever its file imports: how verdicts are reached and pictures made.
-_ALWAYS = ("plotting", "reproduce.figures", "reproduce.evidence", "reproduce.evidence_plot", "reproduce.theorems")
+_ALWAYS: tuple[str, ...] = (
+    "plotting",
+    "reproduce.figures",
+    "reproduce.evidence",
+    "reproduce.evidence_plot",
+    "reproduce.theorems",
+)
 _ALWAYS += ("reproduce.worker",)
 _FILE_BY_FILE = ("theorems", "benchmarks", "reproduce")
 
@@ -68,7 +74,10 @@ def dependencies(origin: str) -> set[Path]:
 @cache
 def _imports(path: Path, stamp: tuple[int, int]) -> tuple[Path, ...]:
     """Files that the imports in `path` lead to, packages of optlab expanded to all they hold."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError:  # cannot be imported either; its bytes count all the same
+        return ()
     names: set[str] = set()
     siblings: set[Path] = set()
     aliases = {"optlab"}

@@ -32,9 +32,10 @@ def _commit() -> str:
         return ""
     try:
         git = ["git", "-C", str(PACKAGE.parent)]
-        run = lambda *words: (
-            subprocess.run([*git, *words], capture_output=True, text=True, timeout=10, check=True).stdout
-        )
+
+        def run(*words: str) -> str:
+            return subprocess.run([*git, *words], capture_output=True, text=True, timeout=10, check=True).stdout
+
         changed = run("status", "--porcelain", "--", "optlab", "experiments").strip()
         return run("rev-parse", "--short=12", "HEAD").strip() + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):

@@ -141,7 +141,7 @@ def _overview(papers: list[str], records: list[Record]) -> str:
         ]
         link = f'<td class="wide"><a href="#{_e(paper)}">{_e(_human(paper))}</a></td>'
         rows.append(f"<tr>{link}{''.join(f'<td class=n>{c}</td>' for c in cells)}</tr>")
-    names = ("Figures", "Claims held", "Theorems", "Hold", "Violated or open", "Not applicable")
+    names: tuple[str, ...] = ("Figures", "Claims held", "Theorems", "Hold", "Violated or open", "Not applicable")
     names += ("Controls refuted", "Errors", "Time")
     head = "".join(f'<th class="n">{name}</th>' for name in names)
     return f'<div class="scroll"><table><tr><th>Paper</th>{head}</tr>{"".join(rows)}</table></div>'
@@ -333,18 +333,19 @@ def _ok(record: Record) -> bool:
 
 def _why(record: Record) -> str:
     if record["status"] != "done":
-        return record["traceback"].strip().splitlines()[-1][:160]
+        return str(record["traceback"]).strip().splitlines()[-1][:160]
     if record["kind"] == "figure":
         failed = [c["sentence"] for c in record["claims"] if c["holds"] is False]
         return "; ".join(failed)
     if record["evidence"]["verdict"] != record["expected"]:
-        return record["evidence"]["verdict"].replace("_", " ")
+        return str(record["evidence"]["verdict"]).replace("_", " ")
     return " ".join(record["defects"])
 
 
 def _read_bench(out: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((out / "bench.json").read_text(encoding="utf-8"))
+        bench: dict[str, Any] = json.loads((out / "bench.json").read_text(encoding="utf-8"))
+        return bench
     except (OSError, ValueError):
         return None
 

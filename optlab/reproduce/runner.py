@@ -215,7 +215,8 @@ def _alone(task: Task, scale: str, seed: int, threads: int) -> Outcome:
 
     try:
         with ProcessPoolExecutor(max_workers=1) as pool:
-            return pool.submit(execute, task, scale, seed, threads).result()
+            outcome: Outcome = pool.submit(execute, task, scale, seed, threads).result()
+            return outcome
     except TerminatedWorkerError as error:
         record, _ = execute(Task(task.kind, task.id, task.paper, task.title, task.origin, str(error)), scale, seed)
         return record | {

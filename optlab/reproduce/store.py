@@ -17,8 +17,11 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+FORMAT = 1  # of the records in index.json; an index in another format is not read
 
 
 class UnwritableOutput(OSError):
@@ -56,7 +59,7 @@ class Store:
         """Return the cached record, or None if there is none for this key or it is damaged."""
         folder = self._folder(kind, id, scale, seed)
         try:
-            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if record.get("key") != key or not all((folder / name).is_file() for name in record["files"]):
@@ -94,14 +97,16 @@ class Store:
     def read_index(self) -> dict[str, Any]:
         """Return the index of the last runs; an empty one if there is none or it cannot be read."""
         try:
-            index = json.loads((self.out / "index.json").read_text(encoding="utf-8"))
-            return index if isinstance(index.get("records"), list) else {"records": []}
+            index: dict[str, Any] = json.loads((self.out / "index.json").read_text(encoding="utf-8"))
+            if index.get("format") == FORMAT and isinstance(index.get("records"), list):
+                return index
         except (OSError, ValueError, AttributeError):
-            return {"records": []}
+            pass
+        return {"records": []}
 
     def write_index(self, index: dict[str, Any]) -> None:
         """Write the index."""
-        write_bytes(self.out / "index.json", to_json(index).encode())
+        write_bytes(self.out / "index.json", to_json(index | {"format": FORMAT}).encode())
 
     def _folder(self, kind: str, id: str, scale: str, seed: int) -> Path:
         return self.out / "cache" / kind / f"{id.replace('/', '--')}--{scale}-{seed}"
@@ -109,7 +114,8 @@ class Store:
     def _clean(self) -> None:
         """Remove what a killed run left behind."""
         for leftover in self.out.glob("cache/*/.new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            if time.time() - leftover.stat().st_mtime > 3600:  # a younger one may be another run's, at work
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

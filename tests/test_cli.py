@@ -1,0 +1,107 @@
+"""The command line: what it prints, what it writes, and above all its exit status."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import optlab
+from optlab.cli import app
+from optlab.reproduce.figures import FIGURES
+from optlab.reproduce.theorems import THEOREMS
+
+TOY = """
+import optlab
+
+@optlab.figure(id="toy-figure", paper="toy", title="A toy")
+def figure(scale, seed):
+    return optlab.Figure({"k": [1, 2]}, lambda ax: ax.plot([1, 2]), claims=[("Sound.", SOUND, 1.0)])
+
+@optlab.theorem(id="toy-theorem", paper="toy", statement="1 <= 2")
+def check(scale, seed):
+    return optlab.Evidence([1], [1.0], 2.0)
+
+@check.control("3 <= 2")
+def _(scale, seed):
+    return optlab.Evidence([1], [3.0], 2.0)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    before = dict(FIGURES), dict(THEOREMS)
+    (tmp_path / "experiments" / "toy").mkdir(parents=True)
+    (tmp_path / "experiments" / "toy" / "toy.py").write_text(TOY.replace("SOUND", "True"))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for registry, old in zip((FIGURES, THEOREMS), before):
+        registry.clear()
+        registry.update(old)
+
+
+def _call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_version_and_help():
+    assert _call("--version").output.strip() == f"optlab {optlab.__version__}"
+    text = _call("--help").output
+    assert all(word in text for word in ("list", "reproduce", "verify", "bench"))
+
+
+def test_reproduce_runs_both_kinds_and_ends_with_the_report(folder):
+    result = _call("reproduce", "toy", "--scale", "smoke", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert result.output.strip().splitlines()[-1] == str(folder / "results" / "index.html")
+    assert "toy-figure" in result.output
+    assert "1/1 controls refuted" in result.output
+    assert (folder / "results" / "figures" / "toy" / "toy-figure" / "figure.pdf").is_file()
+
+
+def test_verify_runs_theorems_only(folder):
+    result = _call("verify", "toy", "--scale", "smoke", "--jobs", 1, "--out", "elsewhere")
+    assert result.exit_code == 0, result.output
+    assert not (folder / "elsewhere" / "figures").exists()
+    assert (folder / "elsewhere" / "theorems" / "toy" / "toy-theorem" / "check.csv").is_file()
+
+
+def test_a_failed_claim_makes_the_status_one(folder):
+    (folder / "experiments" / "toy" / "toy.py").write_text(TOY.replace("SOUND", "False"))
+    result = _call("reproduce", "toy-figure", "--scale", "smoke", "--jobs", 1)
+    assert result.exit_code == 1
+    assert "Sound." in result.output
+
+
+def test_mistakes_in_the_call_make_the_status_two(folder):
+    unknown = _call("reproduce", "toy-figures", "--scale", "smoke")
+    assert unknown.exit_code == 2
+    assert "did you mean 'toy-figure'?" in unknown.output
+    (folder / "file").write_text("")
+    unwritable = _call("reproduce", "--out", folder / "file" / "below")
+    assert unwritable.exit_code == 2
+    assert "cannot write results" in unwritable.output
+    assert _call("reproduce", "--scale", "huge").exit_code == 2
+    assert _call("reproduce", "--jobs", 0).exit_code == 2
+    assert _call("bench", "no-such-benchmark").exit_code == 2
+
+
+def test_list_shows_a_line_each(folder):
+    result = _call("list")
+    assert result.exit_code == 0, result.output
+    for id, title in (("toy-figure", "A toy"), ("toy-theorem", "toy theorem")):
+        (line,) = [line for line in result.output.splitlines() if line.strip().startswith(id)]
+        assert title in line
+
+
+def test_the_command_starts_without_the_heavy_parts():
+    program = "import sys, optlab.cli; print(*{'numpy', 'numba', 'matplotlib', 'joblib', 'sklearn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_installed_command_answers(folder):
+    command = [sys.executable, "-m", "optlab.cli", "reproduce", "toy", "--scale", "smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("index.html")
