@@ -1,1 +1,36 @@
-"""To be filled."""
+"""Splitting methods in Bregman geometry: monotone inclusions, composite and linearly constrained problems.
+
+Methods: `BregmanDouglasRachford`, `BregmanPeacemanRachford`, `BregmanADMM`, `AlternatingExponentialMultipliers`,
+`ExponentialMultipliers`. With the `SquaredEuclidean` kernel they are the classical methods of these names.
+Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a class of your own that satisfies
+`SplitProblem` or `TwoBlockProblem`.
+"""
+
+from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
+from optlab.splitting.composite import CompositeProblem
+from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
+from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
+from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
+from optlab.splitting.multipliers import ExponentialMultipliers
+from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
+from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
+from optlab.splitting.schedules import Constant, Geometric
+
+__all__ = [
+    "AlternatingExponentialMultipliers",
+    "BlockSolution",
+    "BregmanADMM",
+    "BregmanDouglasRachford",
+    "BregmanPeacemanRachford",
+    "CompositeProblem",
+    "Constant",
+    "ExponentialMultipliers",
+    "Geometric",
+    "LinearlyConstrained",
+    "MonotoneInclusion",
+    "MultiplierState",
+    "SplitPoint",
+    "SplitProblem",
+    "SplittingState",
+    "TwoBlockProblem",
+]

@@ -1,0 +1,155 @@
+"""Lower bounds for the concrete problems: linear functions minimised over simple sets, and what follows from them.
+
+For a convex g and any point v, ``g(u) >= g(v) + <grad g(v), u - v>``. Minimising the right side over a compact set S is
+easy for the sets below, and gives a lower bound on ``min g(u) + <c, u> over S``: the Frank-Wolfe certificate (Frank,
+Wolfe 1956; Jaggi 2013). It holds at every point, however far from a solution, and is exact at a solution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optlab.bregman.functions import Linear
+from optlab.splitting.composite import CompositeProblem
+from optlab.splitting.inclusion import SplitPoint
+
+Array = np.ndarray
+
+
+def simplex_minimum(c: Array, total: float) -> float:
+    """Return ``min <c, u>`` over ``u >= 0, sum u = total``.
+
+    Examples
+    --------
+    >>> simplex_minimum(np.array([3.0, -1.0]), 2.0)
+    -2.0
+    """
+    return float(total * np.min(c))
+
+
+def box_minimum(c: Array, lower: Any, upper: Any) -> float:
+    """Return ``min <c, u>`` over ``lower <= u <= upper``.
+
+    Examples
+    --------
+    >>> box_minimum(np.array([3.0, -1.0]), 0.0, 2.0)
+    -2.0
+    """
+    return float(np.sum(np.where(c > 0, c * lower, c * upper)))
+
+
+def capped_simplex_minimizer(c: Array, upper: Array, total: float) -> Array:
+    """Return a minimiser of ``<c, u>`` over ``0 <= u <= upper, sum u = total``: the cheapest coordinates filled first.
+
+    Examples
+    --------
+    >>> capped_simplex_minimizer(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0]), 1.5)
+    array([0. , 1. , 0.5])
+    """
+    order = np.argsort(c, kind="stable")
+    filled = np.cumsum(upper[order])
+    u = np.empty_like(upper)
+    u[order] = np.clip(total - (filled - upper[order]), 0.0, upper[order])
+    return u
+
+
+def box_hyperplane_minimum(c: Array, lower: Array, upper: Array, normal: Array, offset: float) -> float:
+    """Return ``min <c, u>`` over ``lower <= u <= upper, <normal, u> = offset`` (a continuous knapsack).
+
+    The dual ``max_mu mu offset + min <c - mu normal, u> over the box`` is concave and piecewise linear, with kinks at
+    ``c / normal``: its maximum is at one of them. Any mu gives a lower bound, so rounding cannot spoil the certificate.
+
+    Examples
+    --------
+    >>> box_hyperplane_minimum(np.array([1.0, 2.0]), np.zeros(2), np.ones(2), np.ones(2), 1.5)
+    2.0
+    """
+    moving = normal != 0
+    fixed = box_minimum(c[~moving], lower[~moving], upper[~moving])
+    c, lower, upper, normal = (v[moving] for v in (c, lower, upper, normal))
+    # t = <normal, u> of the minimiser grows with mu, by |normal| (upper - lower) at each kink
+    order = np.argsort(c / normal)
+    smallest = float(np.sum(np.where(normal > 0, normal * lower, normal * upper)))
+    reach = smallest + np.cumsum((np.abs(normal) * (upper - lower))[order])
+    k = min(int(np.searchsorted(reach, offset)), c.size - 1)
+    mu = float((c / normal)[order[k]])
+    return fixed + mu * offset + box_minimum(c - mu * normal, lower, upper)
+
+
+class SmoothOverSet(CompositeProblem):
+    """Minimise ``g(x) + <cost, x>`` over a compact convex set, with the Frank-Wolfe certificate as ``gap``.
+
+    Base of the concrete problems on simplices and boxes; g is applied first, the set with the cost second.
+
+    Parameters
+    ----------
+    smooth : Function
+        g: smooth inside the domain of the kernel.
+    constraint : Function
+        Indicator whose set, intersected with the closure of the kernel's domain, is the compact set.
+    cost : ndarray
+        Linear cost, of the shape of the points.
+    kernel : Legendre
+        The geometry.
+    linear_minimum : callable
+        ``c -> min <c, u>`` over the compact set.
+    smallest : float
+        A lower bound on g over the set, used where g is infinite or has no finite gradient.
+    interior : ndarray
+        A point of the set with a finite objective, for starts and where an iterate has none.
+    reference : ndarray, optional
+        The solution.
+    default_step_size : float
+        Step size of methods that are given none.
+    """
+
+    def __init__(
+        self,
+        smooth: Any,
+        constraint: Any,
+        cost: Array,
+        kernel: Any,
+        *,
+        linear_minimum: Callable[[Array], float],
+        smallest: float,
+        interior: Array,
+        reference: Array | None,
+        default_step_size: float,
+    ) -> None:
+        self.cost, self._linear_minimum, self._smallest, self._interior = cost, linear_minimum, smallest, interior
+        f = constraint + Linear(cost) if np.any(cost) else constraint
+        super().__init__(
+            f,
+            smooth,
+            kernel,
+            shape=interior.shape,
+            reference=reference,
+            optimum=None if reference is None else float(smooth.value(reference) + np.sum(cost * reference)),
+            dual_bound=self._linearized_bound,
+            feasible_point=self._feasible_point,
+            default_step_size=default_step_size,
+        )
+
+    def default_start(self, rng: np.random.Generator) -> Array:
+        """Return a point inside the set; nothing is drawn at random."""
+        return self._interior
+
+    def _linearized_bound(self, point: SplitPoint) -> float:
+        best = self._smallest + self._linear_minimum(self.cost)
+        for v in (point.y, np.asarray(point)):
+            with np.errstate(
+                all="ignore"
+            ):  # on the boundary a gradient may be infinite: then no bound comes from there
+                slope = self.g.gradient(v)
+                bound = float(self.g.value(v) - np.sum(slope * v) + self._linear_minimum(slope + self.cost))
+            if math.isfinite(bound):
+                best = max(best, bound)
+        return best
+
+    def _feasible_point(self, point: SplitPoint) -> Array:
+        values = [(self.objective(v), i, v) for i, v in enumerate((point.y, np.asarray(point), self._interior))]
+        return min(values)[2]
