@@ -1,1 +1,44 @@
-"""To be filled."""
+"""Optimal transport: problems on dense and point-cloud costs, plans with certificates, methods and baselines.
+
+Names are resolved on first use: the kernels (and with them Numba) are loaded by the first cost or problem
+made.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# public name -> module that defines it
+_EXPORTS = {
+    "OptimalTransport": "problem",
+    "TransportPlan": "plan",
+    "MirrorPlan": "potentials",
+    "DenseCost": "costs",
+    "GaugedCost": "costs",
+    "PointCloudCost": "costs",
+    "as_cost": "costs",
+}
+
+__all__ = list(_EXPORTS)
+
+if TYPE_CHECKING:
+    from optlab.transport.costs import DenseCost as DenseCost
+    from optlab.transport.costs import GaugedCost as GaugedCost
+    from optlab.transport.costs import PointCloudCost as PointCloudCost
+    from optlab.transport.costs import as_cost as as_cost
+    from optlab.transport.plan import TransportPlan as TransportPlan
+    from optlab.transport.potentials import MirrorPlan as MirrorPlan
+    from optlab.transport.problem import OptimalTransport as OptimalTransport
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'optlab.transport' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"optlab.transport.{_EXPORTS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,7 +1,8 @@
 """Transport costs: a dense array that is never copied, or a point cloud that is never materialised.
 
-Both offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...), each of
-which reads every entry once and needs O(n + m) memory. Everything above this file works on `Cost` alone.
+Both offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...),
+each of which reads every entry once and needs O(n + m) memory. Everything above this file works on `Cost`
+alone.
 
 Not here: costs on grids (separable kernels), low-rank factorisations.
 """
@@ -22,8 +23,8 @@ METRICS = ("sqeuclidean", "euclidean", "cityblock")
 class Cost:
     """A cost matrix known through passes over it. Use `DenseCost` or `PointCloudCost`.
 
-    In the passes, ``X = exp(F_i + G_j - kappa C_ij)`` is the plan that the potentials F (n,), G (m,) and the inverse
-    temperature kappa stand for. Potentials may be -inf (no mass in that row or column).
+    In the passes, ``X = exp(F_i + G_j - kappa C_ij)`` is the plan that the potentials F (n,), G (m,) and the
+    inverse temperature kappa stand for. Potentials may be -inf (no mass in that row or column).
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Cost:
         raise NotImplementedError
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> Cost:
-        """Return the cost restricted to index arrays or masks (None: all). A dense part is a copy, a view if slices are given."""
+        """Return the cost restricted to index arrays, masks or slices (None: all); copies unless all are slices."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ log-sum-exp
@@ -93,7 +94,7 @@ class Cost:
     def plan_sparse(
         self, F: np.ndarray, G: np.ndarray, kappa: float, threshold: float, p: Any = None, q: Any = None
     ) -> Any:
-        """Return the entries of ``X + p q^T`` above `threshold` as a SciPy CSR array; memory O(entries kept + block)."""
+        """Return the entries of ``X + p q^T`` above `threshold` as a SciPy CSR array, in memory of what is kept."""
         from scipy.sparse import csr_array, vstack
 
         if self._flipped:
@@ -116,7 +117,7 @@ class Cost:
     def plan_entropic(
         self, F: np.ndarray, G: np.ndarray, kappa: float, p: np.ndarray, q: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return vectors whose sums are ``<C, Y>`` and ``sum Y (log Y - 1)`` for ``Y = X + p q^T``, with 0 log 0 = 0."""
+        """Return vectors whose sums are ``<C, Y>`` and ``sum Y (log Y - 1)`` for ``Y = X + p q^T``."""
         if self._flipped:
             F, G, p, q = G, F, q, p
         return passes.plan_entropic(*self._storage(), F, G, kappa, p, q)
@@ -177,7 +178,7 @@ class Cost:
 
     @property
     def scale(self) -> float:
-        """A positive length unit of the cost: its standard deviation; for a constant cost its size, or 1 if it is zero.
+        """A positive unit of the cost: its standard deviation; if constant its size, or 1 if it is zero.
 
         Dividing by it makes step sizes and tolerances independent of the cost's units.
         """
@@ -193,8 +194,8 @@ class DenseCost(Cost):
     Parameters
     ----------
     array : array_like, shape (n, m)
-        float64 or float32, in C or Fortran order (others are copied into C order). float32 entries are widened in
-        registers, sums are in float64. Must be finite.
+        float64 or float32, in C or Fortran order (others are copied into C order). float32 entries are
+        widened in registers, sums are in float64. Must be finite.
 
     Raises
     ------
@@ -250,9 +251,9 @@ class DenseCost(Cost):
 class GaugedCost(Cost):
     """A dense cost with potentials absorbed: ``C_ij - phi_i - psi_j``, subtracted on the fly.
 
-    Optimal plans are those of C. With phi, psi close to dual solutions the entries that matter are small, so that
-    potentials stay bounded and a large inverse temperature no longer costs digits (gauge invariance; derived here, verified
-    numerically).
+    Optimal plans are those of C. With phi, psi close to dual solutions the entries that matter are small, so
+    that potentials stay bounded and a large inverse temperature no longer costs digits (gauge invariance;
+    derived here, verified numerically).
 
     Parameters
     ----------
@@ -294,7 +295,8 @@ class PointCloudCost(Cost):
     y : array_like, shape (m, d) or (m,), optional
         Default: `x`.
     metric : {"sqeuclidean", "euclidean", "cityblock"}
-        From differences of coordinates, so that near points keep their digits (the expansion by inner products does not).
+        From differences of coordinates, so that near points keep their digits (the expansion by inner
+        products does not).
 
     Raises
     ------

@@ -1,27 +1,30 @@
 """Compiled passes over an optimal-transport cost: plain arrays in, plain arrays out.
 
-Every kernel here walks once over a block of the implicit matrix ``F_i + G_j - kappa * C_ij`` and never stores it.
-The cost comes as a tuple of arrays, in one of three forms, resolved at compile time by `_segment`:
+Every kernel here walks once over a block of the implicit matrix ``F_i + G_j - kappa * C_ij`` and never stores
+it. The cost comes as a tuple of arrays, in one of three forms, resolved at compile time by `_segment`:
 
 * ``(C,)``: a dense matrix, C-contiguous, float64 or float32; float32 entries are widened in registers;
-* ``(C, phi, psi)``: a dense matrix with potentials absorbed, ``C_ij - phi_i - psi_j`` (section "Gauge" of the paper's
-  notes on implementation; used to keep digits when the inverse temperature is very large);
+* ``(C, phi, psi)``: a dense matrix with potentials absorbed, ``C_ij - phi_i - psi_j`` (keeps digits
+  when the inverse temperature is very large);
 * ``(x, y_transposed, metric)``: a point cloud, whose entries are computed block by block into a small buffer.
 
-**Base two.** `F`, `G` and `kappa` are in units of ln 2: these kernels work on ``2^(F_i + G_j - kappa C_ij)``, and the
-callers in `optlab.transport.passes` convert vectors on the way in and out. The exponential then needs no multiplication for
-its range reduction: `exp2_clamped` splits ``x = k + r`` with ``|r| <= 1/2`` exactly, squares a polynomial of degree 9 for
-``2^(r/2)`` (error 7e-17, coefficients by interpolation at Chebyshev nodes in 50 digits), and adds ``k`` to the exponent
-bits. Written this way LLVM vectorises it with AVX2, which has no double-to-integer conversion.
+**Base two.** `F`, `G` and `kappa` are in units of ln 2: these kernels work on ``2^(F_i + G_j - kappa C_ij)``,
+and the callers in `optlab.transport.passes` convert vectors on the way in and out. The exponential then needs
+no multiplication for its range reduction: `exp2_clamped` splits ``x = k + r`` with ``|r| <= 1/2`` exactly,
+squares a polynomial of degree 9 for ``2^(r/2)`` (error 7e-17, coefficients by interpolation at Chebyshev
+nodes in 50 digits), and adds ``k`` to the exponent bits. Written this way LLVM vectorises it with AVX2, which
+has no double-to-integer conversion.
 
 Sums and maxima over a block of `BLOCK` columns are kept in several vector lanes; between blocks they are
-carried as a pair (maximum, sum scaled by it), so that each cost entry is read from memory once and nothing overflows.
+carried as a pair (maximum, sum scaled by it), so that each cost entry is read from memory once and nothing
+overflows.
 
-The kernels release the interpreter lock and take an index range; the thread pool that deals out the ranges is in
-`optlab.transport.passes`. They are not `parallel=True`: that keeps them cacheable on disk (a process that finds the
-cache starts in milliseconds instead of compiling), safe to call from several threads at once and after a fork, and
-free of launch cost on small problems. `fastmath` is limited to named flags: contraction and reassociation of sums
-everywhere; "no NaN, no signed zero" only in the maxima, whose arguments are finite or -inf by validation.
+The kernels release the interpreter lock and take an index range; the thread pool that deals out the ranges is
+in `optlab.transport.passes`. They are not `parallel=True`: that keeps them cacheable on disk (a process that
+finds the cache starts in milliseconds instead of compiling), safe to call from several threads at once and
+after a fork, and free of launch cost on small problems. `fastmath` is limited to named flags: contraction and
+reassociation of sums everywhere; "no NaN, no signed zero" only in the maxima, whose arguments are finite or
+-inf by validation.
 """
 
 from __future__ import annotations
@@ -52,7 +55,12 @@ def _compile(fastmath: set[str], inline: bool = False) -> Any:
     """Return the decorator used for every kernel; without a writable cache directory, compile in memory."""
 
     def decorate(function: Any) -> Any:
-        options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "boundscheck": False, "error_model": "numpy"}
+        options: dict[str, Any] = {
+            "nogil": True,
+            "fastmath": fastmath,
+            "boundscheck": False,
+            "error_model": "numpy",
+        }
         if inline:
             return nb.njit(**options)(function)
         try:
@@ -96,7 +104,7 @@ def exp2_clamped(x):
     q = q * r + 0.34657359027997264
     q = q * r + 1.0
     q = q * q
-    # the low bits of `shifted` hold k; q lies in [0.7, 1.42], so adding k to its exponent bits multiplies by 2^k
+    # the low bits of `shifted` hold k; q lies in [0.7, 1.42], so adding k to its exponent is multiplying by 2^k
     return _double(_bits(q) + (_bits(shifted) << 52))
 
 
@@ -201,10 +209,10 @@ def _again_overload(data, i, j0, j1, buffer):
 
 # ---------------------------------------------------------------------------------------- log-sum-exp
 #
-# A reference level stands in for the maximum: any level within a few hundred powers of two of it serves as well, since a
-# double spans 2^-1022 to 2^1023. The level is the maximum over the first block (tile); later blocks are summed at once
-# against it, and only if the sum exceeds `OVERSHOOT` is the block done again with a new level. (Watching the largest
-# exponent instead of the sum would keep LLVM from vectorising the loop.)
+# A reference level stands in for the maximum: any level within a few hundred powers of two of it serves as
+# well, since a double spans 2^-1022 to 2^1023. The level is the maximum over the first block (tile); later
+# blocks are summed at once against it, and only if the sum exceeds `OVERSHOOT` is the block done again with a
+# new level. (Watching the largest exponent instead of the sum would keep LLVM from vectorising the loop.)
 
 
 @_compile(_MAX, inline=True)
@@ -358,7 +366,8 @@ def merge_columns(tops, totals, out):
 
 # ---------------------------------------------------------------------------------------- the plan
 #
-# X_ij = 2^(F_i + G_j - kappa C_ij). The exponent is always evaluated in this order, so that every pass sees the same X.
+# X_ij = 2^(F_i + G_j - kappa C_ij). The exponent is always evaluated in this order, so that every pass sees
+# the same X.
 
 
 @_compile({"contract"}, inline=True)
@@ -464,7 +473,7 @@ def plan_rows(data, F, G, kappa, start, stop, out):
 
 @_compile({"contract"})
 def plan_entropic_rows(data, F, G, kappa, p, q, start, stop, costs, entropies):
-    """``sum_j C_ij Y_ij`` and ``sum_j Y_ij (log Y_ij - 1)`` of rows start..stop, for ``Y = X + p q^T`` (0 log 0 = 0)."""
+    """``sum_j C_ij Y_ij`` and ``sum_j Y_ij (log Y_ij - 1)`` of rows start..stop, for ``Y = X + p q^T``."""
     m = G.size
     width = min(BLOCK, m)
     buffer = np.empty(width)
@@ -577,7 +586,7 @@ def _spread(c):
 
 @_compile({"contract"})
 def statistics_rows(data, m, start, stop, out):
-    """Write minimum, maximum, mean and sum of squared deviations of each row to ``out[i]`` (Chan's update by blocks)."""
+    """Write minimum, maximum, mean and sum of squared deviations of each row to ``out[i]`` (Chan's update)."""
     buffer = np.empty(min(BLOCK, m))
     for i in range(start, stop):
         low, high, mean, squares = math.inf, -math.inf, 0.0, 0.0

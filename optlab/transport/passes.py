@@ -1,12 +1,12 @@
-"""One call per pass over a transport cost: deals row ranges out to threads and converts between natural and binary logs.
+"""One call per pass over a transport cost: deals row ranges out to threads, converts natural to binary logs.
 
-Every function takes the cost's storage (`data`, ``n``, ``m``; see `optlab.transport.kernels`) with rows being the rows
-of the storage; `optlab.transport.costs.Cost` turns a transposed view round. Potentials and inverse temperatures are in
-natural units here, and so are the results.
+Every function takes the cost's storage (`data`, ``n``, ``m``; see `optlab.transport.kernels`) with rows being
+the rows of the storage; `optlab.transport.costs.Cost` turns a transposed view round. Potentials and inverse
+temperatures are in natural units here, and so are the results.
 
-How a pass is cut into ranges depends on the shape alone, never on the number of threads, so that results are the same
-bit for bit on any machine of the same instruction set. Memory beyond the cost is O(n + m): at most `MAX_PARTS` column
-accumulators.
+How a pass is cut into ranges depends on the shape alone, never on the number of threads, so that results are
+the same bit for bit on any machine of the same instruction set. Memory beyond the cost is O(n + m): at most
+`MAX_PARTS` column accumulators.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def row_ranges(n: int, m: int) -> list[tuple[int, int]]:
 
 
 def _each(n: int, m: int, kernel: Any, *arguments: Any) -> list[Callable[[], Any]]:
-    """Tasks ``kernel(*arguments with START, STOP filled in)``, one per row range; callables among them get the part."""
+    """Tasks ``kernel(*arguments with START, STOP filled in)``, one per row range; callables are given the part."""
     tasks = []
     for part, (start, stop) in enumerate(row_ranges(n, m)):
         filled = [
@@ -138,7 +138,8 @@ def plan_moments(
     run(
         _each(
             n, m, kernels.plan_moments,
-            data, binary(F), binary(G), kappa * _LOG2E, START, STOP, row_sums, row_costs, lambda p, s, e: partial[p],
+            data, binary(F), binary(G), kappa * _LOG2E, START, STOP, row_sums, row_costs, lambda p, s, e:
+            partial[p],
         )
     )  # fmt: skip
     return row_sums, partial.sum(axis=0), row_costs

@@ -1,0 +1,276 @@
+"""Certificates for optimal transport: a feasible plan above, feasible potentials below, streamed over the
+cost.
+
+* Upper bound: the rounding of Altschuler, Weed and Rigollet (NeurIPS 2017, Algorithm 2). Rows are scaled by
+  ``alpha = min(1, a / r)``, then columns by ``beta = min(1, b / c)``, then the missing mass is added as the
+  rank-one matrix ``err_r err_c^T / ||err_r||_1``. The result has the marginals a, b, and differs from the
+  plan by at most twice its marginal error in L1. Its cost is ``sum alpha_i beta_j C_ij X_ij + err_r^T C err_c
+  / ||err_r||_1``.
+* Lower bound, linear problem: from any f, the c-transforms ``g_j = min_i (C_ij - f_i)``, then ``f_i = min_j
+  (C_ij - g_j)``, are feasible for ``max <a, f> + <b, g>, f_i + g_j <= C_ij``. Several f are tried, the best
+  is kept.
+* Lower bound, with regularization eps: for the objective ``<C, X> + eps sum X (log X - 1)`` the inequality
+  ``C x + eps x (log x - 1) >= x s - eps exp((s - C) / eps)``, true for all x >= 0 and all s, summed with ``s
+  = f_i + g_j``, gives ``<a, f> + <b, g> - eps sum exp((f_i + g_j - C_ij) / eps)`` for any f, g; two Sinkhorn
+  half-steps improve it and make the sum equal to the total mass.
+
+Inner products of length n or m are summed exactly (`math.fsum`), so that a gap near 1e-12 still means
+something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optlab.transport.costs import Cost
+from optlab.transport.potentials import MirrorPlan
+
+
+def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
+    """Return ``<u, v>`` with the products rounded once and their sum exact."""
+    return math.fsum((u * v).tolist())
+
+
+class PotentialEntries:
+    """The matrix ``exp(row_i + column_j - kappa C_ij)``, never formed."""
+
+    def __init__(self, cost: Cost, mirror: MirrorPlan):
+        self.cost, self.mirror = cost, mirror
+        self._arguments = (mirror.row, mirror.column, mirror.inverse_temperature)
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return row sums, column sums and ``<C, X>``."""
+        rows, columns, costs = self.cost.plan_moments(*self._arguments)
+        return rows, columns, math.fsum(costs.tolist())
+
+    def scaled(self, alpha: np.ndarray, beta: np.ndarray) -> PotentialEntries:
+        """Return ``diag(alpha) X diag(beta)``."""
+        with np.errstate(divide="ignore"):  # a factor of zero is a potential of -inf
+            row, column = self.mirror.row + np.log(alpha), self.mirror.column + np.log(beta)
+        return PotentialEntries(self.cost, MirrorPlan(row, column, self.mirror.inverse_temperature))
+
+    def apply(self, V: np.ndarray) -> np.ndarray:
+        return self.cost.plan_apply(*self._arguments, V)
+
+    def apply_transpose(self, V: np.ndarray) -> np.ndarray:
+        return self.cost.plan_apply_transpose(*self._arguments, V)
+
+    def dense(self) -> np.ndarray:
+        return self.cost.plan_dense(*self._arguments)
+
+    def sparse(self, threshold: float, left: np.ndarray | None, right: np.ndarray | None) -> Any:
+        return self.cost.plan_sparse(*self._arguments, threshold, left, right)
+
+    def entropic(self, left: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+        """Return ``<C, Y>`` and ``sum Y (log Y - 1)`` of ``Y = X + left right^T``."""
+        costs, entropies = self.cost.plan_entropic(*self._arguments, left, right)
+        return math.fsum(costs.tolist()), math.fsum(entropies.tolist())
+
+
+class ArrayEntries:
+    """A plan given as an array or a SciPy sparse array (from a solver that keeps one); negative entries
+    count as zero.
+    """
+
+    def __init__(self, cost: Cost, array: Any):
+        self.cost, self.array = cost, array.maximum(0) if hasattr(array, "tocsr") else np.maximum(array, 0.0)
+        self.is_sparse = hasattr(array, "tocsr")
+
+    def _cost_blocks(self) -> Iterable[tuple[slice, np.ndarray]]:
+        n, m = self.cost.shape
+        block = max(1, (1 << 20) // m)
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            yield rows, self.cost.submatrix(rows).dense()
+
+    def _block(self, rows: slice) -> np.ndarray:
+        return self.array[rows].toarray() if self.is_sparse else self.array[rows]
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray, float]:
+        rows, columns = np.asarray(self.array.sum(axis=1)).ravel(), np.asarray(self.array.sum(axis=0)).ravel()
+        costs: list[float] = []
+        for part, c in self._cost_blocks():
+            costs.extend(np.einsum("ij,ij->i", c, self._block(part), dtype=np.float64).tolist())
+        return rows.astype(np.float64), columns.astype(np.float64), math.fsum(costs)
+
+    def scaled(self, alpha: np.ndarray, beta: np.ndarray) -> ArrayEntries:
+        if self.is_sparse:
+            from scipy.sparse import diags_array
+
+            return ArrayEntries(self.cost, (diags_array(alpha) @ self.array @ diags_array(beta)).tocsr())
+        return ArrayEntries(self.cost, alpha[:, None] * self.array * beta)
+
+    def apply(self, V: np.ndarray) -> np.ndarray:
+        return self.array @ V
+
+    def apply_transpose(self, V: np.ndarray) -> np.ndarray:
+        return self.array.T @ V
+
+    def dense(self) -> np.ndarray:
+        return self.array.toarray() if self.is_sparse else self.array.copy()
+
+    def sparse(self, threshold: float, left: np.ndarray | None, right: np.ndarray | None) -> Any:
+        from scipy.sparse import csr_array
+
+        array = self.dense() if left is None or right is None else self.dense() + np.outer(left, right)
+        array[array <= threshold] = 0.0
+        return csr_array(array)
+
+    def entropic(self, left: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+        from scipy.special import xlogy
+
+        costs, entropies = [], []
+        for rows, c in self._cost_blocks():
+            y = self._block(rows) + left[rows, None] * right
+            costs.append(float(np.sum(c * y)))
+            entropies.append(float(np.sum(xlogy(y, y) - y)))
+        return math.fsum(costs), math.fsum(entropies)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedPlan:
+    """A plan with exact marginals: ``entries + left right^T``.
+
+    Attributes
+    ----------
+    entries : PotentialEntries or ArrayEntries
+    left, right : ndarray, shapes (n,) and (m,)
+        Rank-one correction; zero if nothing was missing.
+    cost : float
+        ``<C, plan>``.
+    row_sums, column_sums : ndarray
+        Of the plan before rounding.
+    """
+
+    entries: Any
+    left: np.ndarray
+    right: np.ndarray
+    cost: float
+    row_sums: np.ndarray
+    column_sums: np.ndarray
+
+
+def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPlan:
+    """Round a positive matrix to the marginals a, b (Altschuler, Weed and Rigollet 2017, Algorithm 2).
+
+    Parameters
+    ----------
+    entries : PotentialEntries or ArrayEntries
+    a, b : ndarray, shapes (n,) and (m,)
+        Positive, of equal sum.
+
+    Returns
+    -------
+    RoundedPlan
+        Exact in both marginals up to roundoff. Two or three passes over the cost with exponentials and one
+        without.
+    """
+    row_sums, column_sums, cost = entries.moments()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        alpha = np.where(row_sums > a, a / row_sums, 1.0)
+        current = entries
+        if np.any(alpha < 1.0):
+            current = entries.scaled(alpha, np.ones_like(b))
+            _, columns, _ = current.moments()
+        else:
+            columns = column_sums
+        beta = np.where(columns > b, b / columns, 1.0)
+    if np.any(alpha < 1.0) or np.any(beta < 1.0):
+        current = entries.scaled(alpha, beta)
+        rows, columns, cost = current.moments()
+    else:
+        rows = row_sums
+    missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
+    mass = math.fsum(missing_rows.tolist())
+    if mass > 0.0 and np.any(missing_columns > 0.0):
+        left, right = missing_rows / mass, missing_columns
+        cost += exact_dot(left, entries.cost.product(right))
+    else:
+        left, right = np.zeros_like(a), np.zeros_like(b)
+    return RoundedPlan(current, left, right, cost, row_sums, column_sums)
+
+
+@dataclass(frozen=True, eq=False)
+class DualBound:
+    """Feasible dual potentials and the lower bound they prove."""
+
+    f: np.ndarray
+    g: np.ndarray
+    value: float
+
+
+def _start(candidate: np.ndarray) -> np.ndarray:
+    """Centre a candidate; values that are not finite (a potential of -inf, a velocity that overflowed)
+    become zero.
+    """
+    candidate = np.asarray(candidate, dtype=np.float64)
+    if np.all(np.isfinite(candidate)):
+        return candidate - candidate.mean()
+    return np.zeros_like(candidate)
+
+
+def dual_bound(
+    cost: Cost,
+    a: np.ndarray,
+    b: np.ndarray,
+    rows: Iterable[np.ndarray] = (),
+    columns: Iterable[np.ndarray] = (),
+) -> DualBound:
+    """Return the best lower bound on ``min <C, X>`` from candidate potentials, each completed by two
+    c-transforms.
+
+    Parameters
+    ----------
+    rows, columns : iterable of ndarray
+        Candidates for f and for g; without any, f = 0.
+    """
+    best: DualBound | None = None
+    starts = [(_start(f), True) for f in rows] + [(_start(g), False) for g in columns]
+    for start, is_row in starts or [(np.zeros_like(a), True)]:
+        if is_row:
+            g = cost.minimum_columns(start)
+            f = cost.minimum_rows(g)
+        else:
+            f = cost.minimum_rows(start)
+            g = cost.minimum_columns(f)
+        value = math.fsum([*(a * f).tolist(), *(b * g).tolist()])
+        if best is None or value > best.value:
+            best = DualBound(f, g, value)
+    assert best is not None
+    return best
+
+
+def entropic_dual_bound(
+    cost: Cost,
+    a: np.ndarray,
+    b: np.ndarray,
+    regularization: float,
+    rows: Iterable[np.ndarray] = (),
+    columns: Iterable[np.ndarray] = (),
+) -> DualBound:
+    """Return the best lower bound on ``min <C, X> + eps sum X (log X - 1)``, each candidate improved by two
+    half-steps.
+    """
+    eps = regularization
+    log_a, log_b = np.log(a), np.log(b)
+    best: DualBound | None = None
+    starts = [(_start(f), True) for f in rows] + [(_start(g), False) for g in columns]
+    for start, is_row in starts or [(np.zeros_like(a), True)]:
+        if is_row:
+            g = eps * (log_b - cost.logsumexp_columns(start / eps, 1.0 / eps))
+            f = eps * (log_a - cost.logsumexp_rows(g / eps, 1.0 / eps))
+            mass = math.fsum(a.tolist())  # the rows of exp((f + g - C) / eps) now sum to a
+        else:
+            f = eps * (log_a - cost.logsumexp_rows(start / eps, 1.0 / eps))
+            g = eps * (log_b - cost.logsumexp_columns(f / eps, 1.0 / eps))
+            mass = math.fsum(b.tolist())
+        value = math.fsum([*(a * f).tolist(), *(b * g).tolist(), -eps * mass])
+        if best is None or value > best.value:
+            best = DualBound(f, g, value)
+    assert best is not None
+    return best
