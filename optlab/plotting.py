@@ -76,7 +76,7 @@ def rc() -> dict[str, Any]:
         "savefig.dpi": 200,
         "savefig.bbox": None,
         "pdf.fonttype": 42,
-        "svg.fonttype": "none",
+        "svg.fonttype": "path",
         "svg.hashsalt": "optlab",
         "path.simplify": True,
         "axes.formatter.useoffset": False,

@@ -221,8 +221,8 @@ def _evidence(evidence: Record, stem: str, title: str, look: str) -> str:
     note = f"<br>{_text(evidence['note'])}" if evidence["note"] else ""
     picture = ""
     if evidence["n"]:
-        link, image = f"{_e(stem)}.pdf", f"{_e(stem)}.png"
-        picture = f'<a href="{link}"><img loading="lazy" src="{image}" alt="observed against bound"></a>'
+        image = f"{_e(stem)}.svg"
+        picture = f'<a href="{image}"><img loading="lazy" src="{image}" alt="observed against bound"></a>'
     return (
         f'<figure><figcaption>{_text(title)} <span class="badge {look}">{_e(verdict)}</span></figcaption>'
         f'{picture}<p class="facts">{_facts(evidence)}{note}</p></figure>'
@@ -259,7 +259,7 @@ def _meta(record: Record) -> str:
     links = [
         f'<a href="{_e(record["folder"])}/{_e(name)}">{_e(name)}</a>'
         for name in record["files"]
-        if not name.endswith(".png")
+        if not name.endswith((".png", ".svg"))
     ]
     facts = [f"<code>{_e(record['id'])}</code>", f"scale {_e(record['scale'])}", f"seed {record['seed']}"]
     facts += [_seconds(record.get("seconds", 0.0)), *links]

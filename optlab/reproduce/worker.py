@@ -101,16 +101,21 @@ def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
     from optlab.plotting import house_style
 
     with house_style():
-        canvas = Canvas(figsize=(3.7, 2.6), layout="constrained")
-        evidence.plot(canvas.subplots())
-        pictures = _pictures(canvas, name)
+        # many small pictures of one kind: fixed margins cost half of what a layout engine would
+        canvas = Canvas(figsize=(3.7, 2.6))
+        evidence.plot(canvas.subplots(gridspec_kw={"left": 0.19, "right": 0.97, "bottom": 0.17, "top": 0.93}))
+        pictures = _pictures(canvas, name, ("svg",))
     return {f"{name}.csv": _csv(evidence.columns()), **pictures}
 
 
-def _pictures(canvas: Any, name: str) -> dict[str, bytes]:
+def _pictures(canvas: Any, name: str, formats: tuple[str, ...] = ("png", "pdf")) -> dict[str, bytes]:
     from optlab.plotting import to_bytes
 
-    return {f"{name}.{suffix}": to_bytes(canvas, suffix) for suffix in ("png", "pdf")}
+    files = {}
+    for suffix in formats:
+        files[f"{name}.{suffix}"] = to_bytes(canvas, suffix)
+        canvas.set_layout_engine("none")  # settled by the first; the others are the same picture
+    return files
 
 
 def _packed(name: str, values: Any) -> Iterator[tuple[str, bytes]]:
