@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman.elementary import exp_divergence_terms, kl_terms, logsumexp, quiet, xlogx
-from optlab.bregman.legendre import Array, Legendre, SeparableLegendre, _first, as_point, reduce_sum
+from optlab.bregman.legendre import Array, Legendre, SeparableLegendre, as_point, first_entry, reduce_sum, require
 from optlab.core.backend import namespace
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_number
@@ -191,10 +191,10 @@ class SimplexEntropy(Legendre):
 
     def _inner_point(self, x: Array, name: str) -> tuple[Any, Array]:
         xp, x = as_point(x, name)
-        SeparableLegendre._require(xp, x, x > 0, name, f"the domain of {self.label} ({self.domain})")
+        require(xp, x, x > 0, name, f"the domain of {self.label} ({self.domain})")
         match = self._sums_match(xp, x)
         if not bool(xp.all(match)):
-            index, got = _first(xp, xp.sum(x, axis=self.axis, keepdims=True), ~match)
+            index, got = first_entry(xp, xp.sum(x, axis=self.axis, keepdims=True), ~match)
             where = "" if self.axis is None else f" in the slice {index}"
             raise DomainError(f"{name} must sum to {self.total:g}{where}, got {got:.17g}")
         return xp, x

@@ -51,7 +51,7 @@ def as_point(value: Any, name: str) -> tuple[Any, Array]:
         raise TypeError(f"{name} must hold real floating-point numbers, got dtype {value.dtype}")
     finite = xp.isfinite(array)
     if not bool(xp.all(finite)):
-        where, number = _first(xp, array, ~finite)
+        where, number = first_entry(xp, array, ~finite)
         raise DomainError(f"{name} must be finite, got {number} at index {where}")
     return xp, array
 
@@ -67,7 +67,29 @@ def as_array_like(xp: Any, value: Any, x: Array) -> Any:
     return value if isinstance(value, float) else xp.asarray(value, dtype=x.dtype)
 
 
-def _first(xp: Any, array: Array, bad: Array) -> tuple[str, float]:
+def require(xp: Any, array: Array, mask: Array, name: str, where: str) -> None:
+    """Raise DomainError, naming the first entry of `array` where `mask` is false.
+
+    Examples
+    --------
+    >>> require(np, np.array([1.0, -2.0]), np.array([True, False]), "x", "x > 0")
+    Traceback (most recent call last):
+        ...
+    optlab.core.errors.DomainError: x must lie in x > 0, got -2 at index [1]
+    """
+    if not bool(xp.all(mask)):
+        index, number = first_entry(xp, array, ~mask)
+        raise DomainError(f"{name} must lie in {where}, got {number:g} at index {index}")
+
+
+def first_entry(xp: Any, array: Array, bad: Array) -> tuple[str, float]:
+    """Return the first index where `bad` is true, as text, and the entry of `array` there.
+
+    Examples
+    --------
+    >>> first_entry(np, np.array([[1.0, 2.0]]), np.array([[False, True]]))
+    ('[0, 1]', 2.0)
+    """
     flat = int(xp.nonzero(xp.reshape(bad, (-1,)))[0][0])
     where = [int(i) for i in np.unravel_index(flat, array.shape)] if array.shape else []
     return str(where), float(xp.reshape(array, (-1,))[flat])
@@ -76,7 +98,8 @@ def _first(xp: Any, array: Array, bad: Array) -> tuple[str, float]:
 class Legendre(abc.ABC):
     """Base class of the kernels; see the module's text for the conventions that all of them follow.
 
-    A kernel is a frozen dataclass of its parameters. It is compared and hashed by them (arrays by content).
+    A kernel is a frozen dataclass (with ``eq=False``) of its parameters. It is compared and hashed by them, arrays by
+    content.
 
     Attributes
     ----------
@@ -88,6 +111,19 @@ class Legendre(abc.ABC):
         The interiors of ``dom h`` and ``dom h*`` in words.
     strong_convexity : float or None
         Modulus mu with ``D(x, y) >= mu/2 ||x - y||^2`` in the Euclidean norm; None if there is none.
+
+    Examples
+    --------
+    >>> from optlab.bregman import FermiDirac
+    >>> kernel = FermiDirac(lower=0.0, upper=2.0)
+    >>> x, y = np.array([0.5, 1.5]), np.array([1.0, 1.0])
+    >>> mirror = kernel.gradient(x)
+    >>> kernel.conjugate_gradient(mirror)
+    array([0.5, 1.5])
+    >>> round(kernel.divergence(x, y), 6), round(kernel.dual_divergence(kernel.gradient(y), mirror), 6)
+    (0.523248, 0.523248)
+    >>> bool(kernel.divergence(x, y) >= kernel.strong_convexity / 2 * np.sum((x - y) ** 2))
+    True
     """
 
     separable: ClassVar[bool] = False
@@ -205,6 +241,15 @@ class SeparableLegendre(Legendre):
 
     A subclass gives the formulas below, each entrywise on arrays known to be finite, and nothing else; they are called
     with floating-point warnings off, and entries outside the domain are overwritten afterwards.
+
+    Examples
+    --------
+    >>> from optlab.bregman import Hellinger
+    >>> kernel = Hellinger()
+    >>> kernel.value(np.zeros((2, 3))), kernel.value(np.zeros((2, 3)), axis=1)
+    (-6.0, array([-3., -3.]))
+    >>> kernel.hessian_diagonal([0.0, 0.6]) * kernel.conjugate_hessian_diagonal(kernel.gradient([0.0, 0.6]))
+    array([1., 1.])
     """
 
     separable: ClassVar[bool] = True
@@ -284,7 +329,7 @@ class SeparableLegendre(Legendre):
     def divergence(self, x: Array, y: Array, axis: int | None = None) -> Any:
         xp, x = as_point(x, "x")
         _, y = as_point(y, "y")
-        self._require(xp, y, self._closure(xp, y), "y", f"the closure of the domain of {self.label} ({self.domain})")
+        require(xp, y, self._closure(xp, y), "y", f"the closure of the domain of {self.label} ({self.domain})")
         with quiet():
             terms = self._divergence(xp, x, y)
             terms = xp.where(self._closure(xp, x), terms, xp.full_like(terms, float("inf")))
@@ -319,18 +364,12 @@ class SeparableLegendre(Legendre):
 
     def _inner_point(self, x: Array, name: str) -> tuple[Any, Array]:
         xp, x = as_point(x, name)
-        self._require(xp, x, self._interior(xp, x), name, f"the domain of {self.label} ({self.domain})")
+        require(xp, x, self._interior(xp, x), name, f"the domain of {self.label} ({self.domain})")
         return xp, x
 
     def _dual_point(self, y: Array, name: str) -> tuple[Any, Array]:
         xp, y = as_point(y, name)
         if not self.full_dual:
             where = f"the dual domain of {self.label} ({self.dual_domain})"
-            self._require(xp, y, self._dual_interior(xp, y), name, where)
+            require(xp, y, self._dual_interior(xp, y), name, where)
         return xp, y
-
-    @staticmethod
-    def _require(xp: Any, array: Array, mask: Array, name: str, where: str) -> None:
-        if not bool(xp.all(mask)):
-            index, number = _first(xp, array, ~mask)
-            raise DomainError(f"{name} must lie in {where}, got {number:g} at index {index}")

@@ -21,6 +21,12 @@ class SpectralLegendre(Legendre):
     """Base class of kernels ``h(X) = sum_i k(lambda_i(X))`` on symmetric matrices.
 
     In `value`, `conjugate` and the divergences, `axis` counts the leading (stack) axes of the point.
+
+    Examples
+    --------
+    >>> stack = np.stack([np.eye(2), 2 * np.eye(2)])
+    >>> (LogDeterminant().value(stack, axis=0) / np.log(2)).round(12)
+    np.float64(-2.0)
     """
 
     @abc.abstractmethod

@@ -216,18 +216,38 @@ def _euclidean_capped_simplex(x: np.ndarray, upper: np.ndarray, total: float) ->
     gained = np.where(slopes[..., :-1] > 0, slopes[..., :-1] * gaps, 0)
     gained = np.where(np.isnan(gained), 0, gained)
     sums = np.concatenate([np.zeros_like(points[..., :1]), np.cumsum(gained, axis=-1)], axis=-1)
-    last = np.sum(sums <= total, axis=-1, keepdims=True) - 1
+    last = np.sum(sums < total, axis=-1, keepdims=True) - 1
     start, slope = (np.take_along_axis(a, last, axis=-1) for a in (points, slopes))
     missing = total - np.take_along_axis(sums, last, axis=-1)
     mu = start - np.where(slope > 0, missing / np.where(slope > 0, slope, 1), 0)
     # once more over the free entries found, by pairwise summation instead of running sums
     free = (below > mu) & (below - upper < mu)
     capped = below - upper >= mu
-    count = free.sum(axis=-1, keepdims=True)
+    count = free.sum(axis=-1, keepdims=True).astype(x.dtype)
     rest = total - np.sum(np.where(capped, upper, 0), axis=-1, keepdims=True)
     refined = (np.sum(np.where(free, below, 0), axis=-1, keepdims=True) - rest) / np.maximum(count, 1)
-    mu = np.where(count > 0, refined, mu)
-    return np.clip(below - mu, 0, upper)
+    point = np.clip(below - np.where(count > 0, refined, mu), 0, upper)
+    return _repair_sum(point, below, upper, total)
+
+
+def _repair_sum(point: np.ndarray, x: np.ndarray, upper: np.ndarray, total: float) -> np.ndarray:
+    """Give what the sum misses to the largest x with room, or take it from the smallest x.
+
+    Needed only where caps are below the rounding of x: there x and x - upper are the same number, and no threshold
+    tells an entry at its cap from one at zero.
+    """
+    missing = total - point.sum(axis=-1, keepdims=True)
+    if np.all(np.abs(missing) <= 16 * np.finfo(point.dtype).eps * total):
+        return point
+    size = np.abs(missing)
+    direction = np.where(missing > 0, x, -x)
+    room = np.minimum(np.where(missing > 0, upper - point, point), size)
+    order = np.argsort(-direction, axis=-1, kind="stable")
+    room = np.take_along_axis(room, order, axis=-1)
+    before = np.cumsum(room, axis=-1) - room
+    change = np.zeros_like(point)
+    np.put_along_axis(change, order, np.clip(size - before, 0, room), axis=-1)
+    return np.clip(point + np.sign(missing) * change, 0, upper)
 
 
 def _normalise(xp: Any, x: Array, total: float, kernel: Legendre, axis: int | None) -> Array:
