@@ -25,7 +25,7 @@ from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadrati
 from optlab.core import DomainError
 from optlab.splitting.domains import domain_kind
 
-Array = np.ndarray
+Array = Any
 BlockStep = Callable[[Array, float], Array]
 
 _MAX_NEWTON = 300
@@ -228,6 +228,9 @@ class _Objective:
         self.functions, self.cuts, self.matrix = functions, cuts, matrix
         self.kernel, self.mirror, self.gamma = kernel, mirror, gamma
 
+    def split(self, u: Array) -> list[Array]:
+        return np.split(u, self.cuts) if len(self.cuts) else [u]
+
     def point(self, u: Array) -> Array:
         return self.mirror + self.gamma * (self.matrix @ u)
 
@@ -236,20 +239,20 @@ class _Objective:
         t = self.point(u)
         if not self.kernel.in_dual_domain(t):
             return np.inf, np.inf
-        f = sum(function.value(block) for function, block in zip(self.functions, np.split(u, self.cuts)))
+        f = sum(function.value(block) for function, block in zip(self.functions, self.split(u)))
         penalty = self.kernel.conjugate(t) / self.gamma
         total = float(f + penalty)
         return (total, abs(f) + abs(penalty)) if np.isfinite(total) else (np.inf, np.inf)
 
     def gradient(self, u: Array) -> tuple[Array, float]:
         """Return the gradient and the size of its parts."""
-        own = np.concatenate([function.gradient(b) for function, b in zip(self.functions, np.split(u, self.cuts))])
+        own = np.concatenate([function.gradient(b) for function, b in zip(self.functions, self.split(u))])
         pull = self.matrix.T @ self.kernel.conjugate_gradient(self.point(u))
         return own + pull, float(np.max(np.abs(own)) + np.max(np.abs(pull)))
 
     def hessian(self, u: Array) -> Array:
         blocks = []
-        for function, block in zip(self.functions, np.split(u, self.cuts)):
+        for function, block in zip(self.functions, self.split(u)):
             hessian = function.hessian(block)
             blocks.append(_difference_hessian(function, block) if hessian is None else np.asarray(hessian))
         curvature = _conjugate_hessian(self.kernel, self.point(u))
@@ -289,20 +292,26 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
                 return u
             direction = _newton_direction(objective.hessian(u), gradient)
             slope = float(gradient @ direction)
-            step = 1.0
-            while True:
-                candidate = u + step * direction
+            if -slope <= 1e-14 * size:
+                # rounding hides the values' difference from here on: full steps, while the gradient still shrinks
+                candidate = u + direction
                 new_value, new_size = objective.value(candidate)
-                noise = 1e-14 * max(size, new_size if np.isfinite(new_size) else 0.0)
-                descends = new_value <= value + 1e-4 * step * slope
-                if descends or new_value <= value + noise:
-                    new_gradient, new_parts = objective.gradient(candidate)
-                    # where rounding hides the values' difference, the gradient tells points apart
-                    if (descends and value - new_value > noise) or np.linalg.norm(new_gradient) < 0.9 * norm:
-                        break
-                step *= 0.5
-                if step < 1e-12:
-                    return u  # rounding: no descent left along the Newton direction
+                if not np.isfinite(new_value):
+                    return u
+                new_gradient, new_parts = objective.gradient(candidate)
+                if not np.linalg.norm(new_gradient) < 0.5 * norm:
+                    return u
+            else:
+                step = 1.0
+                candidate = u + direction
+                new_value, new_size = objective.value(candidate)
+                while not new_value <= value + 1e-4 * step * slope:
+                    step *= 0.5
+                    if step < 1e-12:
+                        return u  # no descent left along the Newton direction
+                    candidate = u + step * direction
+                    new_value, new_size = objective.value(candidate)
+                new_gradient, new_parts = objective.gradient(candidate)
             u, value, size, gradient, parts = candidate, new_value, new_size, new_gradient, new_parts
     raise DomainError(
         f"the {name}-step did not reach a minimiser in {_MAX_NEWTON} Newton steps; the block problem is probably "

@@ -16,7 +16,7 @@ import numpy as np
 from optlab.core.validation import as_number
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
-Array = np.ndarray
+Array = Any
 
 
 class CompositeProblem(MonotoneInclusion):
@@ -104,13 +104,21 @@ class CompositeProblem(MonotoneInclusion):
         if self.optimum is not None:
             metrics["suboptimality"] = metrics["objective"] - self.optimum
         if self.dual_bound is not None:
-            upper, lower = self._upper_bound(pair), float(self.dual_bound(pair))
+            upper, lower = self._upper_bound(self._certified(x, pair)), float(self.dual_bound(pair))
             if not math.isfinite(lower):
                 raise ValueError(f"dual_bound must return a finite lower bound at every point, got {lower}")
             metrics["gap"] = upper - lower
             scale = max(abs(upper), abs(lower))
             metrics["relative_gap"] = (upper - lower) / scale if scale > 0 else 0.0
         return metrics
+
+    def _certified(self, x: Array, pair: SplitPoint) -> SplitPoint:
+        """Return what the upper bound is for: the pair, or x itself if it came without one and is feasible."""
+        # otherwise a start would be declared solved because the iteration that measures it ends at a solution
+        if np.array_equal(np.asarray(pair), x):
+            return pair
+        alone = SplitPoint(x, x, pair.a, pair.b)
+        return alone if self.feasible_point is not None or math.isfinite(self.objective(x)) else pair
 
     def _upper_bound(self, pair: SplitPoint) -> float:
         if self.feasible_point is not None:

@@ -21,7 +21,7 @@ from optlab.splitting.domains import project_closure, support
 from optlab.splitting.inclusion import MonotoneInclusion, term_shape
 from optlab.splitting.protocols import relative_difference
 
-Array = np.ndarray
+Array = Any
 
 _MAX_SWEEPS = 10_000
 _SWEEP_TOLERANCE = 1e-13
@@ -304,7 +304,8 @@ class LinearlyConstrained:
         from optlab.splitting.admm import BregmanADMM
 
         method = BregmanADMM()
-        return method.iterate(self, method.step(self, method.init(self, start, None)))
+        after: BlockSolution = method.iterate(self, method.step(self, method.init(self, start, None)))
+        return after
 
     # ------------------------------------------------------------------ the dual
 

@@ -1,9 +1,10 @@
-"""What the domain of a kernel h does to a problem: the Euclidean projection onto its closure C, and its support function.
+"""What the domain of a kernel does to a problem: the projection onto its closure, and its support function.
 
-A Bregman splitting keeps its iterates inside dom h, so what it solves is 0 in A(x) + B(x) + N_C(x), and a method of
-multipliers with w in dom h solves ``min f(u) + g(v) + sigma_C(M u + N v - b)`` with ``sigma_C(r) = sup_{w in C} <w, r>``
-(derived here, verified numerically). The residuals of this package need both. Kernels outside the table may offer
-``project_domain(x)`` themselves.
+A Bregman splitting keeps its iterates inside dom h, whose closure is C here. So what it solves is
+``0 in A(x) + B(x) + N_C(x)``, and a method of multipliers with w in dom h solves
+``min f(u) + g(v) + sigma_C(M u + N v - b)``, ``sigma_C(r) = sup_{w in C} <w, r>`` (derived here, verified
+numerically). The residuals of this package need the Euclidean projection onto C and sigma_C. Kernels outside the
+table may offer ``project_domain(x)`` themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+Array = Any
 
 # by name: the table must not import every kernel. The first class of a kernel's ancestry found here decides.
 _WHOLE_SPACE = ("SquaredEuclidean", "Mahalanobis", "PowerEntropy", "PNorm")

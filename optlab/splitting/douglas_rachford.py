@@ -10,7 +10,7 @@ which is the Mann iteration ``M_{1 - relaxation/2}(R_{gamma A} R_{gamma B})``. A
 ``grad h(.)``, in which the updates are additions.
 
 Step sizes that vary (derived here, verified numerically: it is Bregman ADMM with step sizes gamma_k, iterate by
-iterate). The point z_k carries ``gamma_{k-1} b_k`` with ``b_k in B(x_k)``; before gamma_k is used, that part is rescaled:
+iterate). The point z_k carries ``gamma_{k-1} b_k`` with ``b_k in B(x_k)``, rescaled before gamma_k is used:
 
     x_k     = J_{gamma_{k-1} B}(z_k)
     z'_k    = x_k + (gamma_k / gamma_{k-1}) (z_k - x_k)           [mirror points; z'_k = grad h(x_k) + gamma_k b_k]

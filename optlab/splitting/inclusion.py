@@ -20,7 +20,7 @@ from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.domains import project_closure
 from optlab.splitting.protocols import relative_difference
 
-Array = np.ndarray
+Array = Any
 Resolvent = Callable[[Array, float], Array]
 
 
@@ -47,10 +47,10 @@ class SplitPoint(np.ndarray):
     True
     """
 
-    y: Array | None
-    a: Array | None
-    b: Array | None
-    mirror: Array | None
+    y: Any
+    a: Any
+    b: Any
+    mirror: Any
 
     def __new__(
         cls,
@@ -84,7 +84,8 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
 
         return lambda mirror, step_size: resolvent(operator, kernel, mirror, step_size)
     if callable(operator):
-        return operator
+        plain: Resolvent = operator
+        return plain
     raise TypeError(
         f"{name} must be a term of optlab.bregman.functions, an object with resolvent(kernel, mirror, step_size), or "
         f"a callable (mirror, step_size) -> mirror, got {type(operator).__name__}"
@@ -105,13 +106,16 @@ def term_shape(*operators: Any) -> tuple[int, ...] | None:
             return (sum(operator.sizes),)
         # a vector-valued coefficient has the shape of the points; of a matrix, the columns count
         for name in ("cost", "q", "normal", "lower", "upper", "weight"):
-            if np.ndim(value := getattr(operator, name, None)) >= 1:
-                return np.shape(value)
+            value: Any = getattr(operator, name, None)
+            if np.ndim(value) >= 1:
+                return tuple(np.shape(value))
         for name in ("Q", "A", "features"):
-            if np.ndim(value := getattr(operator, name, None)) == 2:
-                return (np.shape(value)[1],)
-        if np.ndim(game := getattr(operator, "M", None)) == 2:
-            return (sum(np.shape(game)),)
+            value = getattr(operator, name, None)
+            if np.ndim(value) == 2:
+                return (int(np.shape(value)[1]),)
+        value = getattr(operator, "M", None)
+        if np.ndim(value) == 2:
+            return (sum(np.shape(value)),)
         if (shape := term_shape(*getattr(operator, "terms", ()))) is not None:
             return shape
     return None
@@ -151,9 +155,9 @@ class MonotoneInclusion:
     `measure` gives, in Euclidean norms, for the pair x, y with ``a in A(y)``, ``b in B(x)``, ``s = a + b``:
 
     * ``primal_residual`` = ``||x - y|| / (1 + ||x||)``;
-    * ``dual_residual`` = ``||x - P_C(x - s)|| / (1 + max(||a||, ||b||))``, P_C the projection onto the closure of dom h:
-      ``s`` itself where the kernel lives on the whole space, ``min(x, s)`` for ``x >= 0``. At a solution on the boundary
-      of dom h, s tends to a normal vector of C there, not to zero;
+    * ``dual_residual`` = ``||x - P_C(x - s)|| / (1 + max(||a||, ||b||))``, P_C the Euclidean projection onto the
+      closure of dom h: ``s`` itself where the kernel lives on the whole space, ``min(x, s)`` for ``x >= 0``. At a
+      solution on the boundary of dom h, s tends to a normal vector of C there, not to zero;
     * ``residual``, the larger of the two (the primary metric);
     * ``distance`` = ``||x - reference|| / ||reference||``.
 

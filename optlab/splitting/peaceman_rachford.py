@@ -29,7 +29,7 @@ class BregmanPeacemanRachford(BregmanSplitting):
     """
 
     step_size: StepSize = None
-    relaxation: ClassVar[float] = 2.0
+    relaxation: ClassVar[float] = 2.0  # type: ignore[misc]  # fixed here, a field in the base
     reference: ClassVar[str] = "ma2025bregman"
 
     def __post_init__(self) -> None:

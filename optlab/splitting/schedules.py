@@ -1,7 +1,7 @@
 """Step-size schedules: what a method's ``step_size`` may be, and the value that iteration k uses.
 
-A method of this package accepts None (the problem's ``default_step_size``), a number, one of the schedules below, or any
-function ``k -> float`` of the iteration number k = 0, 1, 2, ... Growing step sizes enter the iterations in the
+A method of this package accepts None (the problem's ``default_step_size``), a number, one of the schedules below,
+or any function ``k -> float`` of the iteration number k = 0, 1, 2, ... Growing step sizes enter the iterations in the
 ratio-corrected form, which is Bregman ADMM with varying step sizes (see `BregmanDouglasRachford`).
 """
 
@@ -106,8 +106,11 @@ def check_step_size(step_size: Any) -> StepSize:
         ...
     ValueError: step_size must be a number above 0, got -1.0
     """
-    if step_size is None or callable(step_size):
-        return step_size
+    if step_size is None:
+        return None
+    if callable(step_size):
+        schedule: Callable[[int], float] = step_size
+        return schedule
     return as_number(step_size, "step_size", above=0)
 
 
@@ -116,8 +119,10 @@ def step_size_at(step_size: StepSize, k: int, default: float) -> float:
 
     Examples
     --------
-    >>> step_size_at(None, 0, 0.5), step_size_at(Constant(2.0, relative=True), 0, 0.5), step_size_at(lambda k: k + 1.0, 3, 0.5)
-    (0.5, 1.0, 4.0)
+    >>> step_size_at(None, 0, 0.5), step_size_at(lambda k: k + 1.0, 3, 0.5)
+    (0.5, 4.0)
+    >>> step_size_at(Constant(2.0, relative=True), 0, 0.5)
+    1.0
     """
     if step_size is None:
         return as_number(default, "the problem's default_step_size", above=0)
