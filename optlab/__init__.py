@@ -36,6 +36,7 @@ _SUBMODULES = (
     "plotting",
     "reproduce",
     "splitting",
+    "stochastic",
     "theorems",
     "transport",
 )

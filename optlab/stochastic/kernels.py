@@ -1,0 +1,324 @@
+"""The compiled loops: a whole record interval of a stochastic method in one call.
+
+Three loops serve every built-in problem and every method written as a rule (`compilation`):
+
+* `linear_dense`: one sample a step, loss ``l(a^T x) + (l2/2)||x||^2``, dense data. Two passes over the row.
+* `linear_sparse`: the same on CSR data, also mini-batches, in O(non-zeros of the rows) a step however large x is:
+  x is kept as ``scale * x`` and ``||x||^2`` is updated by recurrence, so that the l2 term costs nothing and is still
+  part of the sample's loss and gradient, exactly (derived here, verified numerically). Averaging is lazy.
+* `general`: any oracle, mini-batches, momentum, update rules; O(dimension) a step.
+
+Scalars are float64 throughout, whatever the type of the data. A kernel changes its arrays in place: the caller
+passes copies. Nothing here draws random numbers: `order` holds the samples to visit.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit, types
+
+from optlab.stochastic.compilation import (
+    F8,
+    I8,
+    Compiled,
+    matrix,
+    oracle_arguments,
+    oracle_signature,
+    rule_signature,
+    scalar_type,
+    update_signature,
+    vector,
+)
+from optlab.stochastic.losses import scalar_loss
+
+# entries of the float64 vector `scalars` that a state carries through the loops
+SCALE, SQUARED_NORM, AVERAGE_SCALE, AVERAGE_WEIGHT, STEP_SIZE, LOSS, GRADIENT_NORM, BELOW_BOUND = range(8)
+N_SCALARS = 8
+
+# The recurrence of ||x||^2 is started afresh this often, against rounding.
+_REFRESH = 1 << 16
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _dot(a, i, x):
+    """Row i of `a` times x; the order of summation is free, nothing else is relaxed."""
+    z = 0.0
+    for j in range(x.size):
+        z += float(a[i, j]) * float(x[j])
+    return z
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _squared_norm(x):
+    z = 0.0
+    for j in range(x.size):
+        z += float(x[j]) * float(x[j])
+    return z
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _ridge_gradient_norm(a, i, x, slope, l2):
+    """||slope * a_i + l2 * x||^2 without cancellation."""
+    z = 0.0
+    for j in range(x.size):
+        g = slope * float(a[i, j]) + l2 * float(x[j])
+        z += g * g
+    return z
+
+
+def linear_dense(
+    a, targets, row_norms, lower, l2, code, order, k, schedule, rule, parameters, momentum, weight,
+    x, memory, vectors, scalars, average, average_rule, trace,
+):  # fmt: skip
+    """Advance ``order.size`` steps of one sample each; see `_signature_dense` for the types."""
+    n = order.size
+    d = x.size
+    averaging = average.size > 0
+    tracing = trace.shape[1] > 0
+    for step in range(n):
+        i = order[step]
+        z = _dot(a, i, x)
+        f, slope = scalar_loss(code, z, float(targets[i]))
+        if l2 > 0.0:
+            f += 0.5 * l2 * _squared_norm(x)
+            gg = _ridge_gradient_norm(a, i, x, slope, l2)
+        else:
+            gg = slope * slope * row_norms[i]
+        if lower.size > 0:
+            f -= lower[i if lower.size > 1 else 0]
+            if f < 0.0:
+                scalars[BELOW_BOUND] += 1.0
+        eta = schedule[step if schedule.size > 1 else 0]
+        if averaging and k + step >= average_rule[0]:
+            w = eta if average_rule[1] == 1 else 1.0
+            scalars[AVERAGE_WEIGHT] += w
+            for j in range(d):
+                average[j] += w * float(x[j])
+        gamma = rule(f, gg, eta, k + step, parameters, memory)
+        if tracing:
+            trace[0, step], trace[1, step], trace[2, step] = gamma, f, math.sqrt(gg)
+        if momentum > 0.0:  # x+ = x - weight gamma g + momentum (x - x_previous)
+            move = vectors[0]
+            for j in range(d):
+                g = slope * float(a[i, j]) + l2 * float(x[j])
+                move[j] = momentum * float(move[j]) - weight * (gamma * g)
+                x[j] += move[j]
+        elif l2 > 0.0:
+            for j in range(d):
+                x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(x[j]))
+        else:
+            c = gamma * slope
+            for j in range(d):
+                x[j] -= c * float(a[i, j])
+        if step == n - 1:
+            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = gamma, f, math.sqrt(gg)
+
+
+def linear_sparse(
+    values, indices, indptr, targets, row_norms, lower, l2, code, order, batch, k, schedule, rule, parameters,
+    x, memory, scalars, average, average_rule, trace, slopes, gradient, touched, mark,
+):  # fmt: skip
+    """Advance ``order.size / batch`` steps on CSR data, without momentum; the iterate is ``scalars[SCALE] * x``.
+
+    ``slopes`` (batch), ``gradient``, ``mark`` (dimension; empty when batch = 1) and ``touched`` are work space;
+    ``gradient`` comes and goes as zeros.
+    """
+    n = order.size // batch
+    d = x.size
+    averaging = average.size > 0
+    tracing = trace.shape[1] > 0
+    scale = scalars[SCALE]
+    w2 = scalars[SQUARED_NORM]
+    for step in range(n):
+        # the loss and its derivative in the margins
+        f = 0.0
+        below = 0.0
+        slope_dot_z = 0.0
+        n_touched = 0
+        hh = 0.0
+        for q in range(batch):
+            i = order[step * batch + q]
+            begin, end = indptr[i], indptr[i + 1]
+            z = 0.0
+            for p in range(begin, end):
+                z += float(values[p]) * float(x[indices[p]])
+            z *= scale
+            value, slope = scalar_loss(code, z, float(targets[i]))
+            f += value
+            slope_dot_z += slope * z
+            slopes[q] = slope
+            if lower.size > 0:
+                below += lower[i if lower.size > 1 else 0]
+            if batch == 1:
+                hh = slope * slope * row_norms[i]
+        # h = mean of slope * a; only its norm and its product with x are needed before the step
+        if batch > 1:
+            f /= batch
+            slope_dot_z /= batch
+            for q in range(batch):
+                i = order[step * batch + q]
+                c = slopes[q] / batch
+                for p in range(indptr[i], indptr[i + 1]):
+                    j = indices[p]
+                    if mark[j] == 0:
+                        mark[j] = 1
+                        touched[n_touched] = j
+                        n_touched += 1
+                    gradient[j] += c * float(values[p])
+            for p in range(n_touched):
+                g = gradient[touched[p]]
+                hh += g * g
+        gg = hh
+        if l2 > 0.0:
+            f += 0.5 * l2 * w2
+            gg = hh + 2.0 * l2 * slope_dot_z + l2 * l2 * w2
+            if gg < 0.0:  # rounding
+                gg = 0.0
+        if lower.size > 0:
+            f -= below / batch
+            if f < 0.0:
+                scalars[BELOW_BOUND] += 1.0
+        eta = schedule[step if schedule.size > 1 else 0]
+        if averaging and k + step >= average_rule[0]:
+            w = eta if average_rule[1] == 1 else 1.0
+            scalars[AVERAGE_WEIGHT] += w
+            scalars[AVERAGE_SCALE] += w * scale
+        gamma = rule(f, gg, eta, k + step, parameters, memory)
+        if tracing:
+            trace[0, step], trace[1, step], trace[2, step] = gamma, f, math.sqrt(gg)
+        # x+ = (1 - gamma l2) x - gamma h
+        stale = False
+        if l2 > 0.0:
+            alpha = 1.0 - gamma * l2
+            grown = alpha * alpha * w2 + gamma * gamma * hh
+            w2 = grown - 2.0 * alpha * gamma * slope_dot_z
+            stale = w2 < 1e-6 * grown or (k + step) % _REFRESH == _REFRESH - 1
+            scale *= alpha
+            # The step divides by the scale: fold it into x before it is too small (or too large for float32 data).
+            # The sum of the averaged iterates is AVERAGE_SCALE * x + average at all times.
+            if not (1e-6 < abs(scale) < 1e6):
+                s = scalars[AVERAGE_SCALE]
+                for j in range(d):
+                    if averaging:
+                        average[j] += s * float(x[j])
+                    x[j] = scale * float(x[j])
+                scalars[AVERAGE_SCALE] = 0.0
+                scale = 1.0
+        s = scalars[AVERAGE_SCALE]
+        if batch == 1:
+            i = order[step]
+            c = gamma * slopes[0] / scale
+            if averaging:
+                for p in range(indptr[i], indptr[i + 1]):
+                    j = indices[p]
+                    old = float(x[j])
+                    x[j] = old - c * float(values[p])
+                    average[j] += s * (old - float(x[j]))
+            else:
+                for p in range(indptr[i], indptr[i + 1]):
+                    x[indices[p]] -= c * float(values[p])
+        else:
+            c = gamma / scale
+            for p in range(n_touched):
+                j = touched[p]
+                old = float(x[j])
+                x[j] = old - c * gradient[j]
+                if averaging:
+                    average[j] += s * (old - float(x[j]))
+                gradient[j] = 0.0
+                mark[j] = 0
+        if stale:  # the recurrence lost digits: sum again
+            w2 = scale * scale * _squared_norm(x)
+        if step == n - 1:
+            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = gamma, f, math.sqrt(gg)
+    scalars[SCALE] = scale
+    scalars[SQUARED_NORM] = w2
+
+
+def general(
+    dense, values, indices, indptr, targets, integers, reals, oracle, lower, order, batch, k, schedule,
+    rule, update, use_rule, parameters, momentum, weight,
+    x, gradient, work, memory, vectors, scalars, average, average_rule, trace,
+):  # fmt: skip
+    """Advance ``order.size / batch`` steps with any oracle, by the step rule or by the update rule."""
+    n = order.size // batch
+    d = x.size
+    averaging = average.size > 0
+    tracing = trace.shape[1] > 0
+    for step in range(n):
+        rows = order[step * batch : (step + 1) * batch]
+        f = oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work)
+        if lower.size > 0:
+            below = 0.0
+            for q in range(batch):
+                below += lower[rows[q] if lower.size > 1 else 0]
+            f -= below / batch
+            if f < 0.0:
+                scalars[BELOW_BOUND] += 1.0
+        eta = schedule[step if schedule.size > 1 else 0]
+        if averaging and k + step >= average_rule[0]:
+            w = eta if average_rule[1] == 1 else 1.0
+            scalars[AVERAGE_WEIGHT] += w
+            for j in range(d):
+                average[j] += w * float(x[j])
+        gg = 0.0
+        if use_rule or tracing or step == n - 1:
+            gg = _squared_norm(gradient)
+        if use_rule:
+            gamma = rule(f, gg, eta, k + step, parameters, memory)
+            if momentum > 0.0:
+                move = vectors[0]
+                for j in range(d):
+                    move[j] = momentum * float(move[j]) - weight * (gamma * float(gradient[j]))
+                    x[j] += move[j]
+            else:
+                for j in range(d):
+                    x[j] -= gamma * float(gradient[j])
+        else:
+            gamma = update(x, gradient, f, eta, k + step, parameters, memory, vectors)
+        if tracing:
+            trace[0, step], trace[1, step], trace[2, step] = gamma, f, math.sqrt(gg)
+        if step == n - 1:
+            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = gamma, f, math.sqrt(gg)
+
+
+# ---------------------------------------------------------------------- signatures
+
+_RULE = types.FunctionType(rule_signature())
+
+
+def _signature_dense(scalar, layout):
+    v, f8 = vector(scalar), vector(F8)
+    return types.void(
+        matrix(scalar, layout, True), vector(scalar, True), vector(F8, True), vector(F8, True), F8, I8,
+        vector(I8, True), I8, vector(F8, True), _RULE, vector(F8, True), F8, F8,
+        v, f8, matrix(scalar), f8, f8, vector(I8, True), matrix(F8),
+    )  # fmt: skip
+
+
+def _signature_sparse(scalar, layout):
+    v, f8, i8 = vector(scalar), vector(F8), vector(I8, True)
+    i4 = vector(types.int32)
+    return types.void(
+        vector(scalar, True), vector(types.int32, True), i8, vector(scalar, True), vector(F8, True), vector(F8, True),
+        F8, I8, i8, I8, I8, vector(F8, True), _RULE, vector(F8, True),
+        v, f8, f8, f8, i8, matrix(F8), f8, f8, i4, vector(types.uint8),
+    )  # fmt: skip
+
+
+def _signature_general(scalar, layout):
+    v, f8, i8 = vector(scalar), vector(F8), vector(I8, True)
+    return types.void(
+        *oracle_arguments(scalar, layout), types.FunctionType(oracle_signature(scalar, layout)),
+        vector(F8, True), i8, I8, I8, vector(F8, True),
+        _RULE, types.FunctionType(update_signature(scalar)), types.boolean, vector(F8, True), F8, F8,
+        v, v, f8, f8, matrix(scalar), f8, f8, i8, matrix(F8),
+    )  # fmt: skip
+
+
+LINEAR_DENSE = Compiled(linear_dense, _signature_dense)
+LINEAR_SPARSE = Compiled(linear_sparse, _signature_sparse)
+GENERAL = Compiled(general, _signature_general)
+
+__all__ = ["GENERAL", "LINEAR_DENSE", "LINEAR_SPARSE", "scalar_type"]

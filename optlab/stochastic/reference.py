@@ -1,0 +1,120 @@
+"""Certified minima: a lower bound of min f that is equal to it up to rounding, for the convex problems.
+
+A high-accuracy solver (quasi-Newton, then Newton where the dimension allows) gives x; the bound comes from a dual
+feasible point, so it holds whatever the solver did:
+
+* ``l2 > 0``: ``f(x) - ||grad f(x)||^2 / (2 l2)``, by strong convexity.
+* least squares without ridge: ``f(x)`` at the least-squares solution.
+* logistic and softmax without ridge: the mean entropy of class probabilities P whose residual P - Y is orthogonal to
+  the data (the dual constraint), obtained by projecting those at x. If that leaves the simplex (separable data, or
+  a solver that failed), the bound is 0, which always holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optlab.stochastic.losses import SQUARES, loss_and_derivative
+
+
+def minimum_of_linear_model(problem: Any) -> float:
+    """Return the certified bound for a convex `LinearModel`."""
+    A = problem.A.astype(np.float64) if problem.dtype != np.float64 else problem.A
+    t = problem.targets.astype(np.float64)
+    n, d = A.shape
+    l2 = problem.l2
+
+    def value_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = loss_and_derivative(problem.code, A @ x, t)
+        return float(np.mean(value)) + 0.5 * l2 * float(x @ x), A.T @ (slope / n) + l2 * x
+
+    def hessian(x: np.ndarray) -> np.ndarray:
+        e = np.exp(-np.abs(A @ x))
+        weights = e / (1.0 + e) ** 2 / n
+        weighted = A.multiply(weights[:, None]).tocsr() if problem.is_sparse else A * weights[:, None]
+        product = A.T @ weighted
+        return (product.toarray() if problem.is_sparse else product) + l2 * np.eye(d)
+
+    if problem.code == SQUARES:
+        x = _least_squares(A, t, l2, problem.is_sparse)
+    else:
+        x = quasi_newton(value_gradient, np.zeros(d))
+        if d <= 1000:
+            x = _newton(value_gradient, hessian, x)
+    value, gradient = value_gradient(x)
+    if l2 > 0:
+        return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0)
+    if problem.code == SQUARES:
+        return value
+    p = 1.0 / (1.0 + np.exp(-np.clip(A @ x, -700.0, 700.0)))
+    labels = (t > 0).astype(np.float64)
+    return entropy_bound(A, np.column_stack([1.0 - p, p]), np.column_stack([1.0 - labels, labels]))
+
+
+def quasi_newton(value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray) -> np.ndarray:
+    """Minimise a smooth convex function as far as L-BFGS gets."""
+    from scipy.optimize import minimize
+
+    options = {"maxiter": 20000, "maxfun": 40000, "maxcor": 20, "gtol": 1e-13, "ftol": 0.0, "maxls": 50}
+    return minimize(value_gradient, start, jac=True, method="L-BFGS-B", options=options).x
+
+
+def _newton(
+    value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    hessian: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+) -> np.ndarray:
+    """Polish by Newton steps as long as the gradient shrinks."""
+    value, gradient = value_gradient(x)
+    norm = np.linalg.norm(gradient)
+    for _ in range(30):
+        H = hessian(x)
+        H[np.diag_indices_from(H)] += 1e-14 * np.trace(H) / len(H)
+        try:
+            trial = x - np.linalg.solve(H, gradient)
+        except np.linalg.LinAlgError:
+            break
+        new_value, new_gradient = value_gradient(trial)
+        new_norm = np.linalg.norm(new_gradient)
+        if not new_norm < 0.9 * norm:
+            break
+        x, value, gradient, norm = trial, new_value, new_gradient, new_norm
+    return x
+
+
+def _least_squares(A: Any, b: np.ndarray, l2: float, sparse: bool) -> np.ndarray:
+    n, d = A.shape
+    if not sparse:
+        if l2 > 0:
+            A, b = np.vstack([A, np.sqrt(n * l2) * np.eye(d)]), np.concatenate([b, np.zeros(d)])
+        return np.linalg.lstsq(A, b, rcond=None)[0]
+    from scipy.sparse.linalg import lsqr
+
+    return lsqr(A, b, damp=np.sqrt(n * l2), atol=1e-15, btol=1e-15, conlim=0, iter_lim=20 * d + 1000)[0]
+
+
+def entropy_bound(A: Any, P: np.ndarray, Y: np.ndarray) -> float:
+    """Return the dual value at class probabilities near P with ``A^T (P - Y) = 0``, or 0 if there are none near."""
+    import scipy.sparse as sp
+
+    residual = P - Y
+    if sp.issparse(A):
+        from scipy.sparse.linalg import lsqr
+
+        fit = np.column_stack(
+            [
+                lsqr(A, residual[:, c], atol=1e-15, btol=1e-15, conlim=0, iter_lim=20 * A.shape[1])[0]
+                for c in range(P.shape[1])
+            ]
+        )
+    else:
+        fit = np.linalg.lstsq(A, residual, rcond=None)[0]
+    feasible = P - A @ fit
+    if feasible.min() < 0 or np.abs(residual).max() < 1e-6:  # the second: separable, the infimum is 0
+        return 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(feasible > 0, -feasible * np.log(feasible), 0.0)
+    return max(float(terms.sum() / len(P)), 0.0)
