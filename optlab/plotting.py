@@ -31,7 +31,7 @@ GRID_COLOR = "#e4e7eb"
 INK = "#22262b"
 
 
-def rc() -> dict[str, Any]:
+def rc() -> Any:
     """Return the house style as matplotlib settings (to use with ``matplotlib.rc_context``)."""
     from cycler import cycler
 
@@ -222,7 +222,7 @@ def label_lines(ax: Any, lines: Sequence[Any] | None = None, fontsize: float = 8
     height = 1.25 * fontsize * ax.figure.dpi / 72
     width = 0.6 * fontsize * ax.figure.dpi / 72  # of a character, on average
 
-    ends = [_line_end(ax, line, box) for line in lines]
+    ends: list[Any] = [_line_end(ax, line, box) for line in lines]
     if any(end is None for end in ends):
         ax.legend(lines, [str(line.get_label()) for line in lines])
         return "legend"

@@ -101,7 +101,7 @@ class Evidence:
     bound: Any = None
     slack: float = 0.0
     kind: str = "upper_bound"
-    rtol: float | None = None
+    rtol: Any = None
     transient: float = 0.5
     floor: float = 0.0
     two_sided: bool = False
@@ -133,7 +133,7 @@ class Evidence:
         self.bound = self._check_bound(self.bound)
         self.verdict = self._judge()
 
-    def _check_bound(self, bound: Any) -> np.ndarray | None:
+    def _check_bound(self, bound: Any) -> Any:
         if bound is None:
             if self.kind in ("upper_bound", "tight", "linear_rate", "counterexample"):
                 raise ValueError(f"an evidence of kind {self.kind!r} needs a bound")
@@ -323,7 +323,7 @@ class Evidence:
             "ratio": ratio,
             "at": where,
             "slack": float(self.slack),
-            "rtol": float(self.rtol or 0.0),
+            "rtol": float(self.rtol),
             "fitted": self.fitted,
             "claimed": float(self.bound) if self.kind == "linear_rate" and self.bound is not None else None,
             "detail": {str(name): _plain(value) for name, value in self.detail.items()},

@@ -36,7 +36,7 @@ def plot_evidence(evidence: Evidence, ax: Any = None) -> Any:
         level = np.zeros(0) if bound is None else np.ravel(bound)
         positive = np.concatenate([shown[shown > 0], level[level > 0]])
         shown = np.where(shown == 0, positive.min() / 10, shown)
-    few = observed.size <= 40
+    few = observed.size <= 25
     ax.plot(k, shown, color=PALETTE[0], marker="o" if few else None, label=evidence.ylabel)
     if bound is not None:
         label = {"linear_rate": "claimed rate", "identity": "tolerance", "equivalence": "tolerance"}

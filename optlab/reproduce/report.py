@@ -230,11 +230,14 @@ def _evidence(evidence: Record, stem: str, title: str, look: str) -> str:
 
 
 def _facts(evidence: Record) -> str:
-    facts = [_KIND_WORDS[evidence["kind"]]] if evidence["n"] else []
+    judged = evidence["n"] and evidence["verdict"] in ("holds", "violated")
+    facts = [f"Tested: {_KIND_WORDS[evidence['kind']]}"] if judged else []
     ratio, at = evidence["ratio"], evidence["at"]
     if evidence["kind"] == "linear_rate" and evidence["fitted"] is not None:
         facts.append(f"fitted {_number(evidence['fitted'])}, claimed {_number(evidence['claimed'])}")
-    elif ratio != "nan" and not isinstance(ratio, str) and evidence["n"]:
+    elif judged and ratio == "nan":
+        facts.append(f"not a number at k = {_number(at)}")
+    elif judged:
         facts.append(f"worst ratio {_number(ratio)} at k = {_number(at)}")
     facts += [f"{_e(name)} {_number(value)}" for name, value in evidence["detail"].items()]
     return "; ".join(facts)

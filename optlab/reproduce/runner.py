@@ -19,7 +19,7 @@ from optlab.core.validation import as_integer, one_of
 from optlab.reproduce.discovery import Task
 from optlab.reproduce.figures import SCALES
 from optlab.reproduce.fingerprint import fingerprint
-from optlab.reproduce.store import Store
+from optlab.reproduce.store import Store, plain
 from optlab.reproduce.worker import Outcome, execute
 
 REPORT_INTERVAL = 5.0  # seconds between rewrites of the report while running
@@ -146,7 +146,8 @@ def run(
             # the longest first, so that no worker is left with the long one at the end
             before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
             pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
-            for task, (record, files) in _outcomes(pending, scale, seed, jobs, scheduler):
+            for task, (outcome, files) in _outcomes(pending, scale, seed, jobs, scheduler):
+                record = plain(outcome)  # as it will be read from the cache
                 if record["status"] == "done":
                     record["key"] = keys[task]
                     store.put(record, files)
@@ -181,7 +182,7 @@ def _outcomes(
         if scheduler is not None:
             from distributed import Client
 
-            stack.enter_context(Client(scheduler, timeout=30))
+            stack.enter_context(Client(scheduler, timeout=10))
             stack.enter_context(joblib.parallel_config(backend="dask"))
             n_jobs = -1
         else:

@@ -135,14 +135,15 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def to_json(value: Any) -> str:
     """JSON that any reader accepts: infinities and NaN become strings, since JSON has no such numbers."""
-    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return JSON values: tuples as lists, NaN and infinities as the strings "nan", "inf", "-inf"."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value
