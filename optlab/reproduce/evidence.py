@@ -163,7 +163,7 @@ class Evidence:
         """What the bound plus its allowances comes to, one value per `k` (not for ``linear_rate``)."""
         base = np.zeros(self.k.shape) if self.bound is None else np.broadcast_to(self.bound, self.k.shape)
         with np.errstate(invalid="ignore"):
-            return base + self.rtol * np.abs(base) + self.slack
+            return np.asarray(base + self.rtol * np.abs(base) + self.slack)
 
     def _judge(self) -> str:
         if self.observed.size == 0:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,7 +137,7 @@ def run(
     pending: list[Task] = []
     bar = tqdm(total=len(tasks), unit="task", disable=None if progress is None else not progress, leave=False)
     try:
-        with bar:
+        with bar, _interrupts() as interrupted:
             for task in tasks:
                 record = store.get(task.kind, task.id, scale, seed, keys[task]) if cache and not task.error else None
                 if record is None:
@@ -147,6 +149,8 @@ def run(
             before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
             pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
             for task, (outcome, files) in _outcomes(pending, scale, seed, jobs, scheduler):
+                if interrupted.is_set():  # caught by the task itself: what it made of the rest is not a result
+                    raise KeyboardInterrupt
                 record = plain(outcome)  # as it will be read from the cache
                 if record["status"] == "done":
                     record["key"] = keys[task]
@@ -204,6 +208,26 @@ def _outcomes(
     # run one by one, each in a process of its own, so that only the task that kills its worker is lost.
     for task in left:
         yield task, _alone(task, scale, seed, threads)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Note Ctrl-C as well as raising it: `optlab.solve` answers it with the partial result and goes on."""
+    seen = threading.Event()
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or old in (None, signal.SIG_IGN):
+        yield seen
+        return
+
+    def handler(number: int, frame: Any) -> None:
+        seen.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _numbered(i: int, task: Task, scale: str, seed: int, threads: int | None) -> tuple[int, Outcome]:

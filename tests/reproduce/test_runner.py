@@ -225,6 +225,29 @@ def test_an_interrupted_run_reports_what_is_done_and_goes_on_there(experiments, 
     assert experiments.computed() == ["c"]
 
 
+def test_an_interrupt_that_a_figure_swallows_still_ends_the_run(experiments, tmp_path):
+    experiments.write(
+        "swallows",
+        """
+        import os
+        import signal
+        import optlab
+
+        @optlab.figure(id="swallows", paper="toy", title="Swallows")
+        def figure(scale, seed):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:  # as optlab.solve does, which then answers with a partial result
+                pass
+            return optlab.Figure({}, lambda ax: None)
+        """,
+    )
+    summary = _run(experiments, tmp_path)
+    assert summary.interrupted
+    assert summary.records == []
+    assert not (tmp_path / "results" / "cache").exists()
+
+
 def test_verify_and_reproduce_share_a_report(experiments, tmp_path):
     experiments.figure("one")
     experiments.theorem("two")
