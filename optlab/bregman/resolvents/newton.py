@@ -20,11 +20,12 @@ from scipy import linalg
 from optlab.bregman.euclidean import Mahalanobis
 from optlab.bregman.functions.base import Array, Function, Sum
 from optlab.bregman.legendre import Legendre
-from optlab.bregman.resolvents.bounds import dual_bounds
+from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
 from optlab.bregman.resolvents.registry import ResolventError, register_resolvent, resolvent, unavailable
 from optlab.core.errors import DomainError
 
-#: Relative residual of the optimality condition at which the dense Newton iteration ends.
+#: Residual at which the dense Newton iteration must end, relative to the largest of ``y``, ``m``, ``g grad f`` and the
+#: summands of ``g (Hessian of f) x``, below which rounding of x itself stands in the way.
 NEWTON_TOLERANCE = 1e-12
 _SCALAR_TOLERANCE = 1e-13
 _EPS = float(np.finfo(float).eps)
@@ -73,8 +74,12 @@ def _midpoint(lower: Array, upper: Array) -> Array:
 def _separable(function: Function, kernel: Any, mirror: Array, step_size: float, max_iter: int = 400) -> Array:
     """Solve ``y + g f'(h*'(y)) = m`` in all coordinates at once."""
 
+    low, high = domain_bounds(kernel)
+    innermost = np.nextafter(low, np.inf), np.nextafter(high, -np.inf)
+
     def evaluate(y: Array) -> tuple[Array, Array, Array]:
-        x = kernel.conjugate_gradient(y)
+        # where x saturates, the neighbouring float inside: many gradients are not defined on the boundary
+        x = np.clip(kernel.conjugate_gradient(y), *innermost)
         slope = step_size * function.gradient(x)
         curvature = function.second_derivative(x)
         derivative = (
@@ -109,7 +114,11 @@ def _separable(function: Function, kernel: Any, mirror: Array, step_size: float,
             newton = y - value / derivative
             width = upper - lower
             # neighbouring floats, or rounding alone: nothing more to gain
-            done |= (np.isfinite(value) & (np.abs(value) <= 2.0 * _EPS * scale)) | (width <= 2.0 * _EPS * np.abs(y)) | (width <= _TINY)
+            done |= (
+                (np.isfinite(value) & (np.abs(value) <= 2.0 * _EPS * scale))
+                | (width <= 2.0 * _EPS * np.abs(y))
+                | (width <= _TINY)
+            )
             if done.all():
                 return y
             # a Newton step must stay inside and be at most half the step before it, or the bracket is bisected
@@ -162,6 +171,11 @@ def _bracket(evaluate: Any, y: Array, floor: float, ceiling: float) -> tuple[Arr
     return lower, upper
 
 
+def _hessian(function: Function, kernel: Any, x: Array) -> Array:
+    hessian = function.hessian(x)
+    return _difference_hessian(function, x, kernel.in_domain) if hessian is None else np.asarray(hessian)
+
+
 def _difference_hessian(function: Function, x: Array, inside: Any) -> Array:
     """Approximate the Hessian by forward (or backward, where forward leaves the domain) differences of the gradient."""
     base = function.gradient(x)
@@ -187,23 +201,29 @@ def _dense(function: Function, kernel: Any, mirror: Array, step_size: float, max
 
     def measure(y: Array) -> tuple[float, Array, Array, float, float]:
         x = np.asarray(kernel.conjugate_gradient(y))
+        if not np.isfinite(x).all():
+            return np.inf, np.full_like(y, np.inf), x, np.inf, np.inf
         slope = step_size * function.gradient(x)
         residual = y + slope - mirror
         objective = step_size * function.value(x) + kernel.value(x) - float(mirror @ x)
         scale = float(np.max(np.maximum(np.maximum(np.abs(y), np.abs(slope)), np.abs(mirror)))) + _TINY
-        return objective, residual, x, float(np.max(np.abs(residual))) / scale, scale
+        size = float(np.max(np.abs(residual)))
+        return objective, residual, x, size / scale, size
 
     def acceptable(y: Array) -> bool:
         return bool(np.isfinite(y).all()) and (kernel.full_dual or bool(kernel.in_dual_domain(y)))
 
     with np.errstate(all="ignore"):
         y = _dense_start(kernel, mirror)
-        objective, residual, x, error, _ = measure(y)
+        objective, residual, x, error, size = measure(y)
         best_y, best_error, stalled = y, error, 0
         for _ in range(max_iter):
-            if error <= 4.0 * _EPS or stalled >= 6:
+            if error <= 4.0 * _EPS or stalled >= (
+                3 if best_error <= NEWTON_TOLERANCE else 30 if best_error <= 1e-6 else max_iter
+            ):
                 break
-            dx, dy = _newton_step(function, kernel, x, y, residual, step_size)
+            hessian = _hessian(function, kernel, x)
+            dx, dy = _newton_step(hessian, kernel, y, residual, step_size)
             slope = float(residual @ dx)  # derivative of the objective along either path; negative
             taken = False
             length = 1.0
@@ -222,17 +242,25 @@ def _dense(function: Function, kernel: Any, mirror: Array, step_size: float, max
                 good = [
                     (trial, result)
                     for trial, result in measured
-                    if result[0] <= objective + 1e-4 * length * slope or result[3] <= (1.0 - 0.1 * length) * error
+                    if result[0] <= objective + 1e-4 * length * slope or result[4] <= (1.0 - 0.1 * length) * size
                 ]
                 if good:
-                    y, (objective, residual, x, error, _) = min(good, key=lambda pair: pair[1][3])
+                    lowest = min(result[0] for _, result in good)
+                    level = lowest + 1e-12 * abs(lowest)  # among equals to rounding, the smaller residual
+                    y, (objective, residual, x, error, size) = min(
+                        (pair for pair in good if pair[1][0] <= level), key=lambda pair: pair[1][4]
+                    )
                     taken = True
                 length *= 0.5
             if not taken:
                 break
-            stalled = stalled + 1 if error >= best_error and best_error <= NEWTON_TOLERANCE else 0
+            stalled = stalled + 1 if error > 0.9 * best_error else 0
             if error < best_error:
                 best_y, best_error = y, error
+        if best_error > NEWTON_TOLERANCE:  # is it rounding of x that stands in the way?
+            _, residual, x, error, size = measure(best_y)
+            rounding = step_size * float(np.max(np.abs(_hessian(function, kernel, x)) @ np.abs(x)))
+            best_error = min(error, size / (rounding + _TINY))
     if best_error <= NEWTON_TOLERANCE:
         return best_y
     raise ResolventError(
@@ -255,13 +283,8 @@ def _dense_start(kernel: Any, mirror: Array) -> Array:
     return mirror.astype(float)
 
 
-def _newton_step(
-    function: Function, kernel: Any, x: Array, y: Array, residual: Array, step_size: float
-) -> tuple[Array, Array]:
+def _newton_step(hessian: Array, kernel: Any, y: Array, residual: Array, step_size: float) -> tuple[Array, Array]:
     """Return the Newton step in x and its image in the mirror variable."""
-    hessian = function.hessian(x)
-    if hessian is None:
-        hessian = _difference_hessian(function, x, kernel.in_domain)
     if not kernel.separable:
         dx = -linalg.cho_solve(linalg.cho_factor(kernel.Q + step_size * hessian), residual)
         return dx, kernel.Q @ dx

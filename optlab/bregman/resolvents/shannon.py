@@ -35,8 +35,8 @@ def log_sum_exp(y: Array, axis: int | None = None) -> Any:
 
     Examples
     --------
-    >>> float(log_sum_exp(np.array([1e8, 1e8])) - 1e8) == np.log(2.0).round(8)
-    True
+    >>> float(round(log_sum_exp(np.array([1e8, 1e8])) - 1e8, 6))
+    0.693147
     """
     top = np.max(y, axis=axis, keepdims=True)
     with np.errstate(under="ignore"):
@@ -106,8 +106,8 @@ def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_siz
     order = np.argsort(log_caps - y, kind="stable")
     # with the first k coordinates at their caps, the others share what is left of the total
     rest = function.total - np.concatenate([[0.0], np.cumsum(caps[order])[:-1]])
-    tail = np.logaddexp.accumulate(y[order][::-1])[::-1]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", under="ignore"):
+        tail = np.logaddexp.accumulate(y[order][::-1])[::-1]
         log_theta = np.where(rest > 0, np.log(rest), -np.inf) - tail
     # the right k is the first whose own next coordinate stays under its cap; none: all caps are met
     fits = np.flatnonzero(log_theta <= (log_caps - y)[order])
