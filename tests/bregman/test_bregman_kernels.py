@@ -602,3 +602,11 @@ def test_kernels_are_values():
     kernel = FermiDirac(bounds, 1.0)
     bounds[0] = 0.9
     assert kernel.in_domain([0.5, 0.5])
+
+
+@each(SEPARABLE[:5])
+def test_dual_divergence_is_accurate_for_close_arguments(kernel):
+    v = kernel.gradient(draw(kernel, np.random.default_rng(9))[:1])
+    u = v * (1 + 2.0**-40)
+    second_order = float(np.sum(kernel.conjugate_hessian_diagonal(v) * (u - v) ** 2)) / 2
+    assert kernel.dual_divergence(u, v) == pytest.approx(second_order, rel=1e-10)
