@@ -8,6 +8,7 @@ An iteration is one step; ``oracle_calls`` counts per-sample gradients, and the 
 """
 
 from optlab.stochastic.averaging import Averaged
+from optlab.stochastic.libsvm import read_libsvm
 from optlab.stochastic.linear import (
     LeastSquares,
     LinearModel,
@@ -16,11 +17,14 @@ from optlab.stochastic.linear import (
     TanhLeastSquares,
 )
 from optlab.stochastic.method import StochasticMethod, StochasticState, trace
+from optlab.stochastic.network import NeuralNetwork
 from optlab.stochastic.ngn import NGN, NGND, NGNMD
+from optlab.stochastic.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
 from optlab.stochastic.polyak import PolyakSGD
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Decaying, StepDecay
 from optlab.stochastic.sgd import SGD
+from optlab.stochastic.softmax import SoftmaxRegression
 
 __all__ = [
     "NGN",
@@ -33,11 +37,17 @@ __all__ = [
     "LeastSquares",
     "LinearModel",
     "LogisticRegression",
+    "MatrixFactorization",
+    "NeuralNetwork",
+    "NonlinearLeastSquares",
+    "PhaseRetrieval",
     "PolyakSGD",
     "SigmoidLeastSquares",
+    "SoftmaxRegression",
     "StepDecay",
     "StochasticMethod",
     "StochasticState",
     "TanhLeastSquares",
+    "read_libsvm",
     "trace",
 ]

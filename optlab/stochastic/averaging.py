@@ -1,7 +1,8 @@
 """Averaging of the iterates, as a wrapper around any method of this package.
 
-Convergence theorems for stochastic methods bound the error of the average ``(1/K) sum_{k<K} x_k`` (or of one weighted by the
-step-size schedule), not of the last iterate. On sparse data the sum is kept lazily, at the cost of the step itself.
+Convergence theorems for stochastic methods bound the error of the average ``(1/K) sum_{k<K} x_k`` (or of one weighted
+by the step-size schedule), not of the last iterate. On sparse data the sum is kept lazily, at the cost of the step
+itself.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ distinguishes methods is a small function that the loop receives as a pointer (N
 costs about ten nanoseconds). So a new method compiles in a tenth of a second and lives in one file:
 
 * a **step rule** ``(loss, squared_norm, step_size, k, parameters, memory) -> float`` for methods that move along the
-  negative gradient, ``x - gamma g`` (plus momentum, which the loop adds). ``loss`` is that of the batch, less its known
-  lower bound; ``squared_norm`` is the squared norm of the gradient; ``step_size`` is the scheduled one; ``memory`` (float64) is
-  the rule's own and may be written.
-* an **update rule** ``(x, gradient, loss, step_size, k, parameters, memory, vectors) -> float`` for all others. It changes
-  ``x`` in place, may overwrite ``gradient``, owns the rows of ``vectors``, and returns the step size for the trace.
+  negative gradient, ``x - gamma g`` (plus momentum, which the loop adds). ``loss`` is that of the batch, less its
+  known lower bound; ``squared_norm`` is the squared norm of the gradient; ``step_size`` is the scheduled one;
+  ``memory`` (float64) is the rule's own and may be written.
+* an **update rule** ``(x, gradient, loss, step_size, k, parameters, memory, vectors) -> float`` for all others. It
+  changes ``x`` in place, may overwrite ``gradient``, owns the rows of ``vectors``, and returns the step size for the
+  trace.
 * an **oracle** (the problem's side) writes the gradient of the mean loss over some rows and returns that loss.
 
 Everything is compiled on first use and cached on disk where the file system allows it.

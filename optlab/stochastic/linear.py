@@ -1,4 +1,4 @@
-"""Linear models: ``f_i(x) = l(a_i^T x, t_i) + (l2/2)||x||^2``. Least squares, logistic regression, sigmoid and tanh squares.
+"""Linear models ``f_i(x) = l(a_i^T x, t_i) + (l2/2)||x||^2``: least squares, logistic, sigmoid and tanh losses.
 
 Dense or CSR data, float32 or float64, kept as given. The ridge term belongs to every f_i, so that with ``l2 > 0`` also
 ``inf f_i > 0``. Constants are those of `losses`. Softmax regression is in `softmax`.
@@ -23,7 +23,7 @@ from optlab.stochastic.losses import scalar_loss
 from optlab.stochastic.problem import FiniteSum
 
 # f_star="auto" solves for the minimum up to this many multiplications per Hessian
-_AUTO_WORK = 3e8
+AUTO_WORK = 3e8
 
 
 @oracle
@@ -66,8 +66,19 @@ def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, 
     return total / rows.size + 0.5 * l2 * square
 
 
+def row_squares(A: Any) -> np.ndarray:
+    """Return the squared Euclidean norms of the rows of a dense or CSR matrix, in float64."""
+    if not is_sparse(A):
+        return np.einsum("ij,ij->i", A, A, dtype=np.float64)
+    sums = np.zeros(A.shape[0])
+    filled = np.diff(A.indptr) > 0
+    if filled.any():
+        sums[filled] = np.add.reduceat(np.square(A.data, dtype=np.float64), A.indptr[:-1][filled])
+    return sums
+
+
 class LinearModel(FiniteSum):
-    """Base of the linear models; use `LeastSquares`, `LogisticRegression`, `SigmoidLeastSquares`, `TanhLeastSquares`."""
+    """Base of the linear models: data, losses, metrics, and what the compiled loops read."""
 
     code: ClassVar[int]  # of the scalar loss
 
@@ -80,7 +91,7 @@ class LinearModel(FiniteSum):
         if isinstance(f_star, str) and not solves:
             raise ValueError(f"f_star must be a number, None, 'auto' or 'compute', got {f_star!r}")
         super().__init__(A.shape[0], A.shape[1], dtype=A.dtype, f_star=None if solves else f_star)
-        small = float(A.shape[0]) * A.shape[1] * min(A.shape) <= _AUTO_WORK
+        small = float(A.shape[0]) * A.shape[1] * min(A.shape) <= AUTO_WORK
         self._solves = self.convex and (f_star == "compute" or (f_star == "auto" and small)) if solves else False
         if self._solves:
             self.primary_metric = "gap"
@@ -95,14 +106,7 @@ class LinearModel(FiniteSum):
     @cached_property
     def row_norms(self) -> np.ndarray:
         """Squared Euclidean norms of the rows of A."""
-        if self.is_sparse:
-            exact = np.zeros(self.n_samples)
-            filled = np.diff(self.A.indptr) > 0
-            if filled.any():
-                starts = self.A.indptr[:-1][filled]
-                exact[filled] = np.add.reduceat(np.square(self.A.data, dtype=np.float64), starts)
-            return exact
-        return np.einsum("ij,ij->i", self.A, self.A, dtype=np.float64)
+        return row_squares(self.A)
 
     @cached_property
     def smoothness(self) -> np.ndarray:

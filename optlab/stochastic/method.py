@@ -10,9 +10,9 @@ To add a method, write one file with one small function and one dataclass:
     class Polyak(StochasticMethod):
         rule = _polyak
 
-Methods that do not move along the negative gradient give ``update`` (see `compilation.update_rule`) instead of ``rule``, say
-how many vectors they carry (`vectors`), and get the dense gradient. Sampling, batches, averaging, traces, user-defined
-problems, checkpoints and the checks of arguments come from here.
+Methods that do not move along the negative gradient give ``update`` (see `compilation.update_rule`) instead of
+``rule``, say how many vectors they carry (`vectors`), and get the dense gradient. Sampling, batches, averaging,
+traces, user-defined problems, checkpoints and the checks of arguments come from here.
 """
 
 from __future__ import annotations

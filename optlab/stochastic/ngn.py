@@ -1,7 +1,8 @@
 """NGN, the non-negative Gauss-Newton step size, with its momentum and coordinate-wise variants.
 
-Orvieto and Xiao, "An Adaptive Stochastic Gradient Method with Non-negative Gauss-Newton Stepsizes" (arXiv 2407.04358).
-Write f = r^2, linearise r only, and damp: ``min_p (r + <grad r, p>)^2 + ||p||^2 / (2 sigma)`` has the solution p = -gamma g,
+Orvieto and Xiao, "An Adaptive Stochastic Gradient Method with Non-negative Gauss-Newton Stepsizes" (arXiv
+2407.04358). Write f = r^2, linearise r only, and damp: ``min_p (r + <grad r, p>)^2 + ||p||^2 / (2 sigma)`` has the
+solution p = -gamma g,
 
     gamma = sigma / (1 + sigma ||g||^2 / (2 f)),      g = grad f.                                             (NGN)
 
@@ -118,8 +119,9 @@ def _ngn_coordinates(x, gradient, loss, step_size, k, parameters, memory, vector
 class NGND(StochasticMethod):
     """NGN-D: a non-negative Gauss-Newton step size for every coordinate.
 
-    ``gamma_j = c_j / (1 + c_j g_j^2 / (2 f))``, ``x_j+ = x_j - gamma_j g_j`` with ``c_j = sigma scales_j``. Unlike NGN it is
-    **not** stable for large sigma: on one least-squares sample in d dimensions the residual tends to be multiplied by 1 - d.
+    ``gamma_j = c_j / (1 + c_j g_j^2 / (2 f))``, ``x_j+ = x_j - gamma_j g_j`` with ``c_j = sigma scales_j``. Unlike
+    NGN it is **not** stable for large sigma: on one least-squares sample in d dimensions the residual tends to be
+    multiplied by 1 - d.
 
     Parameters
     ----------
@@ -170,7 +172,8 @@ def _ngn_md(x, gradient, loss, step_size, k, parameters, memory, vectors):
     gamma = ngn_step_size(loss, q, step_size)
     shrink = 1.0
     if weight_decay > 0.0 and coupled > 0.0:
-        # x+ = x/h - (c/h) [1 - c wd <g, x>/(2 f h)]_+ / (1 + c q/(2 f h)) g/D, h = 1 + wd c; times 2 f h above and below
+        # x+ = x/h - (c/h) [1 - c wd <g, x>/(2 f h)]_+ / (1 + c q/(2 f h)) g/D, h = 1 + wd c; times 2 f h above and
+        # below
         h = 1.0 + weight_decay * step_size
         shrink = 1.0 / h
         denominator = 2.0 * loss * h + step_size * q
@@ -202,12 +205,12 @@ def _ngn_md(x, gradient, loss, step_size, k, parameters, memory, vectors):
 class NGNMD(StochasticMethod):
     """NGN-MD: NGN preconditioned by a running mean of squared gradients, with momentum. Its cost and memory are Adam's.
 
-    ``v = beta2 v + (1 - beta2) g*g``, ``D = epsilon + sqrt(v / (1 - beta2^k))`` (k from 1), then, preconditioning first and
-    averaging second, ``x+ = x - (1 - momentum) s*g + momentum (x - x_previous)`` with
+    ``v = beta2 v + (1 - beta2) g*g``, ``D = epsilon + sqrt(v / (1 - beta2^k))`` (k from 1), then, preconditioning
+    first and averaging second, ``x+ = x - (1 - momentum) s*g + momentum (x - x_previous)`` with
 
     * version 1: ``s_j = gamma / D_j``, ``gamma = sigma / (1 + (sigma / 2f) sum_j g_j^2 / D_j)``;
-    * version 2: ``s_j = (sigma / D_j) / (1 + (sigma / D_j) g_j^2 / (2f))`` (the printed formula is not legible; inferred from
-      the text of the paper).
+    * version 2: ``s_j = (sigma / D_j) / (1 + (sigma / D_j) g_j^2 / (2f))`` (the printed formula is not legible;
+      inferred from the text of the paper).
 
     Parameters
     ----------

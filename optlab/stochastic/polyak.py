@@ -1,7 +1,8 @@
 """Stochastic Polyak step sizes: SPS, SPS_max and its smoothed cap.
 
-``gamma = min{ (f - l) / (c ||g||^2), cap }`` with f, g and the lower bound l of the same sample or batch (Loizou, Vaswani, Laradji,
-Lacoste-Julien, arXiv 2002.10542). With the full gradient, c = 1 and l = f*, it is Polyak's own step size.
+``gamma = min{ (f - l) / (c ||g||^2), cap }`` with f, g and the lower bound l of the same sample or batch (Loizou,
+Vaswani, Laradji, Lacoste-Julien, arXiv 2002.10542). With the full gradient, c = 1 and l = f*, it is Polyak's own step
+size.
 """
 
 from __future__ import annotations

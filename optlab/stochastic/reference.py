@@ -54,6 +54,27 @@ def minimum_of_linear_model(problem: Any) -> float:
     return entropy_bound(A, np.column_stack([1.0 - p, p]), np.column_stack([1.0 - labels, labels]))
 
 
+def minimum_of_softmax(problem: Any) -> float:
+    """Return the certified bound for a `SoftmaxRegression`."""
+    from optlab.stochastic.softmax import losses_and_slopes
+
+    A = problem.A.astype(np.float64) if problem.dtype != np.float64 else problem.A
+    n, l2, shape = problem.n_samples, problem.l2, problem.shape
+
+    def value_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
+        x = w.reshape(shape)
+        values, slopes = losses_and_slopes(A @ x, problem.labels)
+        return float(np.mean(values)) + 0.5 * l2 * float(w @ w), (A.T @ (slopes / n) + l2 * x).ravel()
+
+    w = quasi_newton(value_gradient, np.zeros(problem.size))
+    value, gradient = value_gradient(w)
+    if l2 > 0:
+        return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0)
+    residual = losses_and_slopes(A @ w.reshape(shape), problem.labels)[1]
+    labels = np.eye(shape[1])[problem.labels]
+    return entropy_bound(A, labels + residual, labels)
+
+
 def quasi_newton(value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray) -> np.ndarray:
     """Minimise a smooth convex function as far as L-BFGS gets."""
     from scipy.optimize import minimize
@@ -68,7 +89,7 @@ def _newton(
     x: np.ndarray,
 ) -> np.ndarray:
     """Polish by Newton steps as long as the gradient shrinks."""
-    value, gradient = value_gradient(x)
+    gradient = value_gradient(x)[1]
     norm = np.linalg.norm(gradient)
     for _ in range(30):
         H = hessian(x)
@@ -77,11 +98,11 @@ def _newton(
             trial = x - np.linalg.solve(H, gradient)
         except np.linalg.LinAlgError:
             break
-        new_value, new_gradient = value_gradient(trial)
+        new_gradient = value_gradient(trial)[1]
         new_norm = np.linalg.norm(new_gradient)
         if not new_norm < 0.9 * norm:
             break
-        x, value, gradient, norm = trial, new_value, new_gradient, new_norm
+        x, gradient, norm = trial, new_gradient, new_norm
     return x
 
 
@@ -104,12 +125,8 @@ def entropy_bound(A: Any, P: np.ndarray, Y: np.ndarray) -> float:
     if sp.issparse(A):
         from scipy.sparse.linalg import lsqr
 
-        fit = np.column_stack(
-            [
-                lsqr(A, residual[:, c], atol=1e-15, btol=1e-15, conlim=0, iter_lim=20 * A.shape[1])[0]
-                for c in range(P.shape[1])
-            ]
-        )
+        options = {"atol": 1e-15, "btol": 1e-15, "conlim": 0, "iter_lim": 20 * A.shape[1]}
+        fit = np.column_stack([lsqr(A, column, **options)[0] for column in residual.T])
     else:
         fit = np.linalg.lstsq(A, residual, rcond=None)[0]
     feasible = P - A @ fit

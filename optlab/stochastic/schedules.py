@@ -1,13 +1,14 @@
 """Step-size schedules: what a method's `sigma` or `step_size` may be besides a number.
 
-A schedule is any callable from the iteration k = 0, 1, ... to a positive number. The classes here also take whole arrays
-of iterations, which is faster than calling a function of your own once per iteration.
+A schedule is any callable from the iteration k = 0, 1, ... to a positive number. The classes here also take whole
+arrays of iterations, which is faster than calling a function of your own once per iteration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class StepDecay:
         as_number(self.initial, "initial", above=0)
         as_number(self.factor, "factor", above=0)
         marks = tuple(as_integer(m, f"milestones[{i}]", minimum=1) for i, m in enumerate(self.milestones))
-        if any(a >= b for a, b in zip(marks, marks[1:])):
+        if any(a >= b for a, b in pairwise(marks)):
             raise ValueError(f"milestones must increase, got {self.milestones}")
         object.__setattr__(self, "milestones", marks)
 
