@@ -42,6 +42,11 @@ def test_nan_is_a_violation_and_no_data_is_inconclusive(kind):
     assert Evidence([], [], bound, kind=kind).verdict == "inconclusive"
 
 
+def test_a_counterexample_is_not_made_by_a_run_that_broke_down():
+    assert Evidence([1, 2, 3], [1.0, 9.0, np.nan], 2.0, kind="counterexample").verdict == "violated"
+    assert Evidence([1, 2, 3], [1.0, 9.0, np.inf], 2.0, kind="counterexample").verdict == "holds"
+
+
 def test_slack_and_rtol_are_allowances_on_both_signs_of_the_bound():
     assert Evidence([1], [1.05], [1.0], slack=0.1).holds
     assert not Evidence([1], [1.05], [1.0], slack=0.01).holds
