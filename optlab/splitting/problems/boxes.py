@@ -106,12 +106,12 @@ class BoxQuadraticWithEquality(SmoothOverSet):
             smallest=0.0,
             interior=interior,
             reference=_clipped_solution(q - cost / t, normal / t, offset, normal, low, high),
-            default_step_size=100.0 / (t * float(np.max(high - low))),
+            default_step_size=10.0 / (t * float(np.max(high - low))),
         )
 
 
 def _clipped_solution(q: Array, direction: Array, offset: float, normal: Array, low: Array, high: Array) -> Array:
-    """Return ``clip(q - mu direction, low, high)`` with ``<normal, x> = offset``: the piecewise linear equation in mu."""
+    """Return ``clip(q - mu direction, low, high)`` with ``<normal, x> = offset``: piecewise linear in mu."""
     moving = normal != 0
     kinks = np.sort(np.concatenate([(q - bound)[moving] / direction[moving] for bound in (low, high)]))
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman.functions import Linear
+from optlab.core import DomainError
+from optlab.core.validation import as_float_array
 from optlab.splitting.composite import CompositeProblem
-from optlab.splitting.inclusion import SplitPoint
+from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
 Array = np.ndarray
 
@@ -80,7 +82,97 @@ def box_hyperplane_minimum(c: Array, lower: Array, upper: Array, normal: Array, 
     return fixed + mu * offset + box_minimum(c - mu * normal, lower, upper)
 
 
-class SmoothOverSet(CompositeProblem):
+class FeasiblePoint(SplitPoint):
+    """A feasible point made from the pair (x, y) of a splitting: what the gap is about, and what a run returns.
+
+    It behaves as a plain array. Besides the attributes of `SplitPoint` it has
+
+    Attributes
+    ----------
+    pair : SplitPoint or None
+        The pair it was made from; `mirror` is that of the pair's x.
+    """
+
+    pair: SplitPoint | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        super().__array_finalize__(source)
+        self.pair = None
+
+
+class CertifiedProblem(CompositeProblem):
+    """A composite problem whose iterate is a feasible point, and whose gap certifies that very point.
+
+    The two points of a splitting agree only in the limit, and x often violates the constraint of A: taking x for the
+    solution and y for the gap would promise too much. So `Result.solution` is here the feasible point itself
+    (`FeasiblePoint`), with the pair attached, and all metrics of the objective are about it:
+
+    * ``objective`` at the feasible point, ``suboptimality``, ``distance`` of that point to the reference;
+    * ``gap``, ``relative_gap``: never negative (rounding is cut off at 0);
+    * the residuals as in `MonotoneInclusion`, from the pair.
+
+    A plain array is measured as it is where its objective is finite; otherwise the feasible point made from it is.
+    """
+
+    def primal(self, mirror: Any, drift: Any = None) -> SplitPoint:
+        """Return the start, made feasible if it is not."""
+        x = self.kernel.conjugate_gradient(mirror)
+        return SplitPoint(self._made_feasible(x), mirror=mirror)
+
+    def primal_pair(self, x: Array, y: Array, a: Array, b: Array) -> SplitPoint:
+        """Return the feasible point that the pair of mirror points `x`, `y` gives."""
+        pair = super().primal_pair(x, y, a, b)
+        point = np.asarray(self.feasible_point(pair) if self.feasible_point is not None else pair.y)
+        answer = FeasiblePoint(point, y=pair.y, a=a, b=b, mirror=x)
+        answer.pair = pair
+        return answer
+
+    def measure(self, iterate: Any) -> dict[str, float]:
+        """Return the metrics of a solution or of any point in the closure of dom h; see the class notes."""
+        if isinstance(iterate, FeasiblePoint) and iterate.pair is not None:
+            return self._measure_feasible(np.asarray(iterate), iterate.pair)
+        x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
+        pair = self._one_iteration(x, getattr(iterate, "mirror", None))
+        return self._measure_feasible(self._made_feasible(x), pair.pair if isinstance(pair, FeasiblePoint) else pair)
+
+    def _made_feasible(self, x: Array) -> Array:
+        if math.isfinite(self.objective(x)) or self.feasible_point is None:
+            return x
+        return np.asarray(self.feasible_point(SplitPoint(x, x)))
+
+    def _measure_feasible(self, point: Array, pair: SplitPoint) -> dict[str, float]:
+        metrics = MonotoneInclusion._measure_pair(self, np.asarray(pair), pair)
+        upper, lower = self.objective(point), float(self.dual_bound(pair))  # type: ignore[misc]
+        # the point itself may be the best place to look from
+        lower = max(lower, float(self.dual_bound(SplitPoint(point, point, pair.a, pair.b))))  # type: ignore[misc]
+        if not (math.isfinite(upper) and math.isfinite(lower)):
+            raise ValueError(f"the bounds of the gap must be finite, got {upper} and {lower}")
+        gap, scale = max(0.0, upper - lower), max(abs(upper), abs(lower))
+        metrics["objective"] = upper
+        if self.optimum is not None:
+            metrics["suboptimality"] = upper - self.optimum
+        if self.reference is not None:
+            size = float(np.linalg.norm(self.reference))
+            metrics["distance"] = float(np.linalg.norm(point - self.reference)) / (size if size > 0 else 1.0)
+        metrics["gap"] = gap
+        metrics["relative_gap"] = gap / scale if scale > 0 else 0.0
+        return metrics
+
+    def _one_iteration(self, x: Array, mirror: Array | None) -> SplitPoint:
+        # a start may be measured where the default step size violates the range condition: a smaller one never does
+        full = self.default_step_size
+        try:
+            for _ in range(60):
+                try:
+                    return super()._one_iteration(x, mirror)
+                except DomainError:
+                    self.default_step_size /= 4.0
+            return super()._one_iteration(x, mirror)
+        finally:
+            self.default_step_size = full
+
+
+class SmoothOverSet(CertifiedProblem):
     """Minimise ``g(x) + <cost, x>`` over a compact convex set, with the Frank-Wolfe certificate as ``gap``.
 
     Base of the concrete problems on simplices and boxes; g is applied first, the set with the cost second.
@@ -151,5 +243,5 @@ class SmoothOverSet(CompositeProblem):
         return best
 
     def _feasible_point(self, point: SplitPoint) -> Array:
-        values = [(self.objective(v), i, v) for i, v in enumerate((point.y, np.asarray(point), self._interior))]
-        return min(values)[2]
+        # y satisfies the constraint to rounding; x may lie within the slack of the indicator, which is more than that
+        return point.y if math.isfinite(self.objective(point.y)) else self._interior

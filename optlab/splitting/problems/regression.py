@@ -15,8 +15,8 @@ from scipy import special
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import L1Norm, LeastSquares, Logistic
 from optlab.core.validation import as_float_array, as_number
-from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.inclusion import SplitPoint
+from optlab.splitting.problems.certificates import CertifiedProblem
 
 Array = np.ndarray
 
@@ -27,7 +27,7 @@ def _scaling(correlations: Array, weight: float) -> float:
     return weight / largest if largest > 0 else float("inf")
 
 
-class Lasso(CompositeProblem):
+class Lasso(CertifiedProblem):
     """Minimise ``||A x - b||^2 / 2 + weight ||x||_1``, with a certified duality gap.
 
     Parameters
@@ -104,14 +104,14 @@ class Lasso(CompositeProblem):
 
 
 def _quadratic_step_size(curvatures: Array) -> float:
-    """Return the inverse geometric mean of the extreme positive curvatures, the weak ones counted as 1e-3 of the top."""
+    """Return the inverse geometric mean of the extreme curvatures, the weak ones counted as 1e-3 of the top."""
     top = float(np.max(curvatures))
     if not top > 0:
         return 1.0
     return 1.0 / (top * np.sqrt(max(float(np.min(curvatures)) / top, 1e-3)))
 
 
-class SparseLogisticRegression(CompositeProblem):
+class SparseLogisticRegression(CertifiedProblem):
     """Minimise ``sum_i log(1 + exp(-y_i <a_i, x>)) + weight ||x||_1``, with a certified duality gap.
 
     There is no intercept; add a column of ones for a penalised one. Each iteration solves a logistic ridge problem of

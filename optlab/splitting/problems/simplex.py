@@ -32,10 +32,10 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.domains import project_simplex
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import (
+    CertifiedProblem,
     SmoothOverSet,
     capped_simplex_minimizer,
     simplex_minimum,
@@ -214,7 +214,7 @@ class SimplexProjection(SmoothOverSet):
             interior=np.full(q.size, total / q.size),
             reference=project_simplex(q, total),
             # the curvature of the objective relative to the kernel is t x, about t total / n
-            default_step_size=2.0 * q.size / (t * total),
+            default_step_size=0.6 * q.size / (t * total),
         )
 
 
@@ -273,7 +273,7 @@ class KullbackLeiblerOnCappedSimplex(SmoothOverSet):
 
 
 def _capped_shares(log_weights: Array, upper: Array, total: float) -> Array:
-    """Return ``min(upper, theta exp(log_weights))`` with sum `total`, by sorting the levels at which caps are reached."""
+    """Return ``min(upper, theta exp(log_weights))`` with sum `total`, by sorting the levels of the caps."""
     weights = np.exp(log_weights - np.max(log_weights))
     with np.errstate(divide="ignore", over="ignore"):
         level = upper / weights  # the theta at which each coordinate reaches its cap
@@ -289,7 +289,7 @@ def _capped_shares(log_weights: Array, upper: Array, total: float) -> Array:
     return x
 
 
-class CappedSimplexProgram(CompositeProblem):
+class CappedSimplexProgram(CertifiedProblem):
     """The linear program ``min <cost, x>`` over ``{0 <= x <= upper, sum x = total}``, Shannon kernel.
 
     Split as B = simplex (normalise), A = box and cost (scale and clip). Like every linear program it has its solutions
