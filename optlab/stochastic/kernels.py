@@ -130,6 +130,7 @@ def linear_sparse(
     tracing = trace.shape[1] > 0
     scale = scalars[SCALE]
     w2 = scalars[SQUARED_NORM]
+    smallest = 1e-2 if averaging else 1e-6
     for step in range(n):
         # the loss and its derivative in the margins
         f = 0.0
@@ -196,8 +197,9 @@ def linear_sparse(
             stale = w2 < 1e-6 * grown or (k + step) % _REFRESH == _REFRESH - 1
             scale *= alpha
             # The step divides by the scale: fold it into x before it is too small (or too large for float32 data).
-            # The sum of the averaged iterates is AVERAGE_SCALE * x + average at all times.
-            if not (1e-6 < abs(scale) < 1e6):
+            # The sum of the averaged iterates is AVERAGE_SCALE * x + average at all times; these two terms cancel as
+            # 1 / scale grows, so that averaging folds earlier.
+            if not (smallest < abs(scale) < 1e6):
                 s = scalars[AVERAGE_SCALE]
                 for j in range(d):
                     if averaging:
