@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, optimize
 
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
@@ -27,6 +27,7 @@ from optlab.splitting.domains import domain_kind
 
 Array = Any
 BlockStep = Callable[[Array, float], Array]
+BlockSolver = Callable[[Array], Array]
 
 _MAX_NEWTON = 300
 # continuation starts where no exponent exceeds about this, and grows by this factor per stage
@@ -113,25 +114,34 @@ def _quadratic_step(f: Any, matrix: Array, start: Array, name: str) -> BlockStep
     zero = np.zeros_like(start)
     hessian, slope = np.asarray(f.hessian(zero)), np.asarray(f.gradient(zero))
     gram = matrix.T @ matrix
-    factors: dict[float, Any] = {}  # the factorisation of the last step size: constant steps factor once
+    joint = np.vstack([hessian / max(np.max(np.abs(hessian)), 1e-300), matrix / max(np.max(np.abs(matrix)), 1e-300)])
+    if np.linalg.matrix_rank(joint) < start.size:
+        raise ValueError(
+            f"the {name}-step has no unique minimiser: the function is flat along a direction that the matrix does not "
+            "see; add curvature to the function or drop redundant columns of the matrix"
+        )
+    solvers: dict[float, BlockSolver] = {}  # that of the last step size: constant steps factor once
 
     def step(mirror: Array, step_size: float) -> Array:
-        if step_size not in factors:
-            # scaled by the step size: both parts stay representable at 1e-12 and 1e12
-            system = hessian / step_size + gram if step_size > 1 else hessian + step_size * gram
-            try:
-                factor = linalg.cho_factor(system)
-            except linalg.LinAlgError:
-                raise DomainError(
-                    f"the {name}-step has no unique minimiser: the Hessian of the function plus step_size K^T K is "
-                    "singular; add curvature to the function or drop redundant columns of the matrix"
-                ) from None
-            factors.clear()
-            factors[step_size] = factor
-        right = -(slope + matrix.T @ mirror)
-        return linalg.cho_solve(factors[step_size], right / step_size if step_size > 1 else right)
+        # divided by the step size where that is large: both parts stay representable at 1e-12 and 1e12
+        divisor = max(step_size, 1.0)
+        solver = solvers.get(step_size)
+        if solver is None:
+            solver = _linear_solver(hessian / divisor + (step_size / divisor) * gram)
+            solvers.clear()
+            solvers[step_size] = solver
+        return solver((slope + matrix.T @ mirror) / -divisor)
 
     return step
+
+
+def _linear_solver(system: Array) -> BlockSolver:
+    """Return the map from a right-hand side to the solution of a positive definite system, however ill-conditioned."""
+    try:
+        factor = linalg.cho_factor(system)
+    except linalg.LinAlgError:  # positive definite, but not to rounding
+        return lambda right: np.linalg.lstsq(system, right)[0]
+    return lambda right: linalg.cho_solve(factor, right)
 
 
 def _proximal_step(f: Any, factor: float, kernel: Any) -> BlockStep:
@@ -211,12 +221,30 @@ def minimize_smooth(
     gamma = step_size
     if domain_kind(kernel) != "space" and top > _MODERATE:
         gamma = step_size * _MODERATE / top
+    if not kernel.in_dual_domain(mirror + step_size * (matrix @ u)):
+        u = _into_dual_domain(matrix, kernel, mirror, step_size, name)
     while True:
         objective = _Objective(functions, cuts, matrix, kernel, (gamma / step_size) * mirror, gamma)
         u = _newton(objective, u, name)
         if gamma >= step_size:
             return np.split(u, cuts)
         gamma = min(gamma * _STAGE, step_size)
+
+
+def _into_dual_domain(matrix: Array, kernel: Any, mirror: Array, step_size: float, name: str) -> Array:
+    """Return a u with ``mirror + step_size K u`` well inside dom h*, for kernels with dom h* = {y < 0} (Burg)."""
+    if domain_kind(kernel) == "orthant":
+        # min s subject to mirror/step_size + K u <= s, s >= -1: a linear program
+        cost = np.append(np.zeros(matrix.shape[1]), 1.0)
+        rows = np.hstack([matrix, -np.ones((matrix.shape[0], 1))])
+        bounds = [(None, None)] * matrix.shape[1] + [(-1.0, None)]
+        found = optimize.linprog(cost, rows, -mirror / step_size, bounds=bounds)
+        if found.status == 0 and found.x[-1] < 0:
+            return np.asarray(found.x[:-1])
+    raise DomainError(
+        f"the {name}-step has no minimiser: no {name} was found that brings mirror + step_size * K {name} into the "
+        f"dual domain of {kernel!r}"
+    )
 
 
 class _Objective:
@@ -237,7 +265,7 @@ class _Objective:
     def value(self, u: Array) -> tuple[float, float]:
         """Return F(u) and the size of its parts, which bounds its rounding error; inf outside the domain."""
         t = self.point(u)
-        if not self.kernel.in_dual_domain(t):
+        if not self.kernel.full_dual and not self.kernel.in_dual_domain(t):
             return np.inf, np.inf
         f = sum(function.value(block) for function, block in zip(self.functions, self.split(u)))
         penalty = self.kernel.conjugate(t) / self.gamma

@@ -27,7 +27,7 @@ Resolvent = Callable[[Array, float], Array]
 class SplitPoint(np.ndarray):
     """The primal point x of a splitting: an array that remembers the second point and the operator values.
 
-    It behaves as the plain array x in every way. Arrays computed from it do not inherit the rest.
+    It behaves as the plain array x in every way. What is computed from it is a plain array or number.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class SplitPoint(np.ndarray):
     >>> point = SplitPoint(np.array([1.0, 2.0]), y=np.array([1.0, 2.5]))
     >>> point.sum(), point.y
     (np.float64(3.0), array([1. , 2.5]))
-    >>> (2 * point).y is None
-    True
+    >>> 2 * point
+    array([2., 4.])
     """
 
     y: Any
@@ -66,6 +66,10 @@ class SplitPoint(np.ndarray):
 
     def __array_finalize__(self, source: Any) -> None:
         self.y = self.a = self.b = self.mirror = None
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
 
 
 def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:

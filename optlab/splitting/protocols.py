@@ -153,5 +153,7 @@ def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
     top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
     if top == 0.0:
         return 0.0
+    if not np.isfinite(top):
+        return 2.0  # a point at infinity is as far as can be
     x, y = x / top, y / top
     return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))
