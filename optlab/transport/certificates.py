@@ -204,14 +204,17 @@ class DualBound:
     value: float
 
 
-def _start(candidate: np.ndarray) -> np.ndarray:
-    """Centre a candidate; values that are not finite (a potential of -inf, a velocity that overflowed)
-    become zero.
+def _start(candidate: np.ndarray, reach: float) -> np.ndarray:
+    """Shift a candidate to maximum 0 and cut it at ``-reach``; one that is not finite becomes zero.
+
+    A row whose potential is more than the range of C below the largest is never the minimiser of a c-transform, so the
+    cut changes no bound. Without it a candidate of size 1e66 would lose the cost to roundoff and prove nonsense.
     """
     candidate = np.asarray(candidate, dtype=np.float64)
-    if np.all(np.isfinite(candidate)):
-        return candidate - candidate.mean()
-    return np.zeros_like(candidate)
+    if not np.all(np.isfinite(candidate)):
+        return np.zeros_like(candidate)
+    with np.errstate(over="ignore"):  # a difference of -inf is cut as well
+        return np.maximum(candidate - candidate.max(), -reach)
 
 
 def dual_bound(
@@ -230,7 +233,8 @@ def dual_bound(
         Candidates for f and for g; without any, f = 0.
     """
     best: DualBound | None = None
-    starts = [(_start(f), True) for f in rows] + [(_start(g), False) for g in columns]
+    reach = cost.range
+    starts = [(_start(f, reach), True) for f in rows] + [(_start(g, reach), False) for g in columns]
     for start, is_row in starts or [(np.zeros_like(a), True)]:
         if is_row:
             g = cost.minimum_columns(start)
@@ -259,7 +263,8 @@ def entropic_dual_bound(
     eps = regularization
     log_a, log_b = np.log(a), np.log(b)
     best: DualBound | None = None
-    starts = [(_start(f), True) for f in rows] + [(_start(g), False) for g in columns]
+    reach = cost.range + 50.0 * eps
+    starts = [(_start(f, reach), True) for f in rows] + [(_start(g, reach), False) for g in columns]
     for start, is_row in starts or [(np.zeros_like(a), True)]:
         if is_row:
             g = eps * (log_b - cost.logsumexp_columns(start / eps, 1.0 / eps))

@@ -124,11 +124,6 @@ def _segment(data, i, j0, j1, buffer):
     raise NotImplementedError("compiled code only")
 
 
-def _again(data, i, j0, j1, buffer):
-    """Return what `_segment` returned for the same place, without computing it again."""
-    raise NotImplementedError("compiled code only")
-
-
 @_compile(_SUM, inline=True)
 def _fill_cloud(x, y, metric, i, j0, j1, out):
     size = j1 - j0
@@ -200,13 +195,6 @@ def _segment_overload(data, i, j0, j1, buffer):
     return cloud
 
 
-@overload(_again, inline="never")
-def _again_overload(data, i, j0, j1, buffer):
-    if len(data) == 1:
-        return lambda data, i, j0, j1, buffer: data[0][i, j0:j1]
-    return lambda data, i, j0, j1, buffer: buffer[: j1 - j0]
-
-
 # ---------------------------------------------------------------------------------------- log-sum-exp
 #
 # A reference level stands in for the maximum: any level within a few hundred powers of two of it serves as
@@ -245,16 +233,16 @@ def logsumexp_rows(data, G, kappa, start, stop, out):
             j1 = min(j0 + BLOCK, m)
             c = _segment(data, i, j0, j1, buffer)
             g = G[j0:j1]
+            if level == EMPTY:
+                level = _top(c, g, kappa)
             if level > EMPTY:
                 part = _sum_row(c, g, kappa, level)
-                if part < OVERSHOOT:
-                    total += part
-                    continue
-            high = _top(c, g, kappa)
-            if high > level:
-                total *= exp2_clamped(level - high)
-                level = high
-                total += _sum_row(c, g, kappa, level)
+                if part >= OVERSHOOT:
+                    high = _top(c, g, kappa)
+                    total *= exp2_clamped(level - high)
+                    level = high
+                    part = _sum_row(c, g, kappa, level)
+                total += part
         out[i] = level + math.log2(total) if level > EMPTY else -np.inf
 
 
@@ -265,16 +253,11 @@ def _raise_levels(c, f, kappa, levels):
 
 
 @_compile(_SUM, inline=True)
-def _add_row(c, f, kappa, levels, totals):
-    """Add ``2^(f - kappa c - levels)`` to `totals`, exponents above 1000 held there."""
-    for j in range(c.size):
-        x = (f - kappa * c[j]) - levels[j]
-        totals[j] += exp2_clamped(x if x < 1000.0 else 1000.0)
-
-
-@_compile(_SUM, inline=True)
 def _add_two_rows(c, d, f, g, kappa, levels, totals):
-    """`_add_row` for two rows: half the traffic on `levels` and `totals`."""
+    """Add ``2^(f - kappa c - levels)`` to `totals`, exponents above 1000 held there, for two rows.
+
+    Two at once, for half the traffic on `levels` and `totals`.
+    """
     for j in range(c.size):
         x = (f - kappa * c[j]) - levels[j]
         y = (g - kappa * d[j]) - levels[j]
@@ -322,28 +305,27 @@ def logsumexp_columns(data, F, kappa, start, stop, left, right, levels, totals):
             level = levels[j0:j1]
             total = totals[j0:j1]
             keep = saved[: j1 - j0]
-            if not fresh:
+            renew = fresh
+            while True:
+                if renew:
+                    keep[:] = level
+                    for r in range(rows):
+                        i = active[r]
+                        _raise_levels(_segment(data, i, j0, j1, buffer[r]), F[i], kappa, level)
+                    _rescale(total, keep, level)
                 keep[:] = total
-                for r in range(0, rows - 1, 2):
-                    i, k = active[r], active[r + 1]
+                for r in range(0, rows, 2):
+                    i = active[r]
+                    k = active[r + 1] if r + 1 < rows else i
+                    # an odd row out is paired with itself, at -inf
+                    f = F[k] if r + 1 < rows else -np.inf
                     c = _segment(data, i, j0, j1, buffer[r])
                     d = _segment(data, k, j0, j1, buffer[r + 1])
-                    _add_two_rows(c, d, F[i], F[k], kappa, level, total)
-                if rows % 2 == 1:
-                    i = active[rows - 1]
-                    c = _segment(data, i, j0, j1, buffer[rows - 1])
-                    _add_row(c, F[i], kappa, level, total)
-                if _largest(total) < OVERSHOOT:
-                    continue
+                    _add_two_rows(c, d, F[i], f, kappa, level, total)
+                if renew or _largest(total) < OVERSHOOT:
+                    break
                 total[:] = keep
-            keep[:] = level
-            for r in range(rows):
-                i = active[r]
-                _raise_levels(_segment(data, i, j0, j1, buffer[r]), F[i], kappa, level)
-            _rescale(total, keep, level)
-            for r in range(rows):
-                i = active[r]
-                _add_row(_again(data, i, j0, j1, buffer[r]), F[i], kappa, level, total)
+                renew = True
         fresh = False
 
 

@@ -1,0 +1,101 @@
+"""Cost objects: validation, views, submatrices, units."""
+
+import numpy as np
+import pytest
+
+from optlab.transport import DenseCost, GaugedCost, PointCloudCost, as_cost
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        ([[0.0, np.nan]], ValueError, r"cost must be finite, got nan at index \[0, 1\]"),
+        ([[0.0], [np.inf]], ValueError, r"cost must be finite, got inf at index \[1, 0\]"),
+        ([0.0, 1.0], ValueError, "cost must have 2 dimension"),
+        (np.zeros((0, 3)), ValueError, "cost must not be empty"),
+        ([["a"]], TypeError, "cost must hold real numbers"),
+    ],
+)
+def test_dense_cost_says_what_is_wrong(value, error, words):
+    with pytest.raises(error, match=words):
+        as_cost(value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (([[0.0, np.nan]], [[0.0, 0.0]]), r"x must be finite, got nan at index \[0, 1\]"),
+        (([[0.0, 1.0]], [[0.0, np.inf]]), r"y must be finite, got inf at index \[0, 1\]"),
+        (([[0.0, 1.0]], [[0.0]]), "same dimension, got 2 and 1"),
+        (([0.0], [0.0], "manhattan"), "metric must be one of"),
+        (([1e200], [0.0]), "below 1e150"),
+        ((np.zeros((2, 2, 2)), [0.0]), "x must have 1 or 2 dimension"),
+    ],
+)
+def test_point_cloud_says_what_is_wrong(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        PointCloudCost(*arguments)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_transpose_and_submatrix_of_dense_costs(order):
+    C = np.arange(12.0).reshape(3, 4)
+    cost = DenseCost(np.array(C, order=order))
+    assert cost.T.shape == (4, 3)
+    assert np.array_equal(cost.T.dense(), C.T)
+    assert np.shares_memory(cost.T.dense(), cost.array)
+    part = cost.submatrix([2, 0], np.array([False, True, True, False]))
+    assert np.array_equal(part.dense(), C[[2, 0]][:, [1, 2]])
+    assert np.allclose(part.product(np.ones(2)), part.dense().sum(axis=1))
+    assert cost.T.product(np.ones(3)).tolist() == C.sum(axis=0).tolist()
+
+
+def test_transpose_and_submatrix_of_clouds_and_gauged_costs():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, 3)), rng.random((4, 3))
+    cloud = PointCloudCost(x, y, "euclidean")
+    assert np.allclose(cloud.T.dense(), cloud.dense().T, rtol=0, atol=1e-15)
+    assert np.array_equal(cloud.submatrix([1, 3], None).dense(), cloud.dense()[[1, 3]])
+    phi, psi = rng.random(5), rng.random(4)
+    gauged = GaugedCost(cloud.dense(), phi, psi)
+    assert np.array_equal(gauged.T.dense(), (cloud.dense().T - psi[:, None]) - phi)
+    assert np.array_equal(gauged.submatrix([0, 2], [1]).dense(), gauged.dense()[[0, 2]][:, [1]])
+    with pytest.raises(TypeError, match="must be dense to absorb"):
+        GaugedCost(cloud, phi, psi)
+    with pytest.raises(ValueError, match="psi must have shape"):
+        GaugedCost(cloud.dense(), phi, phi)
+
+
+def test_near_points_keep_their_digits():
+    # the expansion |x|^2 + |y|^2 - 2 x.y would lose them all
+    cost = PointCloudCost([[1e8, 1e8]], [[1e8 + 1.0, 1e8]])
+    assert cost.dense().tolist() == [[1.0]]
+
+
+def test_a_strided_view_is_copied_once_and_right():
+    array = np.arange(60.0).reshape(6, 10)
+    view = array[::2, ::3]
+    assert np.array_equal(DenseCost(view).dense(), view)
+    assert np.allclose(DenseCost(view).product(np.ones(4)), view.sum(axis=1))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_scale_follows_the_units(factor):
+    C = np.random.default_rng(0).random((20, 30))
+    assert DenseCost(factor * C).scale == pytest.approx(factor * DenseCost(C).scale, rel=1e-12)
+
+
+@pytest.mark.parametrize(("value", "scale"), [(0.0, 1.0), (3.0, 3.0), (-2.0, 2.0), (0.1, 0.1)])
+def test_a_constant_cost_has_its_size_as_scale(value, scale):
+    assert DenseCost(np.full((7, 9), value)).scale == scale
+
+
+def test_spread_on_a_large_offset():
+    C = 1e6 + np.random.default_rng(0).random((300, 2100))
+    assert DenseCost(C).standard_deviation == pytest.approx(C.std(), rel=1e-10)
+    assert DenseCost(C).range == np.ptp(C)
+
+
+def test_representations_are_short():
+    assert repr(DenseCost(np.zeros((2, 3)))) == "DenseCost(shape=(2, 3), dtype=float64)"
+    assert "dimension=2" in repr(PointCloudCost(np.zeros((2, 2))))
