@@ -30,6 +30,8 @@ import numpy as np
 from optlab.transport.costs import Cost
 from optlab.transport.potentials import MirrorPlan
 
+_HUGE = 1e290
+
 
 def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
     """Return ``<u, v>`` with the products rounded once and their sum exact."""
@@ -46,7 +48,15 @@ class PotentialEntries:
     def moments(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Return row sums, column sums and ``<C, X>``."""
         rows, columns, costs = self.cost.plan_moments(*self._arguments)
+        # an iterate may be astronomically large before its marginals are scaled; its sums are held below overflow
+        rows, columns, costs = (np.clip(np.nan_to_num(v), -_HUGE, _HUGE) for v in (rows, columns, costs))
         return rows, columns, math.fsum(costs.tolist())
+
+    def scaled_down_to(self, a: np.ndarray) -> PotentialEntries:
+        """Return the matrix with row sums cut to at most a, in the log domain."""
+        row, column, kappa = self._arguments
+        row = np.minimum(row, np.log(a) - self.cost.logsumexp_rows(column, kappa))
+        return PotentialEntries(self.cost, MirrorPlan(row, column, kappa))
 
     def scaled(self, alpha: np.ndarray, beta: np.ndarray) -> PotentialEntries:
         """Return ``diag(alpha) X diag(beta)``."""
@@ -171,6 +181,11 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         without.
     """
     row_sums, column_sums, cost = entries.moments()
+    raw_sums = row_sums, column_sums
+    if row_sums.max() > 1e100 and isinstance(entries, PotentialEntries):
+        # entries above 2^1023 are not representable: do the first step of the rounding on the potentials
+        entries = entries.scaled_down_to(a)
+        row_sums, column_sums, cost = entries.moments()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         alpha = np.where(row_sums > a, a / row_sums, 1.0)
         current = entries
@@ -192,7 +207,7 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         cost += exact_dot(left, entries.cost.product(right))
     else:
         left, right = np.zeros_like(a), np.zeros_like(b)
-    return RoundedPlan(current, left, right, cost, row_sums, column_sums)
+    return RoundedPlan(current, left, right, cost, *raw_sums)
 
 
 @dataclass(frozen=True, eq=False)

@@ -249,7 +249,7 @@ class OptimalTransport:
         x0 : None, MirrorPlan, TransportPlan, or (f, g)
             None: all ones. A mirror point or plan in potential form is taken as it is. Dual potentials (f, g)
             on the full index set, and plans given as arrays through their dual potentials, become ``exp(kappa
-            (f + g - C))`` with kappa the default step size (``1 / regularization`` if there is one).
+            (f + g - C))`` with kappa 100 default step sizes (``1 / regularization`` if there is one).
         """
         if x0 is None:
             return self.default_start()
@@ -268,7 +268,7 @@ class OptimalTransport:
             return x0
         if isinstance(x0, (tuple, list)) and len(x0) == 2:
             f, g = self._potentials((x0[0], x0[1]))
-            kappa = 1.0 / self.regularization if self.regularization > 0.0 else self.default_step_size
+            kappa = 1.0 / self.regularization if self.regularization > 0.0 else 100.0 * self.default_step_size
             f, g = (np.where(np.isfinite(p), p, 0.0) for p in (f, g))
             return MirrorPlan(kappa * f, kappa * g, kappa).recentred()
         raise TypeError(
