@@ -1,4 +1,4 @@
-"""The compiled loops against a plain NumPy iteration, sparse against dense, one long call against several short ones."""
+"""The compiled loops against a plain NumPy iteration, sparse against dense, one long call against short ones."""
 
 import dataclasses
 
@@ -78,7 +78,7 @@ def reference(problem, method, x, steps):
         eta = value(k) if callable(value) else value
         q = float(np.sum(g * g))
         if isinstance(method, NGND):
-            x, previous = x - np.vectorize(lambda gj: ngn(f, gj * gj, eta))(g) * g, x
+            x, previous = x - np.vectorize(ngn)(f, g * g, eta) * g, x
             continue
         if isinstance(method, NGNMD):
             v = method.beta2 * v + (1 - method.beta2) * g * g
@@ -86,7 +86,7 @@ def reference(problem, method, x, steps):
             q = float(np.sum(g * g / D))
             wd, c = method.weight_decay, eta
             if method.version == 2:
-                target = x - np.vectorize(lambda gj, dj: ngn(f, gj * gj, c / dj))(g, D) * g
+                target = x - np.vectorize(ngn)(f, g * g, c / D) * g
             elif method.coupled:
                 h = 1 + wd * c
                 bracket = max(0.0, 1 - c * wd * np.sum(g * x) / (2 * f * h))
@@ -140,7 +140,9 @@ def test_compiled_equals_numpy(name, method):
     x0 = problem.default_start(np.random.default_rng(3)) + 0.1 * np.random.default_rng(4).standard_normal(problem.shape)
     state = run(problem, method, 50, x0)
     expected = reference(problem, method, x0, 50)
-    np.testing.assert_allclose(method.iterate(problem, state), expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        method.iterate(problem, state), expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max()
+    )
     assert state.k == 50
     assert state.oracle_calls == 50 * method.batch_size
 
@@ -163,7 +165,10 @@ def test_sparse_equals_dense(sigma, l2, batch):
     y = np.where(np.arange(60) % 2 == 0, 1.0, -1.0)
     dense, sparse = LogisticRegression(A, y, l2), LogisticRegression(sp.csr_matrix(A), y, l2)
     x0 = np.random.default_rng(6).standard_normal(25)
-    for method in (NGN(sigma=sigma, batch_size=batch), Averaged(NGN(sigma=Decaying(sigma), batch_size=batch), start=10)):
+    for method in (
+        NGN(sigma=sigma, batch_size=batch),
+        Averaged(NGN(sigma=Decaying(sigma), batch_size=batch), start=10),
+    ):
         a = method.iterate(dense, run(dense, method, 5000, x0))
         b = method.iterate(sparse, run(sparse, method, 5000, x0))
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-12 * np.abs(a).max())
