@@ -27,6 +27,9 @@ reassociation of sums everywhere; "no NaN, no signed zero" only in the maxima, w
 -inf by validation.
 """
 
+# Compiled code: Numba infers the types.
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
