@@ -31,10 +31,10 @@ floors: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 doctest: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --doctest-modules optlab
+	$(BIN)/python -m pytest --doctest-modules optlab -n auto
 
 unit: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n auto
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests -m slow

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optlab.core import DomainError, Method, State
-from optlab.splitting.protocols import TwoBlockProblem
+from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
 
@@ -56,6 +56,7 @@ class MultiplierMethod(Method):
 
     def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
         """Return the state at iteration 0; `x0` is a multiplier in dom h or an earlier solution of the problem."""
+        require_two_blocks(problem, type(self).__name__)
         w, u, v = problem.initial_blocks(x0)
         gamma = step_size_at(self.step_size, 0, problem.default_step_size)
         return MultiplierState(k=0, w=w, u=u, v=v, x=w, y=w, step_size=gamma)
@@ -176,5 +177,6 @@ class AlternatingExponentialMultipliers(BregmanADMM):
 
     def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
         """Return the state at iteration 0."""
+        require_two_blocks(problem, type(self).__name__)
         require_shannon(problem, type(self).__name__)
         return super().init(problem, x0, rng)

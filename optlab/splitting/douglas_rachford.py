@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_number
-from optlab.splitting.protocols import SplitProblem
+from optlab.splitting.protocols import SplitProblem, require_split
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
 
@@ -76,6 +76,7 @@ class BregmanSplitting(Method):
 
     def init(self, problem: SplitProblem, x0: Any, rng: Any) -> SplittingState:
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
+        require_split(problem, type(self).__name__)
         z = problem.initial_mirror(x0)
         gamma = step_size_at(self.step_size, 0, problem.default_step_size)
         return SplittingState(k=0, z=z, x=z, y=z, step_size=gamma, anchor=z, next_anchor=z)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optlab.splitting.admm import MultiplierMethod, MultiplierState
-from optlab.splitting.protocols import TwoBlockProblem
+from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
 
@@ -60,6 +60,7 @@ class ExponentialMultipliers(MultiplierMethod):
 
     def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
         """Return the state at iteration 0."""
+        require_two_blocks(problem, type(self).__name__)
         if not hasattr(problem, "minimize_both"):
             raise TypeError(
                 f"ExponentialMultipliers needs a problem with minimize_both(mirror, step_size, u, v), which "
