@@ -67,10 +67,10 @@ class BoxQuadraticWithEquality(SmoothOverSet):
     --------
     >>> import optlab
     >>> from optlab.splitting import BregmanDouglasRachford
-    >>> problem = BoxQuadraticWithEquality([0.9, 0.4, -0.5], normal=np.ones(3), offset=1.5)
+    >>> problem = BoxQuadraticWithEquality([0.8, 0.4, -0.5], normal=np.ones(3), offset=1.0)
     >>> result = optlab.solve(problem, BregmanDouglasRachford(), tol=1e-9)
     >>> np.asarray(result.solution).round(6)
-    array([0.95, 0.55, 0.  ])
+    array([0.7, 0.3, 0. ])
     """
 
     def __init__(

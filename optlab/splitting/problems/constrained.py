@@ -63,11 +63,12 @@ class _LeastSquaresWithRelations(LinearlyConstrained):
 
     def measure(self, iterate: BlockSolution) -> dict[str, float]:
         """Return what `LinearlyConstrained` returns, with ``gap`` and ``relative_gap``."""
-        if isinstance(iterate, BlockSolution) and iterate.half_multiplier is None:
-            iterate = self._one_iteration(iterate)
         metrics = super().measure(iterate)
         upper = self._full_objective(self._feasible(iterate.u))
-        lower = max(self.dual_value(w) for w in (iterate.multiplier, iterate.half_multiplier, 0.0 * iterate.multiplier))
+        multipliers = [iterate.multiplier, 0.0 * iterate.multiplier]
+        if iterate.half_multiplier is not None:  # None at a start
+            multipliers.append(iterate.half_multiplier)
+        lower = max(self.dual_value(w) for w in multipliers)
         gap, scale = max(0.0, upper - lower), max(abs(upper), abs(lower))  # below 0 only by rounding
         return {**metrics, "gap": gap, "relative_gap": gap / scale if scale > 0 else 0.0}
 

@@ -75,8 +75,7 @@ class PoissonFit(Function):
     def resolvent(self, kernel: Any, mirror: Array, step_size: float) -> Array:
         """Return the mirror point ``-1/x`` of the x with ``-1/x + step_size grad g(x) = mirror``.
 
-        Newton's method in the relative change of each pixel, started at the expectation-maximisation point of the same
-        equation, which is in the domain and has the right magnitude at every step size.
+        Newton's method in the relative change of each pixel, with a line search on the function behind it.
 
         Raises
         ------
@@ -85,34 +84,42 @@ class PoissonFit(Function):
         """
         if not isinstance(kernel, BurgEntropy):
             raise TypeError(f"the resolvent of PoissonFit needs the kernel BurgEntropy, got {kernel!r}")
+        kernel.check_dual_domain(mirror, "mirror")
         slope = step_size * self.sensitivity - mirror  # so that -1/x + slope - step_size H^T(d/mean) = 0
         x = 1.0 / -mirror
 
-        def residual(x: Array) -> tuple[Array, Array, Array, float]:
+        def residual(x: Array) -> tuple[Array, Array, float]:
             mean = self.mean(x)
             expected = step_size * x * self.blur.adjoint(self.q / mean)
             r = x * slope - 1.0 - expected
             error = float(np.max(np.abs(r) / (1.0 + x * np.abs(slope) + expected)))
-            return r, mean, expected, error
+            return r, mean, error
 
-        r, mean, expected, error = residual(x)
+        def objective(x: Array, mean: Array) -> tuple[float, float]:
+            parts = (x * slope, np.log(x), step_size * special.xlogy(self.q, mean))
+            return float(np.sum(parts[0] - parts[1] - parts[2])), float(sum(np.sum(np.abs(part)) for part in parts))
+
+        r, mean, error = residual(x)
+        value, size = objective(x, mean)
         for _ in range(_MAX_NEWTON):
             if error <= 1e-14:
                 break
-            rough = error > 0.1
-            if rough:  # far away: the fixed-point step of expectation-maximisation is safe and rescales the image
-                new_x = (1.0 + expected) / slope
-            else:
-                delta = self._newton_step(x, step_size * self.q / mean**2, -r, min(0.1, error) * 0.1)
+            delta = self._newton_step(x, step_size * self.q / mean**2, -r, min(0.1, error) * 0.1)
+            decrease = float(np.sum(r * delta))
+            length, moved = 1.0, False
+            while length > 1e-10 and not moved:
                 # pixels stay positive: exp agrees with 1 + delta to first order
-                new_x = x * np.exp(np.clip(delta, -1.0, 1.0))
-            trial = residual(new_x)
-            if not rough and not trial[3] < error:
-                if error <= NEWTON_TOLERANCE:
-                    break
-                new_x = (1.0 + expected) / slope
-                trial = residual(new_x)
-            x, (r, mean, expected, error) = new_x, trial
+                new_x = x * np.exp(np.clip(length * delta, -2.0, 2.0))
+                new_r, new_mean, new_error = residual(new_x)
+                new_value, _ = objective(new_x, new_mean)
+                # where rounding hides the change of the objective, the residual tells points apart
+                hidden = abs(decrease) <= 1e-10 * size
+                moved = new_error < 0.9 * error if hidden else new_value <= value + 1e-4 * length * decrease
+                length *= 0.5
+            if not moved:
+                break
+            x, r, mean, error = new_x, new_r, new_mean, new_error
+            value, size = objective(x, mean)
         if not error <= NEWTON_TOLERANCE:
             raise ResolventError(
                 f"the resolvent of PoissonFit stopped at a relative residual of {error:.1e} (wanted "
@@ -162,10 +169,11 @@ class PoissonDeblurring(CertifiedProblem):
         (`optlab.datasets.GaussianBlur` does).
     background : float, default 0
         beta, expected counts that do not come from the image, at least 0.
-    weight : float, default 1
+    weight : float, default 10
         t, above 0. Small values trust the counts more, converge more slowly and amplify noise.
     prior : array_like of the same shape, or float, optional
-        q, positive. Default: the mean of the image's light, the same for all pixels.
+        q, positive. Default: the observation less the background, averaged locally (by the adjoint of the blur), and at
+        least 5 % of the mean light.
     reference : array_like, optional
         A known solution; adds the metric ``distance``.
 
@@ -203,7 +211,7 @@ class PoissonDeblurring(CertifiedProblem):
         observation: Any,
         blur: Any,
         background: float = 0.0,
-        weight: float = 1.0,
+        weight: float = 10.0,
         prior: Any = None,
         reference: Any = None,
     ) -> None:
@@ -220,7 +228,8 @@ class PoissonDeblurring(CertifiedProblem):
             raise ValueError("blur must map images to images of the same shape and see every pixel (adjoint(1) > 0)")
         light = max(float(np.sum(d)) - beta * d.size, 0.1 * float(np.sum(d))) / float(np.sum(fit.sensitivity))
         if prior is None:
-            prior = light
+            local = blur.adjoint(d) / fit.sensitivity - beta
+            prior = np.maximum(local, 0.05 * light)
         q = as_float_array(np.full(d.shape, prior) if np.ndim(prior) == 0 else prior, "prior", positive=True)
         q = as_float_array(q, "prior", shape=d.shape).astype(np.float64, copy=False)
         self.observation, self.background, self.weight, self.prior = d, beta, t, q
