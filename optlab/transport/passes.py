@@ -11,6 +11,7 @@ the same bit for bit on any machine of the same instruction set. Memory beyond t
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -36,7 +37,7 @@ _pool_lock = threading.Lock()
 
 def thread_count() -> int:
     """Return how many threads a pass may use: ``NUMBA_NUM_THREADS`` if set, otherwise the cores of this process."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 (set at import, unknown to type checkers)
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
@@ -80,13 +81,13 @@ def row_ranges(n: int, m: int) -> list[tuple[int, int]]:
 
 def _each(n: int, m: int, kernel: Any, *arguments: Any) -> list[Callable[[], Any]]:
     """Tasks ``kernel(*arguments with START, STOP filled in)``, one per row range; callables are given the part."""
-    tasks = []
+    tasks: list[Callable[[], Any]] = []
     for part, (start, stop) in enumerate(row_ranges(n, m)):
         filled = [
             start if a is START else stop if a is STOP else a(part, start, stop) if callable(a) else a
             for a in arguments
         ]
-        tasks.append(lambda filled=filled: kernel(*filled))
+        tasks.append(functools.partial(kernel, *filled))
     return tasks
 
 

@@ -331,7 +331,7 @@ class TransportPlan:
         # deterministic start that is not orthogonal to anything in particular
         v = np.cos(1.0 + np.arange(b.size) * 2.399963) * root_b
         v -= top * (top @ v)
-        norm = np.linalg.norm(v)
+        norm = float(np.linalg.norm(v))
         if b.size == 1 or a.size == 1 or norm == 0.0:
             return 0.0
         v /= norm
