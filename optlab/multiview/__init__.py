@@ -1,3 +1,56 @@
-"""Linked components of several views of the same samples."""
+"""Multiview data: joint linked component analysis and what it is compared with.
+
+`JointLCA` is the estimator. Inside, it is a problem (`LinkedComponents`) and a method (`AlternatingProcrustes`) run by
+`optlab.solve`. The method follows Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761); the exact
+penalty, weights and tuning rule of the paper are not reproduced: what is here is a reconstruction consistent with its
+abstract, and says so where it matters.
+"""
+
 from optlab.multiview.alternating import AlternatingProcrustes
+from optlab.multiview.comparison import Alignment, align, cross_val_score, take_samples
+from optlab.multiview.estimator import JointLCA, ModelFitWarning
+from optlab.multiview.penalties import (
+    MCP,
+    SCAD,
+    AdaptiveGroupLasso,
+    FactoredRidge,
+    GroupL0,
+    GroupLasso,
+    Lasso,
+    Penalty,
+)
 from optlab.multiview.problem import LinkedComponents, LinkedSolution
+from optlab.multiview.scores import one_factor
+from optlab.multiview.selection import (
+    Selection,
+    cross_validate_lambda,
+    cross_validate_rank,
+    lambda_path,
+    permutation_test,
+)
+
+__all__ = [
+    "MCP",
+    "SCAD",
+    "AdaptiveGroupLasso",
+    "Alignment",
+    "AlternatingProcrustes",
+    "FactoredRidge",
+    "GroupL0",
+    "GroupLasso",
+    "JointLCA",
+    "Lasso",
+    "LinkedComponents",
+    "LinkedSolution",
+    "ModelFitWarning",
+    "Penalty",
+    "Selection",
+    "align",
+    "cross_val_score",
+    "cross_validate_lambda",
+    "cross_validate_rank",
+    "lambda_path",
+    "one_factor",
+    "permutation_test",
+    "take_samples",
+]
