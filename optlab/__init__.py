@@ -33,6 +33,7 @@ _SUBMODULES = (
     "bregman",
     "core",
     "datasets",
+    "multiview",
     "plotting",
     "reproduce",
     "splitting",
