@@ -180,7 +180,8 @@ class Mahalanobis(Legendre):
     def _whiten(self, y: np.ndarray) -> np.ndarray:
         rows = y.reshape(-1, y.shape[-1])
         solved = linalg.solve_triangular(self._factor, rows.T, lower=True, check_finite=False).T
-        return solved.reshape(y.shape).astype(y.dtype, copy=False)
+        point: np.ndarray = solved.reshape(y.shape).astype(y.dtype, copy=False)
+        return point
 
     @staticmethod
     def _half_square(root: np.ndarray, axis: int | None) -> Any:

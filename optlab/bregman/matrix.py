@@ -105,10 +105,12 @@ class LogDeterminant(SpectralLegendre):
     dual_domain: ClassVar[str] = "symmetric negative definite Y"
 
     def _kernel(self, eigenvalues: np.ndarray) -> np.ndarray:
-        return -np.log(eigenvalues)
+        values: np.ndarray = -np.log(eigenvalues)
+        return values
 
     def _conjugate_kernel(self, eigenvalues: np.ndarray) -> np.ndarray:
-        return -1 - np.log(-eigenvalues)
+        values: np.ndarray = -1 - np.log(-eigenvalues)
+        return values
 
     def gradient(self, x: Array) -> Array:
         values, vectors = _eigh(_symmetric(x, "x"))
@@ -154,7 +156,8 @@ class VonNeumann(SpectralLegendre):
         return np.asarray(xlogx(np, eigenvalues) - eigenvalues)
 
     def _conjugate_kernel(self, eigenvalues: np.ndarray) -> np.ndarray:
-        return np.exp(eigenvalues)
+        values: np.ndarray = np.exp(eigenvalues)
+        return values
 
     def gradient(self, x: Array) -> Array:
         values, vectors = _eigh(_symmetric(x, "x"))

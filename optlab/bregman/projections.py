@@ -247,7 +247,8 @@ def _repair_sum(point: np.ndarray, x: np.ndarray, upper: np.ndarray, total: floa
     before = np.cumsum(room, axis=-1) - room
     change = np.zeros_like(point)
     np.put_along_axis(change, order, np.clip(size - before, 0, room), axis=-1)
-    return np.clip(point + np.sign(missing) * change, 0, upper)
+    projected: np.ndarray = np.clip(point + np.sign(missing) * change, 0, upper)
+    return projected
 
 
 def _normalise(xp: Any, x: Array, total: float, kernel: Legendre, axis: int | None) -> Array:
