@@ -85,4 +85,5 @@ def blotto_game(soldiers: int, fields: int = 3) -> np.ndarray:
         return [(first, *rest) for first in range(left + 1) for rest in spread(left - first, places - 1)]
 
     troops = np.array(spread(soldiers, fields))
-    return np.sign(troops[None, :, :] - troops[:, None, :]).sum(axis=-1).astype(np.float64)
+    wins = np.sign(troops[None, :, :] - troops[:, None, :])
+    return np.asarray(wins.sum(axis=-1), dtype=np.float64)

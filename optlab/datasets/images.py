@@ -38,7 +38,7 @@ def _overlaps(n: int, m: int) -> np.ndarray:
     left = np.maximum(edges[:-1, None], np.arange(n))
     right = np.minimum(edges[1:, None], np.arange(1, n + 1))
     weights = np.maximum(right - left, 0.0)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def downsample(image: Any, size: Any) -> np.ndarray:
@@ -109,12 +109,12 @@ def photograph(name: str = "china", size: Any = None, grey: bool = False) -> np.
     if grey:
         image = image @ _LUMA
     if size is None:
-        return image
+        return np.asarray(image)
     if np.ndim(size) == 0:
         side = min(image.shape[:2])
         top, left = ((length - side) // 2 for length in image.shape[:2])
         image = image[top : top + side, left : left + side]
-    return np.clip(downsample(image, size), 0.0, 1.0)
+    return np.asarray(np.clip(downsample(image, size), 0.0, 1.0))
 
 
 def digit_images(digit: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -29,11 +29,11 @@ def _rng(seed: Any) -> np.random.Generator:
 
 
 def _normalized(weights: np.ndarray) -> np.ndarray:
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
+    return np.asarray(np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1))
 
 
 def _mixture(grid: np.ndarray, centres: tuple[float, ...], widths: tuple[float, ...]) -> np.ndarray:

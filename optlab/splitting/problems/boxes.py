@@ -15,7 +15,7 @@ from optlab.bregman.functions import Box, Hyperplane, LeastSquares, SquaredDista
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.problems.certificates import SmoothOverSet, box_hyperplane_minimum, box_minimum
 
-Array = np.ndarray
+Array = Any
 
 
 def _bounds(lower: Any, upper: Any, size: int) -> tuple[Array, Array]:
@@ -95,7 +95,8 @@ class BoxQuadraticWithEquality(SmoothOverSet):
             raise ValueError(f"offset must be strictly between {least:g} and {most:g} to meet the box, got {offset:g}")
         # the point of the box's diagonal (from least to most) that lies on the hyperplane
         share = (offset - least) / (most - least)
-        corner, opposite = np.where(normal >= 0, low, high), np.where(normal >= 0, high, low)
+        corner: Array = np.where(normal >= 0, low, high)
+        opposite: Array = np.where(normal >= 0, high, low)
         interior = np.where(normal == 0, 0.5 * (low + high), corner + share * (opposite - corner))
         super().__init__(
             SquaredDistance(q, t),

@@ -19,7 +19,7 @@ from optlab.core.validation import as_float_array
 from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
-Array = np.ndarray
+Array = Any
 
 
 def simplex_minimum(c: Array, total: float) -> float:
@@ -133,7 +133,8 @@ class CertifiedProblem(CompositeProblem):
             return self._measure_feasible(np.asarray(iterate), iterate.pair)
         x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
         pair = self._one_iteration(x, getattr(iterate, "mirror", None))
-        return self._measure_feasible(self._made_feasible(x), pair.pair if isinstance(pair, FeasiblePoint) else pair)
+        inner = getattr(pair, "pair", None)
+        return self._measure_feasible(self._made_feasible(x), pair if inner is None else inner)
 
     def _made_feasible(self, x: Array) -> Array:
         if math.isfinite(self.objective(x)) or self.feasible_point is None:

@@ -22,7 +22,7 @@ from optlab.bregman.functions import LeastSquares
 from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 
-Array = np.ndarray
+Array = Any
 
 
 class _LeastSquaresWithRelations(LinearlyConstrained):
@@ -80,7 +80,9 @@ class _LeastSquaresWithRelations(LinearlyConstrained):
 
     def reference_solution(self) -> tuple[Array, float]:
         """Return the solution and the optimal value, by CVXPY (Clarabel; small sizes)."""
-        import cvxpy as cp
+        import cvxpy
+
+        cp: Any = cvxpy  # it has no type information
 
         u = cp.Variable(self.G.shape[1])
         penalty, constraints = self._cvxpy_penalty(u)
@@ -191,7 +193,9 @@ class HingePenaltyLeastSquares(_LeastSquaresWithRelations):
         return float(self.f.value(u) + self.weight * np.sum(np.maximum(self.G @ u - self.d, 0.0)))
 
     def _cvxpy_penalty(self, u: Any) -> tuple[Any, list[Any]]:
-        import cvxpy as cp
+        import cvxpy
+
+        cp: Any = cvxpy  # it has no type information
 
         return self.weight * cp.sum(cp.pos(self.G @ u - self.d)), []
 
@@ -231,6 +235,8 @@ class AbsolutePenaltyLeastSquares(_LeastSquaresWithRelations):
         return float(self.f.value(u) + self.weight * np.sum(np.abs(self.G @ u - self.d)))
 
     def _cvxpy_penalty(self, u: Any) -> tuple[Any, list[Any]]:
-        import cvxpy as cp
+        import cvxpy
+
+        cp: Any = cvxpy  # it has no type information
 
         return self.weight * cp.norm1(self.G @ u - self.d), []

@@ -12,7 +12,7 @@ from optlab.bregman.functions import Function
 from optlab.core.validation import as_float_array
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint, term_shape
 
-Array = np.ndarray
+Array = Any
 
 
 class _Product:

@@ -11,7 +11,7 @@ from optlab.bregman.functions import BlockSum, Simplex, SkewGame
 from optlab.core.validation import as_float_array
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
-Array = np.ndarray
+Array = Any
 
 
 class MatrixGame(MonotoneInclusion):

@@ -28,7 +28,7 @@ from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
 
-Array = np.ndarray
+Array = Any
 
 #: Largest relative residual of a pixel's optimality condition at which Newton's method may end.
 NEWTON_TOLERANCE = 1e-11

@@ -7,6 +7,7 @@ as in El Ghaoui, Viallon, Rabbani (2012) and Kim, Koh, Lustig, Boyd, Gorinevsky 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from optlab.splitting.block_minimization import minimize_smooth
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
 
-Array = np.ndarray
+Array = Any
 
 
 def _scaling(correlations: Array, weight: float) -> float:
@@ -119,7 +120,7 @@ def _quadratic_step_size(curvatures: Array) -> float:
     top = float(np.max(curvatures))
     if not top > 0:
         return 1.0
-    return 1.0 / (top * np.sqrt(max(float(np.min(curvatures)) / top, 1e-3)))
+    return 1.0 / (top * math.sqrt(max(float(np.min(curvatures)) / top, 1e-3)))
 
 
 class SparseLogisticRegression(CertifiedProblem):

@@ -41,7 +41,7 @@ from optlab.splitting.problems.certificates import (
     simplex_minimum,
 )
 
-Array = np.ndarray
+Array = Any
 
 
 def _vector(value: Any, name: str, size: int, **conditions: Any) -> Array:

@@ -23,7 +23,7 @@ from scipy import special
 
 from optlab.core.validation import as_float_array, as_number
 
-Array = np.ndarray
+Array = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +232,9 @@ class UnbalancedTransport:
 
         The plan is the multiplier of ``f_i + g_j <= C_ij``.
         """
-        import cvxpy as cp
+        import cvxpy
+
+        cp: Any = cvxpy  # it has no type information
 
         f, g = cp.Variable(self.a.size), cp.Variable(self.b.size)
         tau = self.penalty
