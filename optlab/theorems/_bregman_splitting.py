@@ -19,7 +19,7 @@ from optlab.transport import OptimalTransport
 PAPER = "bregman-splitting"
 DERIVED = "derived here, verified numerically"
 
-Array = np.ndarray
+Array = Any
 
 
 def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
@@ -37,11 +37,11 @@ def worst_of(runs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> tuple[A
 
     Runs of different lengths count as far as they go.
     """
-    runs = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
-    n = max(len(observed) for observed, _ in runs)
+    arrays = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
+    n = max(len(observed) for observed, _ in arrays)
     picked = []
     for k in range(n):
-        here = [(observed[k], bound[k]) for observed, bound in runs if len(observed) > k]
+        here = [(observed[k], bound[k]) for observed, bound in arrays if len(observed) > k]
         picked.append(max(here, key=lambda pair: pair[0] / pair[1] if pair[1] > 0 else np.inf))
     observed, bound = np.array(picked).T
     return observed, bound
@@ -53,6 +53,11 @@ def distance(first: Array, second: Array) -> float:
 
 
 # ---------------------------------------------------------------------------------------------- optimal transport
+
+
+def instance(family: str, size: tuple[int, int], seed: int) -> tuple[Array, Array, Array]:
+    """Return marginals and cost of an instance of the family with the shape `size`."""
+    return transport_family(family, size[0], size[1], seed=seed)
 
 
 def log_plan(mirror: Any, cost: Array) -> Array:
@@ -133,9 +138,13 @@ def nondegenerate(n: int, m: int, seed: int) -> tuple[Array, Array, Array, Verte
     Seeds at which the solution is (nearly) degenerate are passed over.
     """
     for attempt in range(100):
-        a, b, cost = transport_family("rand", n, m, seed=1000 * seed + attempt)
+        a, b, cost = instance("rand", (n, m), 1000 * seed + attempt)
         vertex = linear_program(a, b, cost)
         slack = vertex.reduced(cost)[vertex.plan == 0]
-        if np.count_nonzero(vertex.plan) == n + m - 1 and slack.min() > 1e-3 and vertex.plan[vertex.plan > 0].min() > 1e-3:
+        if (
+            np.count_nonzero(vertex.plan) == n + m - 1
+            and slack.min() > 1e-3
+            and vertex.plan[vertex.plan > 0].min() > 1e-3
+        ):
             return a, b, cost, vertex
     raise RuntimeError("no nondegenerate instance among 100 seeds")  # pragma: no cover
