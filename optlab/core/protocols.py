@@ -37,6 +37,12 @@ class Problem(Protocol):
     ----------
     primary_metric : str
         The metric that a bare ``tol=1e-6`` refers to; smaller is better.
+
+    Optional methods
+    ----------------
+    hint(method, state, metrics) -> str or None
+        Asked when a run ends without having converged: advice that only the problem can give (a step size known to be
+        too large, say), appended to ``Result.message``.
     """
 
     primary_metric: str

@@ -322,9 +322,13 @@ class Run:
             Status.STOPPED,
         ):
             message = f"{message} after {n_iter} iteration{'s' if n_iter != 1 else ''}"
+        metrics = {name: last[name] for name in self.history.metrics}
+        if verdict.status is not Status.CONVERGED and hasattr(self.problem, "hint"):
+            hint = self.problem.hint(self.method, state, metrics)
+            message = f"{message}; {hint}" if hint else message
         return Result(
             solution=iterate,
-            metrics={name: last[name] for name in self.history.metrics},
+            metrics=metrics,
             history=self.history,
             status=verdict.status,
             message=message + ".",

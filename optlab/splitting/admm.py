@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from optlab.core import DomainError, Method, State
 from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
-from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
+from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MultiplierMethod(Method):
         """Return the state at iteration 0; `x0` is a multiplier in dom h or an earlier solution of the problem."""
         require_two_blocks(problem, type(self).__name__)
         w, u, v = problem.initial_blocks(x0)
-        gamma = step_size_at(self.step_size, 0, problem.default_step_size)
+        gamma = step_size_at(rule_for(self.step_size, problem), 0, problem.default_step_size)
         return MultiplierState(k=0, w=w, u=u, v=v, x=w, y=w, step_size=gamma)
 
     def iterate(self, problem: TwoBlockProblem, state: MultiplierState) -> Any:
@@ -130,7 +130,7 @@ class BregmanADMM(MultiplierMethod):
 
     def step(self, problem: TwoBlockProblem, state: MultiplierState) -> MultiplierState:
         """Return the state one iteration later: u, then v with the new u, then the multiplier."""
-        gamma = step_size_at(self.step_size, state.k, problem.default_step_size)
+        gamma = step_size_at(rule_for(self.step_size, problem), state.k, problem.default_step_size)
         w, b = state.w, problem.offset()
 
         extrapolated = w + gamma * (problem.apply_N(state.v) - b)

@@ -17,7 +17,8 @@ iterate). The point z_k carries ``gamma_{k-1} b_k`` with ``b_k in B(x_k)``, resc
     y_k     = J_{gamma_k A}(2 x_k - z'_k)
     z_{k+1} = z'_k + relaxation (y_k - x_k)
 
-What this file does not do: choose the step size by itself, accelerate, or solve the resolvents (the problem does).
+What this file does not do: choose the step size by itself (a problem or a rule does), accelerate, or solve the
+resolvents (the problem does).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, ClassVar
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_number
 from optlab.splitting.protocols import SplitProblem, require_split
-from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
+from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size, rule_for, step_size_at
 
 
 @dataclass
@@ -48,6 +49,8 @@ class SplittingState(State):
         half-window drift starts.
     anchor_k, next_anchor_k : int
         See `anchor`.
+    next_step_size, memory : float, anything
+        What an adaptive rule chose and remembers (see `optlab.splitting.schedules.AdaptiveStepSize`).
     """
 
     z: Any
@@ -58,6 +61,8 @@ class SplittingState(State):
     next_anchor: Any
     anchor_k: int = 0
     next_anchor_k: int = 0
+    next_step_size: float | None = None
+    memory: Any = None
 
     def drift(self) -> Any:
         """Return the change of x over about the last half of the run (a third to two thirds); None while k < 2."""
@@ -78,13 +83,21 @@ class BregmanSplitting(Method):
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
         require_split(problem, type(self).__name__)
         z = problem.initial_mirror(x0)
-        gamma = step_size_at(self.step_size, 0, problem.default_step_size)
+        rule = rule_for(self.step_size, problem)
+        if isinstance(rule, AdaptiveStepSize):
+            gamma = rule.first(problem)
+        else:
+            gamma = step_size_at(rule, 0, problem.default_step_size)
         return SplittingState(k=0, z=z, x=z, y=z, step_size=gamma, anchor=z, next_anchor=z)
 
     def step(self, problem: SplitProblem, state: SplittingState) -> SplittingState:
         """Return the state one iteration later."""
         z, previous = state.z, state.step_size
-        gamma = step_size_at(self.step_size, state.k, problem.default_step_size)
+        rule = rule_for(self.step_size, problem)
+        if isinstance(rule, AdaptiveStepSize):
+            gamma = state.next_step_size or previous
+        else:
+            gamma = step_size_at(rule, state.k, problem.default_step_size)
 
         x = problem.resolvent_B(z, previous)
         if gamma != previous:  # a ratio of exactly 1 must not cost a rounding
@@ -99,7 +112,10 @@ class BregmanSplitting(Method):
         anchors = (state.anchor, state.next_anchor, state.anchor_k, state.next_anchor_k)
         if k & (k - 1) == 0:  # a power of two: the window doubles
             anchors = (state.next_anchor, x, state.next_anchor_k, k)
-        return SplittingState(k, z, x, y, gamma, *anchors)
+        after = SplittingState(k, z, x, y, gamma, *anchors)
+        if isinstance(rule, AdaptiveStepSize):
+            after.next_step_size, after.memory = rule.following(problem, state, after)
+        return after
 
     def iterate(self, problem: SplitProblem, state: SplittingState) -> Any:
         """Return the primal point x_{k-1} (never z); at k = 0 the start."""
@@ -152,9 +168,10 @@ class BregmanDouglasRachford(BregmanSplitting):
 
     Parameters
     ----------
-    step_size : float, schedule, callable or None
-        gamma: a number above 0, `optlab.splitting.Constant`, `optlab.splitting.Geometric`, a function of the
-        iteration number, or None for the problem's default.
+    step_size : float, schedule, adaptive rule, callable or None
+        gamma: a number above 0, `optlab.splitting.Constant`, `optlab.splitting.Geometric`, a rule that reads the
+        iterates, a function of the iteration number, or None for what the problem recommends (its
+        ``default_schedule``, otherwise the constant ``default_step_size``).
     relaxation : float, default 1.0
         lambda in (0, 2]; 1 is Douglas-Rachford, 2 is Peaceman-Rachford.
 

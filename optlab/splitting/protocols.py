@@ -10,7 +10,7 @@ operators or on how a mirror point is stored is asked of the problem through one
 * `TwoBlockProblem`: minimise f(u) + g(v) subject to M u + N v = b, given the two block minimisations
   (Bregman ADMM of the same paper, the exponential multiplier methods).
 
-Both are structural: nothing has to be inherited. What is optional is said under *Optional methods*; a method of
+Both are structural: nothing has to be inherited. What is optional is said under *Optional*; a method of
 this package looks for them once per use and does without where they are missing. A mirror point must not be changed
 in place, neither by a method nor by a problem: earlier states stay valid.
 """
@@ -47,10 +47,12 @@ class SplitProblem(Problem, Protocol):
     Attributes
     ----------
     default_step_size : float
-        Used where the method's ``step_size`` is None.
+        Used where the method's ``step_size`` is None, and the unit of schedules that are relative.
 
-    Optional methods
-    ----------------
+    Optional attributes and methods
+    -------------------------------
+    default_schedule : schedule or adaptive rule
+        Used instead of `default_step_size` where the method's ``step_size`` is None.
     mirror_distance(x, y) -> float
         Relative distance of the primal points behind two mirror points, in O(size); at most 2. Recorded by the methods
         as ``fixed_point_residual``. Without it, nothing is recorded under that name.

@@ -1,8 +1,10 @@
 """Step-size schedules: what a method's ``step_size`` may be, and the value that iteration k uses.
 
-A method of this package accepts None (the problem's ``default_step_size``), a number, one of the schedules below,
-or any function ``k -> float`` of the iteration number k = 0, 1, 2, ... Growing step sizes enter the iterations in the
-ratio-corrected form, which is Bregman ADMM with varying step sizes (see `BregmanDouglasRachford`).
+A method of this package accepts None (the problem's ``default_schedule`` if it has one, otherwise its
+``default_step_size``), a number, one of the schedules below, or any function ``k -> float`` of the iteration number
+k = 0, 1, 2, ... Varying step sizes enter the iterations in the ratio-corrected form, which is Bregman ADMM with varying
+step sizes (see `BregmanDouglasRachford`). Douglas-Rachford and Peaceman-Rachford also take an `AdaptiveStepSize`, which
+chooses the next step size from the iterates.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from optlab.core.validation import as_number
 
@@ -84,7 +86,24 @@ class Geometric:
         return float(self.start * self.growth**k)
 
 
-StepSize = float | Constant | Geometric | Callable[[int], float] | None
+@runtime_checkable
+class AdaptiveStepSize(Protocol):
+    """A rule that reads the iterates: a frozen description without state of its own, as a method is."""
+
+    def first(self, problem: Any) -> float:
+        """Return the step size of iteration 0."""
+        ...
+
+    def following(self, problem: Any, before: Any, after: Any) -> tuple[float, Any]:
+        """Return the next step size and what the rule wants to remember.
+
+        `before` and `after` are the states around the iteration just done; ``before.memory`` is what the rule
+        remembered then (None at first): numbers, arrays, tuples, lists or dicts of these.
+        """
+        ...
+
+
+StepSize = float | Constant | Geometric | AdaptiveStepSize | Callable[[int], float] | None
 
 
 def check_step_size(step_size: Any) -> StepSize:
@@ -93,7 +112,7 @@ def check_step_size(step_size: Any) -> StepSize:
     Raises
     ------
     TypeError
-        If it is neither None, a number nor callable.
+        If it is neither None, a number, an adaptive rule nor callable.
     ValueError
         If it is a number that is not above 0 and finite.
 
@@ -106,16 +125,38 @@ def check_step_size(step_size: Any) -> StepSize:
         ...
     ValueError: step_size must be a number above 0, got -1.0
     """
-    if step_size is None:
-        return None
+    if step_size is None or isinstance(step_size, AdaptiveStepSize):
+        return step_size
     if callable(step_size):
         schedule: Callable[[int], float] = step_size
         return schedule
     return as_number(step_size, "step_size", above=0)
 
 
+def rule_for(step_size: StepSize, problem: Any) -> StepSize:
+    """Return `step_size`, or instead of None the problem's ``default_schedule`` if it has one.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> rule_for(None, SimpleNamespace(default_step_size=0.5)) is None
+    True
+    >>> rule_for(None, SimpleNamespace(default_step_size=0.5, default_schedule=Geometric(0.1)))
+    Geometric(start=0.1, growth=1.005, maximum=1000000000000.0, relative=False)
+    """
+    if step_size is not None:
+        return step_size
+    schedule: StepSize = getattr(problem, "default_schedule", None)
+    return schedule
+
+
 def step_size_at(step_size: StepSize, k: int, default: float) -> float:
-    """Return the step size of iteration `k`; `default` is the problem's own.
+    """Return the step size of iteration `k`; `default` is the problem's own constant, the unit of relative schedules.
+
+    Raises
+    ------
+    TypeError
+        If the rule is an adaptive one, which only Douglas-Rachford and Peaceman-Rachford can use.
 
     Examples
     --------
@@ -126,7 +167,12 @@ def step_size_at(step_size: StepSize, k: int, default: float) -> float:
     """
     if step_size is None:
         return as_number(default, "the problem's default_step_size", above=0)
+    if isinstance(step_size, AdaptiveStepSize):
+        raise TypeError(
+            f"step_size must be a number or a schedule here, got the adaptive {type(step_size).__name__}; "
+            "BregmanDouglasRachford accepts it"
+        )
     if not callable(step_size):
-        return float(step_size)
+        return as_number(step_size, "step_size", above=0)
     value = as_number(step_size(k), f"step_size({k})", above=0)
     return value * default if getattr(step_size, "relative", False) else value

@@ -18,6 +18,16 @@ _EXPORTS = {
     "GaugedCost": "costs",
     "PointCloudCost": "costs",
     "as_cost": "costs",
+    "EntropicStepSize": "step_sizes",
+    "Sinkhorn": "sinkhorn",
+    "AnnealedSinkhorn": "sinkhorn",
+    "IPOT": "ipot",
+    "EuclideanDouglasRachford": "dense",
+    "WangBanerjeeADMM": "dense",
+    "NetworkSimplex": "solvers",
+    "LinearProgram": "solvers",
+    "PeerSinkhorn": "solvers",
+    "transport": "oneshot",
 }
 
 __all__ = list(_EXPORTS)
@@ -27,9 +37,19 @@ if TYPE_CHECKING:
     from optlab.transport.costs import GaugedCost as GaugedCost
     from optlab.transport.costs import PointCloudCost as PointCloudCost
     from optlab.transport.costs import as_cost as as_cost
+    from optlab.transport.dense import EuclideanDouglasRachford as EuclideanDouglasRachford
+    from optlab.transport.dense import WangBanerjeeADMM as WangBanerjeeADMM
+    from optlab.transport.ipot import IPOT as IPOT
+    from optlab.transport.oneshot import transport as transport
     from optlab.transport.plan import TransportPlan as TransportPlan
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
+    from optlab.transport.sinkhorn import Sinkhorn as Sinkhorn
+    from optlab.transport.solvers import LinearProgram as LinearProgram
+    from optlab.transport.solvers import NetworkSimplex as NetworkSimplex
+    from optlab.transport.solvers import PeerSinkhorn as PeerSinkhorn
+    from optlab.transport.step_sizes import EntropicStepSize as EntropicStepSize
 
 
 def __getattr__(name: str) -> Any:

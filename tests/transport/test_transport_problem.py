@@ -140,7 +140,7 @@ def test_entropic_recursion():
     eps, step_size, relaxation = 0.05, 8.0, 1.2
     problem = OptimalTransport(a, b, C, regularization=eps, cost_split=1.0)
     F, G, kappa, r = 0 * a, 0 * b, 0.0, 1 / (1 + step_size * eps)
-    for x, y, _ in iterate(problem, step_size, 40, relaxation):
+    for x, y, _ in iterate(problem, step_size, 40, relaxation, start=MirrorPlan.zeros(a.size, b.size)):
         Fx = np.log(a) - logsumexp(G - kappa * C, axis=1)
         FY, kY = (2 * Fx - F) * r, (kappa + step_size) * r
         GY = np.log(b) - logsumexp(FY[:, None] - kY * C, axis=0)
