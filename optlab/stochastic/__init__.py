@@ -7,8 +7,12 @@
 An iteration is one step; ``oracle_calls`` counts per-sample gradients, and the history has an ``epoch`` column.
 """
 
+from optlab.stochastic.adagrad import AdaGrad, AdaGradNorm
+from optlab.stochastic.adam import Adam, AdamW
 from optlab.stochastic.averaging import Averaged
+from optlab.stochastic.dadaptation import DAdaptation
 from optlab.stochastic.libsvm import read_libsvm
+from optlab.stochastic.line_search import SLS, AdaSLS
 from optlab.stochastic.linear import (
     LeastSquares,
     LinearModel,
@@ -21,10 +25,15 @@ from optlab.stochastic.network import NeuralNetwork
 from optlab.stochastic.ngn import NGN, NGND, NGNMD
 from optlab.stochastic.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
 from optlab.stochastic.polyak import PolyakSGD
+from optlab.stochastic.polyak_variants import ALIG, AdaSPS, DecSPS
 from optlab.stochastic.problem import FiniteSum
+from optlab.stochastic.prodigy import Prodigy
+from optlab.stochastic.proximal_point import StochasticProximalPoint
+from optlab.stochastic.schedule_free import ScheduleFree
 from optlab.stochastic.schedules import Decaying, StepDecay
 from optlab.stochastic.sgd import SGD
 from optlab.stochastic.softmax import SoftmaxRegression
+from optlab.stochastic.variance_reduction import SAGA, SVRG
 
 __all__ = [
     "NGN",
@@ -50,4 +59,19 @@ __all__ = [
     "TanhLeastSquares",
     "read_libsvm",
     "trace",
+    "AdaGrad",
+    "AdaGradNorm",
+    "Adam",
+    "AdamW",
+    "DAdaptation",
+    "SLS",
+    "AdaSLS",
+    "ALIG",
+    "AdaSPS",
+    "DecSPS",
+    "Prodigy",
+    "StochasticProximalPoint",
+    "ScheduleFree",
+    "SAGA",
+    "SVRG",
 ]

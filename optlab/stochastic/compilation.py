@@ -43,14 +43,32 @@ def scalar_type(dtype: Any) -> Any:
     return types.float32 if np.dtype(dtype) == np.float32 else types.float64
 
 
-def compile_function(function: Callable, signature: Any, **options: Any) -> Any:
+def compile_function(function: Callable[..., Any], signature: Any) -> Any:
     """Compile for one signature, cached on disk unless the function has no file (typed at a prompt)."""
     try:
-        return njit(signature, cache=True, **options)(function)
+        return njit(signature, cache=True, error_model="numpy")(function)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
-        return njit(signature, **options)(function)
+        return njit(signature, error_model="numpy")(function)
+
+
+class Pointer:
+    """A compiled function as an argument of a compiled loop.
+
+    The function itself could be passed, but Numba then looks its address up anew in every call, for a tenth of a
+    millisecond; that is most of the time of a run that records every iteration.
+    """
+
+    def __init__(self, compiled: Any, signature: Any) -> None:
+        self.compiled = compiled  # keeps the machine code alive
+        self._numba_type_ = types.FunctionType(signature)
+        result = compiled.get_compile_result(signature)
+        self._address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
+
+    def __wrapper_address__(self) -> int:
+        """Return the address of the machine code (Numba's protocol)."""
+        return int(self._address)
 
 
 class Compiled:
@@ -68,6 +86,7 @@ class Compiled:
         self.function = function
         self.signature = signature
         self._made: dict[Any, Any] = {}
+        self._pointers: dict[Any, Pointer] = {}
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any) -> Any:
@@ -75,11 +94,23 @@ class Compiled:
 
     def get(self, dtype: Any = np.float64, layout: str = "C") -> Any:
         """Return the compiled function for a floating-point type and a layout of the data."""
-        signature = self.signature(scalar_type(dtype), layout)
-        made = self._made.get(signature)
+        key = (np.dtype(dtype).char, layout)
+        made = self._made.get(key)
         if made is None:
-            made = self._made[signature] = compile_function(self.function, signature)
+            signature = self.signature(scalar_type(dtype), layout)
+            if signature not in self._made:  # a step rule is the same for all types
+                self._made[signature] = compile_function(self.function, signature)
+            made = self._made[key] = self._made[signature]
         return made
+
+    def pointer(self, dtype: Any = np.float64, layout: str = "C") -> Pointer:
+        """Return the compiled function as an argument for a compiled loop."""
+        key = (np.dtype(dtype).char, layout)
+        pointer = self._pointers.get(key)
+        if pointer is None:
+            pointer = Pointer(self.get(dtype, layout), self.signature(scalar_type(dtype), layout))
+            self._pointers[key] = pointer
+        return pointer
 
     def __reduce__(self) -> Any:
         import importlib  # by name: a compiled function is not data

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from numba import uint32, uint64
 
 from optlab.core.validation import as_number
 from optlab.stochastic import losses as scalar
@@ -56,13 +57,13 @@ def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, 
     for q in range(rows.size):
         i = rows[q]
         z = 0.0
-        for p in range(indptr[i], indptr[i + 1]):
-            z += float(values[p]) * float(x[indices[p]])
+        for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
+            z += float(values[p]) * float(x[uint32(indices[p])])
         f, slope = scalar_loss(code, z, float(targets[i]))
         total += f
         slope /= rows.size
-        for p in range(indptr[i], indptr[i + 1]):
-            gradient[indices[p]] += slope * float(values[p])
+        for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
+            gradient[uint32(indices[p])] += slope * float(values[p])
     return total / rows.size + 0.5 * l2 * square
 
 

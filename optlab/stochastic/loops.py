@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 
 from optlab.stochastic import kernels
+from optlab.stochastic.compilation import step_rule, update_rule
 from optlab.stochastic.linear import LinearModel
 from optlab.stochastic.problem import FiniteSum
+
+
+@step_rule
+def _no_rule(loss, squared_norm, step_size, k, parameters, memory):
+    return 0.0
+
+
+@update_rule
+def _no_update(x, gradient, loss, step_size, k, parameters, memory, vectors):
+    return 0.0
 
 
 def advance_block(
@@ -48,7 +59,7 @@ def advance_block(
         large = batch > 1
         kernels.LINEAR_SPARSE.get(dtype)(
             data.values, data.indices, data.indptr, data.targets, problem.row_norms, lower, problem.l2, problem.code,
-            order, batch, state.k, step_sizes, method.compiled_rule, parameters,
+            order, batch, state.k, step_sizes, method.rule.pointer(), parameters,
             state.x, state.memory, state.scalars, state.average, average_rule, trace,
             np.empty(batch), np.zeros(problem.size if large else 0), np.empty(problem.size if large else 0, np.int32),
             np.zeros(problem.size if large else 0, np.uint8),
@@ -57,14 +68,15 @@ def advance_block(
         data = problem.oracle_data
         kernels.LINEAR_DENSE.get(dtype, data.layout)(
             data.dense, data.targets, problem.row_norms, lower, problem.l2, problem.code,
-            order, state.k, step_sizes, method.compiled_rule, parameters, momentum, weight,
+            order, state.k, step_sizes, method.rule.pointer(), parameters, momentum, weight,
             state.x, state.memory, state.vectors, state.scalars, state.average, average_rule, trace,
         )  # fmt: skip
     elif problem.oracle is not None:
         data = problem.oracle_data
         kernels.GENERAL.get(dtype, data.layout)(
-            *data, problem.oracle.get(dtype, data.layout), lower, order, batch, state.k, step_sizes,
-            method.compiled_rule, method.compiled_update(dtype), method.rule is not None, parameters, momentum, weight,
+            *data, problem.oracle.pointer(dtype, data.layout), lower, order, batch, state.k, step_sizes,
+            (method.rule or _no_rule).pointer(), (method.update or _no_update).pointer(dtype), method.rule is not None,
+            parameters, momentum, weight,
             state.x, np.empty(problem.size, dtype), np.empty(problem.work_size(batch)), state.memory, state.vectors,
             state.scalars, state.average, average_rule, trace,
         )  # fmt: skip
@@ -88,7 +100,7 @@ def _interpreted(
     lower: np.ndarray,
 ) -> None:
     """`kernels.general` in Python, for a problem whose losses and gradients are Python functions."""
-    rule, update = method.compiled_rule, method.compiled_update(problem.dtype)
+    rule, update = (method.rule or _no_rule).get(), (method.update or _no_update).get(problem.dtype)
     x, scalars = state.x, state.scalars
     for step, rows in enumerate(order.reshape(-1, method.batch_size)):
         f, gradient = problem.batch(x.reshape(problem.shape), rows)

@@ -30,7 +30,7 @@ SMOOTHNESS = (1.0, 0.25, 0.0770293, 1.23247)
 SELF_BOUNDING = (1.0, 0.203633, 0.0770293, 1.23247)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def scalar_loss(code, z, t):
     """Return loss and derivative at margin `z`, target `t`. One exponential per call, and no overflow."""
     if code == 0:

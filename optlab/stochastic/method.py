@@ -25,7 +25,7 @@ import numpy as np
 from optlab.core import Method, State
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
 from optlab.stochastic import kernels
-from optlab.stochastic.compilation import Compiled, step_rule, update_rule
+from optlab.stochastic.compilation import Compiled
 from optlab.stochastic.loops import advance_block
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.sampling import SAMPLINGS, copy_generator, draw
@@ -73,16 +73,6 @@ class StochasticState(State):
     vectors: np.ndarray
     average: np.ndarray
     trace: tuple[np.ndarray, ...] = ()
-
-
-@step_rule
-def _no_rule(loss, squared_norm, step_size, k, parameters, memory):
-    return 0.0
-
-
-@update_rule
-def _no_update(x, gradient, loss, step_size, k, parameters, memory, vectors):
-    return 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +192,7 @@ class StochasticMethod(Method):
                 )
             piece = np.empty((3, steps if self.trace else 0))
             step_sizes = schedule_values(getattr(self, self.schedule, 1.0), self.schedule, new.k, steps)
-            advance_block(problem, self, new, order, step_sizes, average_rule, piece)
+            self.run_block(problem, new, order, step_sizes, average_rule, piece)
             new.k += steps
             new.oracle_calls += order.size
             done += steps
@@ -210,6 +200,18 @@ class StochasticMethod(Method):
                 pieces.append(piece)
         new.trace = (*state.trace, *pieces)
         return new
+
+    def run_block(
+        self,
+        problem: FiniteSum,
+        state: StochasticState,
+        order: np.ndarray,
+        step_sizes: np.ndarray,
+        average_rule: np.ndarray,
+        trace: np.ndarray,
+    ) -> None:
+        """Run the steps on the samples `order`, changing the arrays of `state`; for methods with loops of their own."""
+        advance_block(problem, self, state, order, step_sizes, average_rule, trace)
 
     def iterate(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
         """Return the weights in the problem's shape."""
@@ -230,15 +232,6 @@ class StochasticMethod(Method):
         if self.lower_bounds(problem).size:
             row["below_lower_bound"] = float(state.scalars[kernels.BELOW_BOUND])
         return row
-
-    @property
-    def compiled_rule(self) -> Any:
-        """The step rule as a pointer for the loops (a stand-in if the method has an update rule)."""
-        return (type(self).rule or _no_rule).get()
-
-    def compiled_update(self, dtype: Any) -> Any:
-        """The update rule as a pointer for the loops (a stand-in if the method has a step rule)."""
-        return (type(self).update or _no_update).get(dtype)
 
 
 def check_problem(problem: Any, method: str) -> None:

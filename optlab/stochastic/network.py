@@ -22,7 +22,7 @@ from optlab.stochastic.softmax import cross_entropy, losses_and_slopes
 ACTIVATIONS = ("relu", "tanh")
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _back(x, begin, delta, n):
     s = 0.0
     for c in range(n):

@@ -29,7 +29,7 @@ from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def ngn_step_size(loss, squared_norm, sigma):
     """(NGN) without overflow or 0/0.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, uint32, uint64
 
 from optlab.core.validation import as_number
 from optlab.stochastic.compilation import Compiled, OracleData, oracle
@@ -19,7 +19,7 @@ from optlab.stochastic.linear import AUTO_WORK, row_squares
 from optlab.stochastic.problem import FiniteSum
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cross_entropy(z, label):
     """Replace the scores `z` by the gradient of the loss in them and return the loss. No overflow."""
     n = z.size
@@ -80,14 +80,14 @@ def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, 
     for q in range(rows.size):
         i = rows[q]
         z[:] = 0.0
-        for p in range(indptr[i], indptr[i + 1]):
+        for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             for c in range(classes):
-                z[c] += float(values[p]) * float(x[indices[p] * classes + c])
+                z[c] += float(values[p]) * float(x[uint32(indices[p]) * classes + c])
         total += cross_entropy(z, integers[1 + i])
-        for p in range(indptr[i], indptr[i + 1]):
+        for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             a = float(values[p]) / rows.size
             for c in range(classes):
-                gradient[indices[p] * classes + c] += a * z[c]
+                gradient[uint32(indices[p]) * classes + c] += a * z[c]
     return total / rows.size + 0.5 * l2 * square
 
 
