@@ -6,7 +6,7 @@ in the plainest way, is what they are compared with: the textbook iteration on d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -32,9 +32,10 @@ def states(problem: Any, method: Any, n: int, x0: Any = None) -> Iterator[Any]:
     return islice(optlab.iterate(problem, method, x0=x0), 1, n + 1)
 
 
-def worst_of(runs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> tuple[Array, Array]:
+def worst_of(runs: Iterable[tuple[Any, Any]], floor: float = 1e-9) -> tuple[Array, Array]:
     """Return, iteration by iteration, observed value and bound of the run that comes nearest to its bound.
 
+    Nearest is by ratio, with `floor` added to the bound so that runs at the level of rounding do not push to the front.
     Runs of different lengths count as far as they go.
     """
     arrays = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
@@ -42,7 +43,7 @@ def worst_of(runs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> tuple[A
     picked = []
     for k in range(n):
         here = [(observed[k], bound[k]) for observed, bound in arrays if len(observed) > k]
-        picked.append(max(here, key=lambda pair: pair[0] / pair[1] if pair[1] > 0 else np.inf))
+        picked.append(max(here, key=lambda pair: pair[0] / max(pair[1] + floor, floor)))
     observed, bound = np.array(picked).T
     return observed, bound
 
