@@ -1,9 +1,9 @@
 """Stochastic gradient descent with an Armijo line search on the batch: SLS and AdaSLS.
 
-SLS (Vaswani, Mishkin, Laradji, Schmidt, Gidel, Lacoste-Julien, NeurIPS 2019): shrink gamma until
-``f(x - gamma g) <= f(x) - c gamma ||g||^2`` on the batch of the step, starting from the last step size times
-``growth^(batch_size / N)``. AdaSLS (Jiang and Stich, NeurIPS 2023) takes ``min{gamma / (c_l sqrt(S)), last step}`` with the line-search steps gamma and
-``S = sum gamma ||g||^2``; c_l is such that the first step is the line search's (times ``1 / scaling``).
+SLS (Vaswani, Mishkin, Laradji, Schmidt, Gidel, Lacoste-Julien, NeurIPS 2019): shrink gamma until ``f(x - gamma g) <=
+f(x) - c gamma ||g||^2`` on the batch of the step, starting from the last step size times ``growth^(batch_size / N)``.
+AdaSLS (Jiang and Stich, NeurIPS 2023) takes ``min{gamma / (c_l sqrt(S)), last step}`` with the line-search steps
+gamma and ``S = sum gamma ||g||^2``; c_l is such that the first step is the line search's (times ``1 / scaling``).
 
 Every trial counts as a gradient in ``oracle_calls``, since the compiled oracles compute both.
 """

@@ -2,7 +2,8 @@
 
 ``x+ = x - step_size (grad f_i(x) - h_i + mean of all h)`` with stored gradients h. SAGA (Defazio, Bach,
 Lacoste-Julien, NeurIPS 2014) replaces h_i by the new gradient in every step; SVRG (Johnson and Zhang, NeurIPS 2013)
-replaces all of them every `period` steps. They serve as the peers that reach the optimum, with the problem's duality gap as the certificate.
+replaces all of them every `period` steps. They serve as the peers that reach the optimum, with the problem's duality
+gap as the certificate.
 
 Linear models store one number per sample, the derivative of the loss, and the l2 term stays exact and outside. On
 sparse data a step costs O(non-zeros of the row): with m the mean gradient, the iterate is kept as ``scale v + shift
