@@ -27,7 +27,7 @@ class NonlinearLeastSquares(FiniteSum):
     residuals : callable
         ``residuals(x, rows)`` returns phi_i(x) for the index array `rows`, shape (len(rows),).
     jacobian : callable
-        ``jacobian(x, rows)`` returns their gradients, one per row, shape (len(rows), *shape).
+        ``jacobian(x, rows)`` returns their gradients, one per row, shape ``(len(rows), *shape)``.
     n_samples : int
     shape : int or tuple of int
         Shape of x.
