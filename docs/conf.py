@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from pathlib import Path
 
 import optlab
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "optlab"
 author = "The optlab developers"
@@ -16,6 +19,7 @@ release = version = optlab.__version__
 
 extensions = [
     "myst_parser",
+    "optlab_pages",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -25,12 +29,14 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_build", "gallery", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"]
+exclude_patterns = ["_build", "gallery", "api/_*.rst", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = False
 
-autosummary_generate = True
+default_role = "py:obj"  # `optlab.solve` in a docstring is a link where there is something to link to
+templates_path = ["_templates"]
+autosummary_imported_members = False  # what autosummary reads is set by optlab_pages: the public names of each package
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -54,6 +60,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "optlab"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
 html_static_path = ["_static"]
+html_css_files = ["optlab.css"]
 html_show_sourcelink = False
 
 # a gallery script that warns has a defect; sphinx's own deprecations are not ours
