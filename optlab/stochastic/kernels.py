@@ -95,6 +95,8 @@ def linear_dense(
             begin = uint64(order[step + 1] * a.strides[0] // a.itemsize)
             for p in range(begin, begin + uint64(min(d, _LINES * 8)), uint64(8)):
                 prefetch(a, p)
+            prefetch(targets, order[step + 1])
+            prefetch(row_norms, order[step + 1])
         z = _dot(a, i, x)
         f, slope = scalar_loss(code, z, float(targets[i]))
         if l2 > 0.0:
@@ -165,6 +167,10 @@ def linear_sparse(
                     prefetch(values, p)
                 for p in range(begin, end, uint64(16)):
                     prefetch(indices, p)
+                prefetch(targets, following)
+                prefetch(row_norms, following)
+                if step * batch + q + 2 < order.size:
+                    prefetch(indptr, order[step * batch + q + 2])
             z = scale * _sparse_dot(values, indices, uint64(indptr[i]), uint64(indptr[i + 1]), x)
             value, slope = scalar_loss(code, z, float(targets[i]))
             f += value
