@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import optlab
 from optlab.stochastic import (
     ALIG,
+    SGD,
     SLS,
     AdaGrad,
     AdaGradNorm,
@@ -348,3 +349,64 @@ def test_distance_estimates_are_recorded_and_do_not_shrink():
 def test_bad_hyperparameters_are_named(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
+
+
+# ---------------------------------------------------------------------- other people's implementations
+
+# 30 steps from (0.5, -0.5, 1) on (a_k x - b_k)^2 / 2, samples in turn; computed with optax 0.2.8 on JAX 0.10.2, float64
+OPTAX_A = np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 0.3], [2.0, 0.1, 1.0], [-0.7, 0.4, 0.9]])
+OPTAX_B = np.array([1.0, -2.0, 0.5, 3.0])
+OPTAX = {
+    "adam": (Adam(0.05), [-0.04011751673032507, 0.565118276728444, 0.62196437141122]),
+    "adamw": (
+        AdamW(0.05, beta1=0.8, beta2=0.95, epsilon=1e-6, weight_decay=0.1),
+        [-0.07769819469405481, 0.5445307785199113, 0.604281054487018],
+    ),
+    "adagrad": (AdaGrad(0.3, epsilon=0.0), [-0.3018297142094912, 0.9936829479829468, 0.7734376292622761]),
+    "sgd": (SGD(0.05), [-0.34991769807516687, 1.1609346801621954, 0.9281883309754893]),
+    "sgd momentum": (
+        SGD(0.02, momentum=0.9, damped=False),
+        [-0.9557033815026544, 1.8582901504014628, 1.9322606948461831],
+    ),
+    "prodigy": (
+        Prodigy(0.5, d0=1e-3, bias_correction=True),
+        [0.45312168381677237, -0.4193651686497239, 0.9621434866145492],
+    ),
+    "schedule free": (
+        ScheduleFree(0.1, momentum=0.9),
+        [-0.4800047904633837, 1.2668879889844655, 0.8863235327746954],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTAX)
+def test_iterates_are_those_of_optax(name):
+    method, expected = OPTAX[name]
+    problem = LeastSquares(OPTAX_A, OPTAX_B)
+    method = dataclasses.replace(method, sampling="sequential")
+    result = optlab.solve(problem, method, x0=[0.5, -0.5, 1.0], max_iter=30)
+    np.testing.assert_allclose(result.solution, expected, rtol=1e-10)
+
+
+PYTORCH = {
+    "SGD": (SGD(0.02, momentum=0.9, damped=False), {"lr": 0.02, "momentum": 0.9}),
+    "Adagrad": (AdaGrad(0.3), {"lr": 0.3}),
+    "Adam": (Adam(0.05, weight_decay=0.1), {"lr": 0.05, "weight_decay": 0.1}),
+    "AdamW": (AdamW(0.05, weight_decay=0.1), {"lr": 0.05, "weight_decay": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", PYTORCH)
+def test_iterates_are_those_of_pytorch(name):
+    torch = pytest.importorskip("torch")
+    method, options = PYTORCH[name]
+    x = torch.tensor([0.5, -0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = getattr(torch.optim, name)([x], **options)
+    A, b = torch.tensor(OPTAX_A), torch.tensor(OPTAX_B)
+    for k in range(30):
+        optimizer.zero_grad()
+        (0.5 * (A[k % 4] @ x - b[k % 4]) ** 2).backward()
+        optimizer.step()
+    method = dataclasses.replace(method, sampling="sequential")
+    result = optlab.solve(LeastSquares(OPTAX_A, OPTAX_B), method, x0=[0.5, -0.5, 1.0], max_iter=30)
+    np.testing.assert_allclose(result.solution, x.detach().numpy(), rtol=1e-10)
