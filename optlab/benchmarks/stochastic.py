@@ -2,8 +2,10 @@
 
 * Per epoch: `SGDClassifier` does the like-for-like step (one sample, logistic loss, constant step size, ridge term kept
   by scaling, shuffled passes, no intercept). Several epochs in one call on both sides, set-up included.
-* To accuracy: the same ridge logistic problem; a run counts if its certified duality gap is below the tolerance. Peers
-  get the loosest of their own tolerances that reaches it. NGN with a constant sigma closes no gap, so it decays.
+* To accuracy: the same ridge logistic problem; a run counts if f(x) less a certified lower bound of the
+  minimum is below the tolerance. Peers
+  get the loosest of their own tolerances that reaches it. NGN with a constant sigma closes no gap: sigma decays, and
+  the iterates after the first epoch are averaged. Its time excludes measuring; the peers' own checks are theirs.
 """
 
 from __future__ import annotations
@@ -130,13 +132,14 @@ def stochastic_accuracy(scale: str, seed: int) -> list[Row]:
 
     optlab.solve(problem, Averaged(NGN()), max_iter=10, seed=0)  # compile
     rows: list[Row] = []
-    for tol in (1e-2, 1e-3, 1e-4):
+    for tol in (1e-2, 1e-3, 1e-4, 1e-5):
         best: Row = {"name": f"NGN to gap {tol:g}", "seconds": None, "gap": None}
-        for start in (30.0, 100.0, 300.0):
-            method = NGN(sigma=Decaying(start, period=n / 4, power=1.0), sampling="shuffle")
+        for start in (1.0, 3.0, 10.0):
+            method = Averaged(NGN(sigma=Decaying(start, period=n / 4, power=1.0), sampling="shuffle"), start=n)
             result = optlab.solve(problem, method, max_iter=60 * n, record=n // 4, tol=tol, progress=False, seed=seed)
             if result.success and (best["seconds"] is None or result.solve_time < best["seconds"]):
-                best |= {"seconds": result.solve_time, "gap": result.metrics["gap"], "note": f"sigma_0 = {start:g}"}
+                note = f"sigma_0 = {start:g}, the best of 1, 3, 10; {result.metrics['epoch']:.4g} epochs"
+                best |= {"seconds": result.solve_time, "gap": result.metrics["gap"], "note": note}
         rows.append(best)
         for solver in ("saga", "liblinear", "lbfgs"):
             seconds, reached = _first_success(peer(solver), gap, tol)
