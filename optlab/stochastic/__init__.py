@@ -7,6 +7,8 @@
 An iteration is one step; ``oracle_calls`` counts per-sample gradients, and the history has an ``epoch`` column.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from optlab.stochastic.adagrad import AdaGrad, AdaGradNorm
 from optlab.stochastic.adam import Adam, AdamW
 from optlab.stochastic.averaging import Averaged
@@ -35,7 +37,13 @@ from optlab.stochastic.sgd import SGD
 from optlab.stochastic.softmax import SoftmaxRegression
 from optlab.stochastic.variance_reduction import SAGA, SVRG
 
+if TYPE_CHECKING:
+    from optlab.stochastic.estimators import NGNClassifier as NGNClassifier
+    from optlab.stochastic.estimators import NGNRegressor as NGNRegressor
+
 __all__ = [
+    "NGNClassifier",
+    "NGNRegressor",
     "ALIG",
     "NGN",
     "NGND",
@@ -75,3 +83,12 @@ __all__ = [
     "read_libsvm",
     "trace",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the scikit-learn estimators on first use: scikit-learn is slow to import."""
+    if name in ("NGNClassifier", "NGNRegressor"):
+        from optlab.stochastic import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,175 @@
+"""The scikit-learn estimators: scikit-learn's own checks, certified optima, incremental learning, reproducibility."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from optlab.stochastic import LogisticRegression, NGNClassifier, NGNRegressor, SoftmaxRegression
+
+CHECKS = [
+    (estimator, check)
+    for cls in (NGNClassifier, NGNRegressor)
+    for estimator, check in estimator_checks_generator(cls())
+    if "array_api" not in str(check)  # needs SCIPY_ARRAY_API in the environment
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=[f"{type(e).__name__}-{getattr(c, 'func', c).__name__}" for e, c in CHECKS]
+)
+def test_scikit_learn_conventions(estimator, check):
+    check(estimator)
+
+
+def iris(classes=3):
+    X, y = load_iris(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    return X[y < classes], y[y < classes]
+
+
+def with_ones(X):
+    return np.hstack([X, np.ones((len(X), 1))])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_fit_reaches_the_optimum_within_its_tolerance(classes):
+    X, y = iris(classes)
+    model = NGNClassifier(l2=0.1, tol=1e-5, max_iter=2000, batch_size=10, random_state=0).fit(X, y)
+    assert model.converged_
+    assert model.history_["duality_gap"][-1] <= 1e-5
+    problem = (LogisticRegression if classes == 2 else SoftmaxRegression)(with_ones(X), y, l2=0.1)
+    weights = np.vstack([model.coef_.T, model.intercept_[None]])
+    found = problem.measure(weights[:, 0] if classes == 2 else weights)
+    assert found["gap"] <= 1e-5
+    assert model.n_iter_ == len(model.history_["iteration"]) - 1
+    assert model.score(X, y) == pytest.approx(model.history_["accuracy"][-1])
+
+
+def test_regressor_is_ridge_regression():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    y = X @ [1.0, -2.0, 0.5] + 3.0 + 0.1 * rng.standard_normal(60)
+    model = NGNRegressor(l2=0.01, tol=1e-8, max_iter=5000, batch_size=60).fit(X, y)
+    exact = Ridge(alpha=0.01 * 60, fit_intercept=False).fit(with_ones(X), y)
+    np.testing.assert_allclose(np.append(model.coef_, model.intercept_), exact.coef_, atol=1e-3)
+    assert model.converged_
+
+
+@pytest.mark.parametrize("cls", [NGNClassifier, NGNRegressor])
+def test_sparse_input_gives_what_dense_gives(cls):
+    X, y = iris()
+    X[np.abs(X) < 0.7] = 0.0
+    dense = cls(max_iter=5, tol=None, random_state=3).fit(X, y)
+    for convert in (sp.csr_matrix, sp.csc_matrix, sp.csr_array):
+        sparse = cls(max_iter=5, tol=None, random_state=3).fit(convert(X), y)
+        np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(sparse.predict(convert(X)), dense.predict(X))
+
+
+def test_random_state_decides_the_order_of_the_samples():
+    X, y = iris()
+    one, same, other = (NGNClassifier(max_iter=2, tol=None, random_state=s).fit(X, y) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.coef_, same.coef_)
+    assert not np.array_equal(one.coef_, other.coef_)
+    fixed = [NGNClassifier(max_iter=2, tol=None, shuffle=False, random_state=s).fit(X, y).coef_ for s in (1, 2)]
+    np.testing.assert_array_equal(*fixed)
+
+
+def test_partial_fit_in_order_is_fit():
+    X, y = iris()
+    for cls, more in ((NGNClassifier, {"classes": [0, 1, 2]}), (NGNRegressor, {})):
+        whole = cls(max_iter=3, tol=None, shuffle=False, batch_size=10).fit(X, y)
+        parts = cls(shuffle=False, batch_size=10)
+        for _ in range(3):
+            parts.partial_fit(X, y, **more)
+        np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-10)
+
+
+def test_partial_fit_learns_from_parts_that_lack_a_class():
+    X, y = iris()
+    X, names = pd.DataFrame(X, columns=["a", "b", "c", "d"]), np.array(["setosa", "versicolor", "virginica"])[y]
+    model = NGNClassifier(random_state=0)
+    for _ in range(5):
+        for rows in (slice(0, 100), slice(50, 150), slice(0, 50), slice(100, 150), slice(0, 150)):
+            model.partial_fit(X[rows], names[rows], classes=np.unique(names))
+    assert model.score(X, names) > 0.9
+    assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    binary = NGNClassifier(random_state=0).partial_fit(X[:50], names[:50], classes=["setosa", "virginica"])
+    assert set(binary.predict(X[:50])) == {"setosa"}
+
+
+def test_probabilities():
+    X, y = iris()
+    model = NGNClassifier(random_state=0).fit(X, y)
+    P = model.predict_proba(X)
+    np.testing.assert_allclose(P.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(model.classes_[P.argmax(axis=1)], model.predict(X))
+    binary = NGNClassifier(random_state=0).fit(X, y == 0)
+    np.testing.assert_allclose(binary.predict_proba(X)[:, 1], 1 / (1 + np.exp(-binary.decision_function(X))))
+    far = binary.predict_log_proba(1e6 * X)  # probabilities underflow, their logarithms do not
+    assert np.all(np.isfinite(far))
+    assert np.all(far.max(axis=1) <= 0)
+
+
+def test_warm_start_continues_and_refit_forgets():
+    X, y = iris()
+    model = NGNClassifier(max_iter=20, tol=None, warm_start=True, batch_size=150, schedule="constant").fit(X, y)
+    first = model.history_["objective"]
+    model.fit(X, y)
+    assert model.history_["objective"][0] == pytest.approx(first[-1])
+    model.set_params(warm_start=False).fit(X, y)
+    np.testing.assert_array_equal(model.history_["objective"], first)
+    with pytest.raises(ValueError, match="warm_start: X has 3 features"):
+        model.set_params(warm_start=True).fit(X[:, :3], y)
+
+
+def test_grid_search_clone_and_pickle():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = make_pipeline(StandardScaler(), NGNClassifier(max_iter=5, random_state=0))
+    search = GridSearchCV(model, {"ngnclassifier__sigma": [0.1, 1e6]}, cv=3).fit(X, y)
+    assert search.cv_results_["mean_test_score"].min() > 0.8  # stable at any sigma, if not best
+    restored = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(restored.predict(X), search.predict(X))
+    assert clone(NGNClassifier(sigma=3.0)).sigma == 3.0
+
+
+def test_digits():
+    X, y = load_digits(return_X_y=True)
+    model = NGNClassifier(batch_size=64, max_iter=10, random_state=0).fit(X[:1200] / 16, y[:1200])
+    assert model.score(X[1200:] / 16, y[1200:]) > 0.88
+    assert model.coef_.shape == (10, 64)
+
+
+def test_float32_stays_float32():
+    X, y = iris()
+    model = NGNClassifier(max_iter=2, random_state=0).fit(X.astype(np.float32), y)
+    assert model.coef_.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda X, y: NGNClassifier(sigma=0).fit(X, y), "sigma must be a number above 0"),
+        (lambda X, y: NGNClassifier(schedule="cosine").fit(X, y), "schedule"),
+        (lambda X, y: NGNClassifier(max_iter=0).fit(X, y), "max_iter"),
+        (lambda X, y: NGNClassifier().fit(X, np.zeros(len(y))), "more than one class"),
+        (lambda X, y: NGNClassifier().partial_fit(X, y), "classes must be given in the first call"),
+        (lambda X, y: NGNClassifier().partial_fit(X, y, classes=[0, 1]), r"y\[100\] = .*2.* is not one of the classes"),
+        (lambda X, y: NGNClassifier().fit(X, y).partial_fit(X, y, classes=[0, 1]), "those of the first call"),
+        (lambda X, y: NGNRegressor(batch_size=0).fit(X, y), "batch_size"),
+        (lambda X, y: NGNRegressor(l2=-1.0).fit(X, y), "l2"),
+    ],
+)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call(*iris())
