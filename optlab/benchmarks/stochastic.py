@@ -2,10 +2,9 @@
 
 * Per epoch: `SGDClassifier` does the like-for-like step (one sample, logistic loss, constant step size, ridge term kept
   by scaling, shuffled passes, no intercept). Several epochs in one call on both sides, set-up included.
-* To accuracy: the same ridge logistic problem; a run counts if f(x) less a certified lower bound of the
-  minimum is below the tolerance. Peers
-  get the loosest of their own tolerances that reaches it. NGN with a constant sigma closes no gap: sigma decays, and
-  the iterates after the first epoch are averaged. Its time excludes measuring; the peers' own checks are theirs.
+* To accuracy: the same ridge logistic problem; a run counts if f(x) less a certified lower bound of the minimum is
+  below the tolerance. Peers get the loosest of their own tolerances that reaches it. NGN with a constant sigma closes
+  no gap: sigma decays, and the iterates after the first epoch are averaged. Its time excludes measuring.
 """
 
 from __future__ import annotations

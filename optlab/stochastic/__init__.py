@@ -22,7 +22,8 @@ from optlab.stochastic.linear import (
     SigmoidLeastSquares,
     TanhLeastSquares,
 )
-from optlab.stochastic.method import StochasticMethod, StochasticState, trace
+from optlab.stochastic.method import StochasticMethod as StochasticMethod  # the base of methods, not one of them
+from optlab.stochastic.method import StochasticState, trace
 from optlab.stochastic.network import NeuralNetwork
 from optlab.stochastic.ngn import NGN, NGND, NGNMD
 from optlab.stochastic.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
@@ -76,7 +77,6 @@ __all__ = [
     "SigmoidLeastSquares",
     "SoftmaxRegression",
     "StepDecay",
-    "StochasticMethod",
     "StochasticProximalPoint",
     "StochasticState",
     "TanhLeastSquares",

@@ -33,7 +33,7 @@ def vector(scalar: Any, readonly: bool = False) -> Any:
     return types.Array(scalar, 1, "C", readonly=readonly)
 
 
-def matrix(scalar: Any, layout: str = "C", readonly: bool = False) -> Any:
+def matrix(scalar: Any, layout: Any = "C", readonly: bool = False) -> Any:
     """Return the type of a 2-D array; layout "C", or "A" for any strides."""
     return types.Array(scalar, 2, layout, readonly=readonly)
 

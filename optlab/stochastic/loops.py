@@ -53,21 +53,21 @@ def advance_block(
     parameters = np.array(method.parameters(problem), np.float64)
     lower = method.lower_bounds(problem)
     dtype = problem.dtype
-    fused = isinstance(problem, LinearModel) and method.rule is not None
-    if fused and problem.is_sparse and momentum == 0:
+    fused = problem if isinstance(problem, LinearModel) and method.rule is not None else None
+    if fused is not None and fused.is_sparse and momentum == 0:
         data = problem.oracle_data
         large = batch > 1
         kernels.LINEAR_SPARSE.get(dtype)(
-            data.values, data.indices, data.indptr, data.targets, problem.row_norms, lower, problem.l2, problem.code,
+            data.values, data.indices, data.indptr, data.targets, fused.row_norms, lower, fused.l2, fused.code,
             order, batch, state.k, step_sizes, method.rule.pointer(), parameters,
             state.x, state.memory, state.scalars, state.average, average_rule, trace,
             np.empty(batch), np.zeros(problem.size if large else 0), np.empty(problem.size if large else 0, np.int32),
             np.zeros(problem.size if large else 0, np.uint8),
         )  # fmt: skip
-    elif fused and batch == 1 and not problem.is_sparse:
+    elif fused is not None and batch == 1 and not fused.is_sparse:
         data = problem.oracle_data
         kernels.LINEAR_DENSE.get(dtype, data.layout)(
-            data.dense, data.targets, problem.row_norms, lower, problem.l2, problem.code,
+            data.dense, data.targets, fused.row_norms, lower, fused.l2, fused.code,
             order, state.k, step_sizes, method.rule.pointer(), parameters, momentum, weight,
             state.x, state.memory, state.vectors, state.scalars, state.average, average_rule, trace,
         )  # fmt: skip

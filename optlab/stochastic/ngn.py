@@ -132,6 +132,14 @@ class NGND(StochasticMethod):
         As for `NGN`.
     batch_size, sampling, trace
         As for `NGN`; the traced step size is the mean over the coordinates.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import LeastSquares
+    >>> problem = LeastSquares([[3.0, 0.0], [1.0, 1.0]], [6.0, 1.0])
+    >>> optlab.solve(problem, NGND(sigma=0.3), max_iter=500, seed=0).solution.round(4)
+    array([ 2., -1.])
     """
 
     sigma: Schedule = 1.0
@@ -226,6 +234,14 @@ class NGNMD(StochasticMethod):
         As for `NGN`.
     batch_size, sampling, trace
         As for `NGN`; the traced step size is gamma (version 1) or the mean over the coordinates.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import LeastSquares
+    >>> problem = LeastSquares([[3.0, 0.0], [1.0, 1.0]], [6.0, 1.0])
+    >>> optlab.solve(problem, NGNMD(sigma=1.0), max_iter=1500, seed=0).solution.round(4)
+    array([ 2., -1.])
     """
 
     sigma: Schedule = 1.0
