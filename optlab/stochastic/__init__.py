@@ -34,8 +34,10 @@ from optlab.stochastic.prodigy import Prodigy
 from optlab.stochastic.proximal_point import StochasticProximalPoint
 from optlab.stochastic.schedule_free import ScheduleFree
 from optlab.stochastic.schedules import Decaying, StepDecay
+from optlab.stochastic.sensitivity import sweep
 from optlab.stochastic.sgd import SGD
 from optlab.stochastic.softmax import SoftmaxRegression
+from optlab.stochastic.sweep_table import Sweep
 from optlab.stochastic.variance_reduction import SAGA, SVRG
 
 if TYPE_CHECKING:
@@ -79,8 +81,10 @@ __all__ = [
     "StepDecay",
     "StochasticProximalPoint",
     "StochasticState",
+    "Sweep",
     "TanhLeastSquares",
     "read_libsvm",
+    "sweep",
     "trace",
 ]
 
