@@ -119,10 +119,49 @@ def skip_member(app: Any, what: str, name: str, obj: Any, skip: bool, options: A
     return None
 
 
+# ------------------------------------------------------------------------------------------------ references, formulas
+
+
+def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Link a class named without its package, as docstrings do, if only one package has it in public."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or not target.rpartition(".")[2][:1].isupper():
+        return None
+    if not hasattr(env, "optlab_names"):
+        names: dict[str, list[str]] = {}
+        for page in PAGES:
+            for name in entries(page):
+                names.setdefault(name.rpartition(".")[2], []).append(name)
+        env.optlab_names = names
+    found = env.optlab_names.get(target.rpartition(".")[2], [])
+    if len(found) != 1 or ("." in target and not target.startswith("optlab.")):
+        return None
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, content)
+
+
+def mathml(translator: Any, node: Any, block: bool) -> None:
+    """Write a formula as MathML, which browsers draw by themselves: no network, no script."""
+    from docutils.utils.math import MathError, latex2mathml
+
+    try:
+        text = str(latex2mathml.tex2mathml(node.astext(), as_block=block))
+    except MathError as error:
+        logger.warning("formula %r: %s", node.astext(), error, location=node)
+        text = f"<code>{translator.encode(node.astext())}</code>"
+    translator.body.append(f'<div class="math">{text}</div>' if block else text)
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")  # which knows the second of these events
     app.connect("config-inited", write_listings)
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("missing-reference", resolve)
+    app.add_html_math_renderer(
+        "mathml",
+        inline_renderers=(lambda translator, node: mathml(translator, node, False), None),
+        block_renderers=(lambda translator, node: mathml(translator, node, True), None),
+    )
     app.add_directive("optlab-theorems", Theorems)
     app.add_directive("optlab-figures", Figures)
     app.add_directive("optlab-methods", Methods)
