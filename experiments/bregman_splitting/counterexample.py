@@ -100,7 +100,8 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             ax.set(xlabel="iteration k", xlim=(1, n_iter))
             log_axes(ax, "xy")
         label_lines(axes[0])
-        label_lines(axes[1])
+        if scale == "smoke":  # few enough to fit; otherwise the left panel's legend serves both
+            label_lines(axes[1])
 
     end = {name: float(run["marginal_error"][-1]) for name, run in runs.items()}
     late = {
