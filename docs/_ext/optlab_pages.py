@@ -101,15 +101,16 @@ class Methods(SphinxDirective):
             link = pending_xref(
                 "", nodes.literal(text=value.__name__), refdomain="py", reftype="obj", reftarget=name, refwarn=False
             )
+            reference = getattr(value, "reference", None)  # of some, the method they wrap: a property
             first = (inspect.getdoc(value) or "").partition("\n")[0].replace("`", "")
             cells: list[nodes.Node] = [nodes.paragraph("", "", link), nodes.paragraph(text=first)]
-            cells.append(nodes.paragraph("", "", nodes.literal(text=getattr(value, "reference", "") or "–")))
+            cells.append(nodes.paragraph("", "", nodes.literal(text=reference if isinstance(reference, str) else "–")))
             body += nodes.row("", *(nodes.entry("", cell) for cell in cells))
         head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=t)) for t in ("method", "what it is", "paper")))
         group = nodes.tgroup(
             "", *(nodes.colspec(colwidth=w) for w in (28, 52, 20)), nodes.thead("", head), body, cols=3
         )
-        return [nodes.table("", group)]
+        return [nodes.table("", group, classes=["colwidths-given"])]
 
 
 def skip_member(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
@@ -148,7 +149,7 @@ def mathml(translator: Any, node: Any, block: bool) -> None:
     except MathError as error:
         logger.warning("formula %r: %s", node.astext(), error, location=node)
         text = f"<code>{translator.encode(node.astext())}</code>"
-    translator.body.append(f'<div class="math">{text}</div>' if block else text)
+    translator.body.append(f'<div class="formula">{text}</div>' if block else text)
     raise nodes.SkipNode
 
 
