@@ -245,7 +245,7 @@ def _print_record(record: dict[str, Any]) -> None:
         text = "error"
     elif record["kind"] == "figure":
         held = [claim["holds"] for claim in record["claims"]]
-        text = f"{sum(h is True for h in held)}/{len(held)} claims"
+        text = f"{held.count(True)}/{len(held) - held.count(None)} claims"
         if None in held:
             text += f", {held.count(None)} not tested at this scale"
     else:
@@ -279,7 +279,7 @@ def _print_summary(summary: Any, wanted: int) -> None:
         table.add_column(column, justify="right")
     table.add_row(
         str(sum(r["kind"] == "figure" for r in records)),
-        f"{claims.count(True)}/{len(claims)}",
+        f"{claims.count(True)}/{len(claims) - claims.count(None)}",
         f"{verdicts.count('holds')}/{len(verdicts)}",
         str(verdicts.count("not_applicable")),
         f"{controls.count(True)}/{len(controls)}",

@@ -189,7 +189,8 @@ def _figure_badge(record: Record) -> str:
         return ""
     tested = [h for h in held if h is not None]
     look = "bad" if False in held else ("good" if tested else "none")
-    return f'<span class="badge {look}">{sum(tested)} of {len(held)} claims</span>'
+    left = f", {held.count(None)} not tested" if None in held else ""
+    return f'<span class="badge {look}">{sum(tested)} of {len(tested)} claims{left}</span>'
 
 
 def _theorem(record: Record) -> str:
@@ -371,7 +372,8 @@ def _mark(holds: Any) -> str:
 def _tally(values: list[Any]) -> str:
     if not values:
         return "–"
-    text = f"{sum(v is True for v in values)} / {len(values)}"
+    tested = [v for v in values if v is not None]
+    text = f"{sum(tested)} / {len(tested)}"
     return f'<span class="no">{text}</span>' if False in values else text
 
 
