@@ -61,4 +61,4 @@ $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) results docs/_build docs/auto_examples docs/api/generated
+	rm -rf $(VENV) results docs/_build docs/auto_examples docs/api/generated docs/api/_*.rst
