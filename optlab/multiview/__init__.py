@@ -7,6 +7,7 @@ abstract, and says so where it matters.
 """
 
 from optlab.multiview.alternating import AlternatingProcrustes
+from optlab.multiview.certificate import Certificate, certify
 from optlab.multiview.comparison import Alignment, align, cross_val_score, take_samples
 from optlab.multiview.estimator import JointLCA, ModelFitWarning
 from optlab.multiview.penalties import (
@@ -35,6 +36,7 @@ __all__ = [
     "AdaptiveGroupLasso",
     "Alignment",
     "AlternatingProcrustes",
+    "Certificate",
     "FactoredRidge",
     "GroupL0",
     "GroupLasso",
@@ -46,6 +48,7 @@ __all__ = [
     "Penalty",
     "Selection",
     "align",
+    "certify",
     "cross_val_score",
     "cross_validate_lambda",
     "cross_validate_rank",

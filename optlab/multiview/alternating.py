@@ -189,16 +189,17 @@ def component_pass(problem: LinkedComponents, V: np.ndarray, d: np.ndarray | Non
 
     For a group penalty ``v_kj`` becomes the maximiser of ``sum_l w_kl c_kl,j^2`` orthogonal to the other columns of
     ``V_k``: the leading left singular vector of the projected ``[sqrt(w_kl) S_kl v_lj]_l``. That raises ``||c_j||`` and
-    so lowers the objective, whatever ``d`` is. For the penalties that are not functions of the group norm this is done
-    for components at zero only (where it cannot hurt); active ones get the exact minimiser at fixed `d` if the penalty
-    is factored, and are left alone under the plain lasso.
+    so lowers the objective, whatever ``d`` is. Components at zero follow after the active ones, strongest first, each
+    free of those after it; that is what lets one re-enter. For the penalties that are not functions of the group norm the
+    active components get the exact minimiser at fixed `d` if the penalty is factored, and are left alone under the plain
+    lasso.
     """
     V = V.copy()
     zero = np.ones(V.shape[1], bool) if d is None else ~np.any(d != 0, axis=0)
     full = None if d is None else problem.symmetric(d)
     everything = problem.penalty.grouped or d is None
     for j in range(V.shape[1]):
-        if not (everything or zero[j] or problem.penalty.factored):
+        if d is not None and zero[j] or not (everything or problem.penalty.factored):
             continue
         for k in range(problem.n_views):
             rows = problem.block(k)
@@ -206,7 +207,7 @@ def component_pass(problem: LinkedComponents, V: np.ndarray, d: np.ndarray | Non
             if not others:
                 continue
             G = np.column_stack([problem.B[rows, problem.block(l)] @ V[problem.block(l), j] for l in others])
-            if not (everything or zero[j]):
+            if not everything:
                 assert full is not None
                 G = G @ full[k, others, j][:, None]
             size = np.linalg.norm(G)
@@ -219,9 +220,37 @@ def component_pass(problem: LinkedComponents, V: np.ndarray, d: np.ndarray | Non
             best, _ = top_left(G)
             if best is None:
                 continue
-            if everything or zero[j]:
+            if everything:
                 best = best if best @ V[rows, j] >= 0 else -best  # the sign is free here; keep it continuous
             V[rows, j] = best
+    return V if d is None or not np.any(zero) else _refine_zeros(problem, V, zero)
+
+
+def _refine_zeros(problem: LinkedComponents, V: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    """Refine the components at zero, strongest first: each is orthogonal to the active ones and to the zeros before it.
+
+    Zeros cost nothing wherever they point, so the first of them need not make room for the others; it could otherwise
+    stay below the threshold only because they stand in its way.
+    """
+    order = np.flatnonzero(zero)
+    order = order[np.argsort(-np.sum(problem.correlations(V[:, order]) ** 2, axis=0), kind="stable")]
+    done = V[:, ~zero]
+    for j in order:
+        v = V[:, j].copy()
+        for k in range(problem.n_views):
+            rows = problem.block(k)
+            A = done[rows]
+            u = v[rows] - A @ (A.T @ v[rows])
+            size = np.linalg.norm(u)
+            # a vector within the span of those before it says nothing: start from any other direction
+            v[rows] = u / size if size > 1e-6 else complete(A, 1)[:, 0]
+        v, _ = problem.rank_one(v, done, sweeps=1)
+        for k in range(problem.n_views):
+            rows = problem.block(k)
+            v[rows] = orthonormalise(v[rows][:, None], done[rows])[:, 0]
+        done = np.column_stack([done, v])
+    V = V.copy()
+    V[:, ~zero], V[:, order] = done[:, : done.shape[1] - order.size], done[:, done.shape[1] - order.size :]
     return V
 
 

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_number, one_of
-from optlab.multiview.linalg import polar
+from optlab.multiview.linalg import one_thread_if_small, polar
 from optlab.multiview.penalties import Penalty, as_penalty
 from optlab.multiview.prepare import Prepared, fit_problem, prepare
 from optlab.multiview.problem import LinkedComponents, LinkedSolution
@@ -222,6 +222,11 @@ class JointLCA(BaseEstimator):
             rng=rng,
         )
         self._remember(data)
+        with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
+            self._fit_prepared(data, rng)
+        return self
+
+    def _fit_prepared(self, data: Prepared, rng: np.random.Generator) -> None:
         R = data.rank_limit(self.max_rank)
         self.lam_, self.selection_ = self._choose(data, R, rng)
         problem = data.problem(
@@ -238,7 +243,6 @@ class JointLCA(BaseEstimator):
             self.refit_result_ = self._run(again, solution)
             solution = self.refit_result_.solution
         self._set_components(data, problem, solution, rank, rng)
-        return self
 
     def fit_transform(self, views: Any, y: Any = None) -> np.ndarray:
         """Fit, and return the joint scores of the samples, shape (n, rank)."""
@@ -377,7 +381,7 @@ class JointLCA(BaseEstimator):
                 f"fitted model ({self.expected_off_diagonal_energy_:.0%} would be sampling error): single components "
                 "are not comparable between views, only their subspaces are. Try variant='whitened', or fewer views",
                 ModelFitWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     # ------------------------------------------------------------------ using a fit

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 
-__all__ = ["complete", "orthonormalise", "polar", "top_left"]
+__all__ = ["complete", "one_thread_if_small", "orthonormalise", "polar", "top_left"]
+
+_SMALL = 600  # rows of all views together, below which threads cost more than they save
+
+
+@functools.cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread_if_small(size: int) -> Iterator[None]:
+    """Keep BLAS to one thread while matrices are small: waking a second one takes longer than the product."""
+    if size > _SMALL:
+        yield
+        return
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
 def polar(M: np.ndarray) -> np.ndarray:

@@ -10,13 +10,15 @@ which selects too many components because a small penalty compensates the shrink
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
+from optlab.multiview.linalg import one_thread_if_small
 from optlab.multiview.penalties import Penalty, as_penalty
 from optlab.multiview.prepare import Prepared, fit_problem, prepare, rows
 from optlab.multiview.problem import LinkedComponents, LinkedSolution
@@ -103,6 +105,20 @@ class Selection:
         return ax
 
 
+def _serial(function: Callable[..., Selection]) -> Callable[..., Selection]:
+    """Prepare the views, then run with BLAS threads suited to their size."""
+
+    @functools.wraps(function)
+    def wrapped(views: Any, *args: Any, **kwargs: Any) -> Selection:
+        names = ("standardize", "scaling", "constant_columns", "compression", "whiten", "rng")
+        data = prepare(views, **{name: kwargs.pop(name) for name in names if name in kwargs})
+        with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
+            return function(data, *args, **kwargs)
+
+    return wrapped
+
+
+@_serial
 def cross_validate_rank(
     views: Any,
     *,
@@ -164,6 +180,7 @@ def cross_validate_rank(
     )
 
 
+@_serial
 def cross_validate_lambda(
     views: Any,
     lams: Sequence[float] | None = None,
@@ -234,6 +251,7 @@ def cross_validate_lambda(
     )
 
 
+@_serial
 def permutation_test(
     views: Any,
     *,
@@ -342,6 +360,7 @@ def _null_norms(
     return np.linalg.norm(problem.correlations(np.concatenate(solution.coordinates)), axis=0)
 
 
+@_serial
 def lambda_path(
     views: Any,
     lams: Sequence[float] | None = None,
