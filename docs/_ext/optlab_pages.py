@@ -28,6 +28,10 @@ def write_listings(app: Any, config: Any) -> None:
         path, text = folder / f"_{page}.rst", listing(page)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    current = {name for page in PAGES for name in entries(page)}
+    for stub in folder.glob("generated/*.rst"):
+        if stub.stem not in current:
+            stub.unlink()  # of a name that is no longer public; on no page, it would be an orphan
     config.autosummary_generate = [f"api/_{page}.rst" for page in PAGES]
 
 
