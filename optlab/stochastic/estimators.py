@@ -31,6 +31,9 @@ from optlab.stochastic.softmax import SoftmaxRegression
 class _NGNLinear(BaseEstimator):
     """What classifier and regressor share: the passes over the data, the intercept, and the history."""
 
+    _rng: np.random.RandomState
+    _passes: int
+
     def __init__(
         self,
         sigma: float = 1.0,
@@ -207,6 +210,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
     """
 
     reference = "orvieto2024adaptive"
+    classes_: np.ndarray
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -143,7 +143,8 @@ def sweep(
 def _run(
     problem: FiniteSum, x0: Any, metric: str, seed: int, method: Any, steps: int, path: Path | None
 ) -> dict[str, Any]:
-    result = solve(problem, method, x0=x0, max_iter=steps, seed=seed, progress=False)
+    record = max(1, steps // 10)  # more would cost more than the steps on small problems
+    result = solve(problem, method, x0=x0, max_iter=steps, seed=seed, record=record, progress=False)
     values = result.history[metric]
     row = {
         "final": float(values[-1]),
@@ -156,8 +157,11 @@ def _run(
         "metrics": {name: float(value) for name, value in result.metrics.items()},
     }
     if path is not None:
-        text = json.dumps(row, allow_nan=False)
-        write_atomically(path, lambda file: file.write(text), "w")
+
+        def write(file: IO[Any]) -> None:
+            json.dump(row, file, allow_nan=False)
+
+        write_atomically(path, write, "w")
     return row
 
 
@@ -248,17 +252,21 @@ def _with_step_size(make: MethodLike, step_size: float, name: str) -> Any:
             raise TypeError(f"methods[{name!r}] has no step size: {make!r}; give a callable from a number to a method")
         present = getattr(make, field)
         if isinstance(present, (Decaying, StepDecay)):
-            return dataclasses.replace(make, **{field: dataclasses.replace(present, initial=step_size)})
+            return _replaced(make, field, dataclasses.replace(present, initial=step_size))
         if callable(present):
             raise TypeError(
                 f"methods[{name!r}].{field} is a function, which has no step size to replace; give a callable from a "
                 "number to a method"
             )
-        return dataclasses.replace(make, **{field: step_size})
+        return _replaced(make, field, step_size)
     method = make(step_size)
     if not isinstance(method, (StochasticMethod, Averaged)):
         raise TypeError(f"methods[{name!r}]({step_size:g}) must be a stochastic method, got {method!r}")
     return method
+
+
+def _replaced(method: Any, field: str, value: Any) -> Any:
+    return dataclasses.replace(method, **{field: value})
 
 
 def _key(data: str, metric: str, seed: int, method: Any, steps: int) -> str:

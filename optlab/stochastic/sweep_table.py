@@ -198,7 +198,7 @@ class Sweep:
         return "\n".join(lines)
 
     def plot(self, ax: Axes | None = None, factor: float = 2.0) -> Axes:
-        """Draw final value against step size: the median of each method, seeds as bands, plateaus underlined.
+        """Draw final value against step size: the median of each method, seeds as bands, plateaus as bars below.
 
         Parameters
         ----------
@@ -214,10 +214,11 @@ class Sweep:
         from optlab import plotting
 
         with plotting.house_style():
+            own = ax is None
             if ax is None:
                 from matplotlib.figure import Figure
 
-                ax = Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
+                ax = Figure(figsize=(7.6, 4.0), layout="constrained").subplots()
             start = float(np.median(self["initial"]))
             finite = self["final"][np.isfinite(self["final"])]
             positive = finite[finite > 0]
@@ -233,17 +234,29 @@ class Sweep:
                 lines.append(
                     plotting.seed_band(ax, steps, shown, label=f"{method} ({widths[method]:.1f} decades)", **look)
                 )
-                left, right = _plateau(*self.medians(method), factor, None)
-                level = min(factor * max(self.best(method)[1], low), ceiling)
-                ax.plot([10**left, 10**right], [level] * 2, color=look["color"], linewidth=3, alpha=0.35, zorder=1)
+                ends = 10.0 ** np.array(_plateau(*self.medians(method), factor, None))
+                # the plateaus as bars, one above the other, at the foot of the axes
+                ax.plot(
+                    ends,
+                    [0.02 + 0.022 * i] * 2,
+                    color=look["color"],
+                    linewidth=3,
+                    solid_capstyle="butt",
+                    transform=ax.get_xaxis_transform(),
+                    zorder=1,
+                )
             steps = self["step_size"]
             plotting.theory_line(ax, [steps.min(), steps.max()], start, linewidth=1.0)
             ax.annotate("start", (steps.min(), start), xytext=(2, 2), textcoords="offset points", fontsize=7)
-            ax.set_ylim(low * 0.7, high * (high / low) ** 0.15)
+            foot = 0.05 + 0.03 * len(lines)
+            ax.set_ylim(low * (low / high) ** foot, high * (high / low) ** 0.1)
             plotting.log_axes(ax, "xy")
             ax.set_xlabel("step size")
             ax.set_ylabel(f"final {self.metric.replace('_', ' ')}")
-            ax.legend(handles=lines)
+            if own:
+                ax.legend(handles=lines, loc="center left", bbox_to_anchor=(1.01, 0.5))
+            else:
+                ax.legend(handles=lines)
         return ax
 
 

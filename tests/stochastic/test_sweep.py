@@ -44,8 +44,8 @@ def test_runs_are_those_of_solve():
         else:
             assert row["final"] == result.metrics["objective"]
             assert row["iterations"] == steps
+            assert row["gap"] == result.metrics["gap"]
         assert row["initial"] == p.objective(np.zeros(3))
-        assert row["gap"] == result.metrics["gap"]
         assert row["status"] == str(result.status)
     assert set(table["status"][table["method"] == "a"]) == {"max_iter"}
 
