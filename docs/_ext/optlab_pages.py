@@ -107,13 +107,14 @@ class Methods(SphinxDirective):
             )
             reference = getattr(value, "reference", None)  # of some, the method they wrap: a property
             first = (inspect.getdoc(value) or "").partition("\n")[0].replace("`", "")
-            cells: list[nodes.Node] = [nodes.paragraph("", "", link), nodes.paragraph(text=first)]
-            cells.append(nodes.paragraph("", "", nodes.literal(text=reference if isinstance(reference, str) else "–")))
-            body += nodes.row("", *(nodes.entry("", cell) for cell in cells))
-        head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=t)) for t in ("method", "what it is", "paper")))
-        group = nodes.tgroup(
-            "", *(nodes.colspec(colwidth=w) for w in (28, 52, 20)), nodes.thead("", head), body, cols=3
-        )
+            what = nodes.paragraph("", "", nodes.Text(first))
+            if isinstance(reference, str):
+                what += [nodes.Text(" "), nodes.literal(text=reference)]
+            body += nodes.row("", nodes.entry("", nodes.paragraph("", "", link)), nodes.entry("", what))
+        columns = [nodes.colspec(colwidth=width) for width in (30, 70)]
+        titles = ("method", "what it is, and the key of its paper")
+        head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=title)) for title in titles))
+        group = nodes.tgroup("", *columns, nodes.thead("", head), body, cols=2)
         return [nodes.table("", group, classes=["colwidths-given"])]
 
 
