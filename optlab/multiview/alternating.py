@@ -7,6 +7,7 @@ One iteration, in the weighted coordinates of `optlab.multiview.penalties`:
 
     for k = 1..K:   M_k = sum_l w_kl S_kl V_l D_kl;   V_k = polar(M_k)                    (Procrustes, exact in V_k)
     c = diag(V_k' S_kl V_l);   D = prox(c)                                                (exact in D)
+    up to `rotations` times the same on the r x r matrices V_k' S_kl V_l: V_k <- V_k Q_k, cheap    (not in the paper)
     every `refine_every` iterations:  component_pass(V), then D again                     (exact in each v_kj)
 
 The component pass does not depend on D: it is what lets a component that was set to zero re-enter. Procrustes updates
@@ -62,6 +63,9 @@ class AlternatingProcrustes(Method):
     ----------
     refine_every : int, default 5
         Iterations between refinements; 0: never (then components that are zero stay zero: an ablation).
+    rotations : int, default 10
+        Iterations within the spans of the active components after every sweep, see `rotate`. Not in the paper; with 0 the
+        same points are reached in several times as many iterations where components are of similar strength.
 
     Notes
     -----
@@ -83,10 +87,12 @@ class AlternatingProcrustes(Method):
     """
 
     refine_every: int = 5
+    rotations: int = 10
     reference: ClassVar[str] = "xiao2024joint"
 
     def __post_init__(self) -> None:
         as_integer(self.refine_every, "refine_every", minimum=0)
+        as_integer(self.rotations, "rotations", minimum=0)
 
     def init(self, problem: LinkedComponents, x0: Any, rng: np.random.Generator) -> ProcrustesState:
         """Return the state at iteration 0: the start, with its coefficients."""
@@ -107,6 +113,9 @@ class AlternatingProcrustes(Method):
         """One sweep over the views, one shrinkage, and a refinement when its turn has come."""
         V = procrustes_sweep(problem, state.V, state.d)
         c, d, a = self._shrunk(problem, V, state.a, state.adaptive)
+        if self.rotations:
+            V = rotate(problem, V, d, a, state.adaptive, self.rotations)
+            c, d, a = self._shrunk(problem, V, a, state.adaptive)
         if self.refine_every and (state.k + 1) % self.refine_every == 0:
             V = component_pass(problem, V, d)
             c, d, a = self._shrunk(problem, V, a, state.adaptive)
@@ -156,6 +165,56 @@ def procrustes_sweep(problem: LinkedComponents, V: np.ndarray, d: np.ndarray) ->
         V[rows, live] = active[rows]
         # columns at zero only have to stay out of the way
         V[np.ix_(np.arange(rows.start, rows.stop), ~live)] = orthonormalise(V[rows][:, ~live], active[rows])
+    return V
+
+
+def rotate(
+    problem: LinkedComponents,
+    V: np.ndarray,
+    d: np.ndarray,
+    a: np.ndarray | None,
+    adaptive: np.ndarray | None,
+    n: int,
+) -> np.ndarray:
+    """Up to `n` iterations within the spans of the active components: ``V_k Q_k`` with orthogonal ``Q_k``.
+
+    The same updates on matrices of rank × rank, where they cost next to nothing; components of similar strength, which
+    separate slowly, do most of it here.
+    """
+    live = np.any(d != 0, axis=0)
+    r, K = int(live.sum()), problem.n_views
+    if r < 2:
+        return V
+    lam = problem.penalty_size(None if adaptive is None else adaptive[live])
+    C = np.zeros((K, K, r, r))
+    active = V[:, live]
+    for l in range(1, K):
+        above = slice(0, problem.offsets[l])
+        product = problem.B[above, problem.block(l)] @ active[problem.block(l)]
+        for k in range(l):
+            C[k, l] = active[problem.block(k)].T @ product[problem.block(k)]
+            C[l, k] = C[k, l].T
+    Q = np.repeat(np.eye(r)[None], K, axis=0)
+    full = problem.symmetric(d[:, live])
+    strengths = None if a is None else a[:, live]
+    for _ in range(n):
+        before = Q.copy()
+        for k in range(K):
+            M = np.einsum("lij,ljr,lr->ir", C[k], Q, full[k])
+            left, values, right = np.linalg.svd(M)
+            if values[-1] <= 1e-14 * values[0]:
+                return V
+            Q[k] = left @ right
+        c = np.einsum("kir,klij,ljr->klr", Q, C, Q, optimize=True)[problem.pairs]
+        small, strengths = problem.penalty.shrink(c, lam, problem.sqrt_weights, strengths)
+        if not np.all(np.any(small != 0, axis=0)):
+            break  # a component fell to zero: the whole iteration has to deal with that
+        full = problem.symmetric(small)
+        if np.max(np.abs(Q - before)) < 1e-14:
+            break
+    V = V.copy()
+    for k in range(K):
+        V[problem.block(k), live] = active[problem.block(k)] @ Q[k]
     return V
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["complete", "one_thread_if_small", "orthonormalise", "polar", "top_left"]
 
-_SMALL = 600  # rows of all views together, below which threads cost more than they save
+_SMALL = 2500  # dimensions of all views together, below which threads cost more than they save
 
 
 @functools.cache

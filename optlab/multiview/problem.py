@@ -293,14 +293,14 @@ class LinkedComponents:
 
     # ------------------------------------------------------------------ starts
 
-    def spectral_start(self, rank: int | None = None) -> tuple[np.ndarray, ...]:
+    def spectral_start(self, rank: int | None = None, tol: float = 1e-10) -> tuple[np.ndarray, ...]:
         """Loadings from the leading eigenvectors of the matrix of all weighted cross-covariances.
 
         Exact without noise in the common-score model with equal weights (derived here): on a component the matrix acts
         as ``a a' - diag(a^2)``, which has exactly one positive eigenvalue. It also aligns the components across views.
         """
         R = self.max_rank if rank is None else rank
-        vectors = _leading(self.B, R)
+        vectors = _leading(self.B, R, tol=tol)
         return tuple(orthonormalise(vectors[self.block(k)]) for k in range(self.n_views))
 
     def random_start(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -463,7 +463,7 @@ def _pair_weights(value: Any, n_views: int) -> np.ndarray:
     return weights
 
 
-def _leading(B: np.ndarray, R: int, values: bool = False) -> np.ndarray:
+def _leading(B: np.ndarray, R: int, values: bool = False, tol: float = 1e-10) -> np.ndarray:
     """Eigenvectors (or eigenvalues) of the `R` largest eigenvalues of a symmetric matrix."""
     M = B.shape[0]
     if R == 0:
@@ -473,7 +473,7 @@ def _leading(B: np.ndarray, R: int, values: bool = False) -> np.ndarray:
 
         try:
             # a fixed start, so that the same data give the same fit
-            found, vectors = eigsh(B, k=R, which="LA", v0=np.random.default_rng(0).standard_normal(M), tol=1e-10)
+            found, vectors = eigsh(B, k=R, which="LA", v0=np.random.default_rng(0).standard_normal(M), tol=tol)
             order = np.argsort(-found)
             return found[order] if values else vectors[:, order]
         except ArpackError:

@@ -354,7 +354,7 @@ def _null_norms(
     permuted = [Y if k == 0 else Y[rng.permutation(len(Y))] for k, Y in enumerate(scores)]
     problem = LinkedComponents._from_scores(permuted, max_rank=R, **settings)
     if R == 1:
-        v = np.concatenate(problem.spectral_start(1))[:, 0]
+        v = np.concatenate(problem.spectral_start(1, tol=1e-2))[:, 0]
         return np.array([problem.rank_one(v, np.zeros((v.size, 0)), 30, tol=1e-3)[1]])
     solution = fit_problem(problem.replace(lam=0.0), tol=1e-2, max_iter=20, record=5).solution
     return np.linalg.norm(problem.correlations(np.concatenate(solution.coordinates)), axis=0)
