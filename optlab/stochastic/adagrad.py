@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from numba import njit
+
 from optlab.core.validation import as_number
 from optlab.stochastic.compilation import Compiled, step_rule, update_rule
 from optlab.stochastic.method import StochasticMethod
@@ -63,20 +65,24 @@ class AdaGradNorm(StochasticMethod):
         return (0.0,)
 
 
-@update_rule
-def _adagrad(x, gradient, loss, step_size, k, parameters, memory, vectors):
-    epsilon = parameters[0]
-    total = vectors[0]
-    mean = 0.0
+# summation order is free in this loop, so that it runs in vector instructions
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _move(x, gradient, squares, step_size, epsilon):
+    total = 0.0
     for j in range(x.size):
         g = float(gradient[j])
-        s = float(total[j]) + g * g
-        total[j] = s
+        s = float(squares[j]) + g * g
+        squares[j] = s
         denominator = math.sqrt(s) + epsilon
-        if denominator > 0.0:
-            x[j] -= step_size * (g / denominator)
-            mean += step_size / denominator
-    return mean / x.size
+        inverse = 1.0 / denominator if denominator > 0.0 else 0.0
+        x[j] -= step_size * (g * inverse)
+        total += inverse
+    return step_size * total / x.size
+
+
+@update_rule
+def _adagrad(x, gradient, loss, step_size, k, parameters, memory, vectors):
+    return _move(x, gradient, vectors[0], step_size, parameters[0])
 
 
 @dataclass(frozen=True)

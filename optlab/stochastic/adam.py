@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from numba import njit
+
 from optlab.core.validation import as_number
 from optlab.stochastic.compilation import Compiled, update_rule
 from optlab.stochastic.method import StochasticMethod, check_momentum
@@ -18,33 +20,37 @@ from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
 
 
+# summation order is free in this loop, so that it runs in vector instructions
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _move(x, gradient, first, second, step_size, beta1, beta2, correction1, correction2, epsilon, coupled, shrink):
+    total = 0.0
+    for j in range(x.size):
+        old = float(x[j])
+        g = float(gradient[j]) + coupled * old
+        m = beta1 * float(first[j]) + (1.0 - beta1) * g
+        v = beta2 * float(second[j]) + (1.0 - beta2) * g * g
+        first[j] = m
+        second[j] = v
+        denominator = math.sqrt(v * correction2) + epsilon
+        inverse = 1.0 / denominator if denominator > 0.0 else 0.0
+        x[j] = shrink * old - step_size * (m * correction1 * inverse)
+        total += inverse
+    return step_size * total / x.size
+
+
 @update_rule
 def _adam(x, gradient, loss, step_size, k, parameters, memory, vectors):
     beta1, beta2, epsilon, weight_decay, decoupled = (
         parameters[0], parameters[1], parameters[2], parameters[3], parameters[4],
     )  # fmt: skip
-    first, second = vectors[0], vectors[1]
-    correction1 = 1.0 - beta1 ** (k + 1)
-    correction2 = 1.0 - beta2 ** (k + 1)
-    mean = 0.0
-    for j in range(x.size):
-        g = float(gradient[j])
-        old = float(x[j])
-        if decoupled > 0.0:
-            old -= step_size * (weight_decay * old)
-        else:
-            g += weight_decay * old
-        m = beta1 * float(first[j]) + (1.0 - beta1) * g
-        v = beta2 * float(second[j]) + (1.0 - beta2) * g * g
-        first[j] = m
-        second[j] = v
-        denominator = math.sqrt(v / correction2) + epsilon
-        if denominator > 0.0:
-            x[j] = old - step_size * (m / correction1 / denominator)
-            mean += step_size / denominator
-        else:
-            x[j] = old
-    return mean / x.size
+    correction1 = 1.0 / (1.0 - beta1 ** (k + 1))
+    correction2 = 1.0 / (1.0 - beta2 ** (k + 1))
+    coupled, shrink = weight_decay, 1.0
+    if decoupled > 0.0:
+        coupled, shrink = 0.0, 1.0 - step_size * weight_decay
+    return _move(
+        x, gradient, vectors[0], vectors[1], step_size, beta1, beta2, correction1, correction2, epsilon, coupled, shrink
+    )
 
 
 @dataclass(frozen=True)

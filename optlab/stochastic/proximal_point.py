@@ -18,7 +18,16 @@ import numpy as np
 from numba import njit, types
 
 from optlab.stochastic.compilation import F8, I4, I8, Compiled, matrix, vector
-from optlab.stochastic.kernels import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, SCALE, SQUARED_NORM, STEP_SIZE
+from optlab.stochastic.kernels import (
+    AVERAGE_WEIGHT,
+    GRADIENT_NORM,
+    LOSS,
+    SCALE,
+    SQUARED_NORM,
+    STEP_SIZE,
+    _dot,
+    _squared_norm,
+)
 from optlab.stochastic.linear import LinearModel
 from optlab.stochastic.losses import LOGISTIC, SQUARES, scalar_loss
 from optlab.stochastic.method import StochasticMethod, StochasticState
@@ -70,11 +79,7 @@ def proximal_dense(
     d = x.size
     for step in range(order.size):
         i = order[step]
-        z = 0.0
-        square = 0.0
-        for j in range(d):
-            z += float(a[i, j]) * float(x[j])
-            square += float(x[j]) * float(x[j])
+        z = _dot(a, i, x)
         eta = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
             w = eta if average_rule[1] == 1 else 1.0
@@ -86,13 +91,18 @@ def proximal_dense(
         c = eta * s
         if step == order.size - 1 or trace.shape[1] > 0:
             f, slope = scalar_loss(code, z, float(targets[i]))
+            square = _squared_norm(x)
             norm = math.sqrt(max(0.0, slope * slope * row_norms[i] + 2.0 * l2 * slope * z + l2 * l2 * square))
             f += 0.5 * l2 * square
             scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = eta, f, norm
             if trace.shape[1] > 0:
                 trace[0, step], trace[1, step], trace[2, step] = eta, f, norm
-        for j in range(d):
-            x[j] = (float(x[j]) - c * float(a[i, j])) / h
+        if l2 > 0.0:
+            for j in range(d):
+                x[j] = (float(x[j]) - c * float(a[i, j])) / h
+        else:
+            for j in range(d):
+                x[j] = float(x[j]) - c * float(a[i, j])
 
 
 def proximal_sparse(

@@ -32,7 +32,7 @@ from optlab.stochastic.compilation import (
     oracle_signature,
     vector,
 )
-from optlab.stochastic.kernels import AVERAGE_WEIGHT, SCALE, STEP_SIZE
+from optlab.stochastic.kernels import AVERAGE_WEIGHT, SCALE, STEP_SIZE, _dot
 from optlab.stochastic.linear import LinearModel
 from optlab.stochastic.losses import scalar_loss
 from optlab.stochastic.method import StochasticMethod, StochasticState
@@ -54,10 +54,7 @@ def linear_dense(
             refreshed += 1
             work[:] = 0.0
             for i in range(n):
-                z = 0.0
-                for j in range(d):
-                    z += float(a[i, j]) * float(x[j])
-                _, slope = scalar_loss(code, z, float(targets[i]))
+                _, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
                 table[i] = slope
                 for j in range(d):
                     work[j] += slope / n * float(a[i, j])
@@ -69,12 +66,23 @@ def linear_dense(
             scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
                 average[j] += w * float(x[j])
+        if batch == 1:  # the common case in one pass over the row
+            i = order[step]
+            _, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
+            c = slope - table[i]
+            if period == 0:
+                table[i] = slope
+                for j in range(d):
+                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
+                    mean[j] += (c / n) * float(a[i, j])
+            else:
+                for j in range(d):
+                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
+            scalars[STEP_SIZE] = gamma
+            continue
         for q in range(batch):
             i = order[step * batch + q]
-            z = 0.0
-            for j in range(d):
-                z += float(a[i, j]) * float(x[j])
-            _, slopes[q] = scalar_loss(code, z, float(targets[i]))
+            _, slopes[q] = scalar_loss(code, _dot(a, i, x), float(targets[i]))
         for j in range(d):
             work[j] = float(mean[j]) + l2 * float(x[j])
         for q in range(batch):

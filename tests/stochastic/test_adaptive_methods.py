@@ -410,3 +410,15 @@ def test_iterates_are_those_of_pytorch(name):
     method = dataclasses.replace(method, sampling="sequential")
     result = optlab.solve(LeastSquares(OPTAX_A, OPTAX_B), method, x0=[0.5, -0.5, 1.0], max_iter=30)
     np.testing.assert_allclose(result.solution, x.detach().numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", EVERY, ids=ids)
+@pytest.mark.parametrize("name", ["sparse logistic", "network", "user"])
+def test_state_does_not_depend_on_how_a_run_is_cut(name, method):
+    problem = PROBLEMS[name]
+    whole = run(problem, method, 50, start(problem))
+    cut = method.advance(problem, run(problem, method, 13, start(problem)), 37)
+    for a, b in zip(dataclasses.astuple(whole), dataclasses.astuple(cut)):
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b)
+    assert whole.rng.bit_generator.state == cut.rng.bit_generator.state
