@@ -310,7 +310,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _acceleration(scale: str, seed: int, factor: float) -> Evidence:
     """Iterations to potential error 1e-9: the splitting at `factor` gamma* against Sinkhorn."""
-    eps, n = 1e-3, at_scale(scale, 50, 100)
+    eps, n = 1e-3, at_scale(scale, 30, 100)
     problem = OptimalTransport(*instance("rand", (n, n), seed), regularization=eps)
     most = at_scale(scale, 20000, 60000)
     solution = optlab.solve(problem, BregmanDouglasRachford(), max_iter=most, tol=1e-13, record=50).solution

@@ -354,7 +354,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _certificate_evidence(scale: str, seed: int, mistake: str = "") -> Evidence:
     """Record ``max(OPT - LB, UB - OPT)`` against ``UB - LB``: within it exactly if LB <= OPT <= UB."""
-    n = at_scale(scale, 1000, 10000)
+    n = at_scale(scale, 400, 10000)
     table: dict[int, list[tuple[float, float]]] = {}
     for family in FAMILIES:
         a, b, cost = instance(family, at_scale(scale, (12, 15), (60, 60)), seed)
