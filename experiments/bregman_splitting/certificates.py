@@ -78,10 +78,10 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             for i, (name, label) in enumerate(CANDIDATES.items()):
                 ax.plot(k, np.maximum(errors[name], 1e-12), label=label, **(style(i) | {"markevery": (i, 7)}))
             tail = k >= 30
-            theory_line(ax, k[tail], 8.0 * errors["scaled"][tail][0] * k[tail][0] / k[tail])
+            theory_line(ax, k[tail], 2.5 * errors["free"][tail][0] * k[tail][0] / k[tail])
             ax.annotate(
                 "slope −1",
-                (k[tail][5], 8.0 * errors["scaled"][tail][0] * k[tail][0] / k[tail][5]),
+                (k[tail][5], 2.5 * errors["free"][tail][0] * k[tail][0] / k[tail][5]),
                 xytext=(4, 4),
                 textcoords="offset points",
                 fontsize=8,

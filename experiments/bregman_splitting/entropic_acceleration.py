@@ -126,16 +126,17 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         theory_line(left, ends, top * ends[0] / ends)
         theory_line(left, ends, 0.16 * top * np.sqrt(ends[0] / ends))
         for y, text in ((top, r"$\propto 1/\varepsilon$"), (0.16 * top, r"$\propto 1/\sqrt{\varepsilon}$")):
-            left.annotate(text, (ends[0], y), xytext=(4, 5), textcoords="offset points", fontsize=8, ha="left")
-        left.set(xlabel=r"regularization $\varepsilon$ (over the largest cost)", ylabel=f"iterations to {LEVEL:g}",
-                 title="Error of the potentials", ylim=(5, 4 * top))  # fmt: skip
+            left.annotate(text, (ends[0], y), xytext=(-4, -2), textcoords="offset points", fontsize=8, ha="right")
+        left.set(xlabel=r"regularization $\varepsilon$ (over the largest cost)",
+                 ylabel=r"iterations to an error of $10^{-9}$",
+                 title="Error of the potentials", xlim=(0.35 * ends[0], 1.3 * ends[1]), ylim=(5, 4 * top))  # fmt: skip
         log_axes(left, "xy")
         left.legend(handles=handles, loc="upper right", fontsize=7, labelspacing=0.25)
         theory_line(right, fine, theory, label="predicted")
         right.plot(multiples, measured, "s", color=COLORS["best"], label="measured")
         right.axhline(sigma**2, color=COLORS["sinkhorn"], linewidth=1.3)
         right.annotate(
-            r"Sinkhorn, $\sigma_2^2$", (0.1, sigma**2), xytext=(3, 3), textcoords="offset points", fontsize=8
+            r"Sinkhorn, $\sigma_2^2$", (10, sigma**2), xytext=(0, 3), ha="right", textcoords="offset points", fontsize=8
         )
         right.set(
             xlabel=r"step size $\gamma/\gamma^\ast$",
