@@ -407,3 +407,13 @@ def test_method_and_problem_metrics_must_not_clash():
 
     with pytest.raises(ValueError, match="'gap' is already recorded"):
         optlab.solve(Quadratic(), Clash())
+
+
+def test_a_problem_may_add_advice_to_a_run_that_did_not_converge():
+    class Advising(Quadratic):
+        def hint(self, method, state, metrics):
+            return f"have a look at iteration {state.k}" if metrics else None
+
+    stopped = optlab.solve(Advising(), GradientDescent(), max_iter=3, tol=1e-300)
+    assert stopped.message.endswith("have a look at iteration 3.")
+    assert "have a look" not in optlab.solve(Advising(), GradientDescent(), max_iter=500, tol=1e-3).message
