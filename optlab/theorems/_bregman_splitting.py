@@ -32,20 +32,14 @@ def states(problem: Any, method: Any, n: int, x0: Any = None) -> Iterator[Any]:
     return islice(optlab.iterate(problem, method, x0=x0), 1, n + 1)
 
 
-def worst_of(runs: Iterable[tuple[Any, Any]], floor: float = 1e-9) -> tuple[Array, Array]:
-    """Return, iteration by iteration, observed value and bound of the run that comes nearest to its bound.
+def worst_of(runs: Iterable[tuple[Any, Any]], slack: float) -> tuple[Array, Array]:
+    """Return observed values and bound of the run that comes nearest to its bound, or goes furthest beyond it.
 
-    Nearest is by ratio, with `floor` added to the bound so that runs at the level of rounding do not push to the front.
-    Runs of different lengths count as far as they go.
+    Nearest is by the largest ratio of observed to bound plus `slack`, which is to be the slack of the evidence: if any
+    run violates its bound, so does the one returned.
     """
     arrays = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
-    n = max(len(observed) for observed, _ in arrays)
-    picked = []
-    for k in range(n):
-        here = [(observed[k], bound[k]) for observed, bound in arrays if len(observed) > k]
-        picked.append(max(here, key=lambda pair: pair[0] / max(pair[1] + floor, floor)))
-    observed, bound = np.array(picked).T
-    return observed, bound
+    return max(arrays, key=lambda run: float(np.max(run[0] / (np.maximum(run[1], 0.0) + slack))))
 
 
 def distance(first: Array, second: Array) -> float:

@@ -475,7 +475,7 @@ def _domain_evidence(kernels: Any, seed: int, reference: Any = None) -> Evidence
         errors,
         1e-6,
         detail=detail,
-        xlabel="kernel (Shannon, Fermi-Dirac, Hellinger, quadratic)",
+        xlabel="kernel, in the order of the detail",
         ylabel="largest error of u and v",
     )
 

@@ -199,7 +199,7 @@ def _divergence(n: int, first: str = "rows", gamma: float = 100.0) -> Evidence:
             "largest potential": float(largest[-1]),
             "potential per iteration": float(largest[-1] / n),
         },
-        ylabel="largest potential over its value at half the iterations",
+        ylabel="largest potential at k over that at k/2",
         note=f"{n} iterations",
     )
 

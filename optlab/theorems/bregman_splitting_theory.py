@@ -121,7 +121,7 @@ def _one_step_general(scale: str, seed: int, factor: float) -> Evidence:
                     right.append(bound - factor * gamma * float((b_now - b_star) @ (y - x_next)))
                 before = (x_next, y_next, b_next)
             runs.append((left, right))
-    left, right = worst_of(runs)
+    left, right = worst_of(runs, 1e-11)
     return Evidence(np.arange(n), left, right, slack=1e-11, ylabel="D(x*, x_{k+1})")
 
 
@@ -252,9 +252,8 @@ _ASSUMPTIONS = (
 
 def _inequality(scale: str, seed: int, flipped: bool = False) -> Evidence:
     runs = _runs(scale, seed, flipped=flipped)
-    left, right = worst_of(
-        (run.V[1:], run.V[:-1] - run.gamma * (run.distance_g[:-1] + run.gap[:-1]) - run.rest) for run in runs
-    )
+    pairs = [(run.V[1:], run.V[:-1] - run.gamma * (run.distance_g[:-1] + run.gap[:-1]) - run.rest) for run in runs]
+    left, right = worst_of(pairs, 1e-10)
     return Evidence(np.arange(left.size), left, right, slack=1e-10, ylabel="V_{k+1}", detail={"runs": len(runs)})
 
 
@@ -279,7 +278,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _descent(scale: str, seed: int, shares: Any, only: Any = None) -> Evidence:
     runs = _runs(scale, seed, shares, only=only)
-    left, right = worst_of((run.V[1:], run.V[:-1] - run.gamma * run.gap[:-1]) for run in runs)
+    left, right = worst_of([(run.V[1:], run.V[:-1] - run.gamma * run.gap[:-1]) for run in runs], 1e-10)
     return Evidence(
         np.arange(left.size), left, np.maximum(right, 0.0), slack=1e-10, ylabel="V_{k+1}", detail={"runs": len(runs)}
     )
@@ -309,10 +308,8 @@ def _average_gap(scale: str, seed: int, shares: Any, only: Any = None) -> Eviden
     for run in runs:
         K = np.arange(1, run.gap.size + 1)
         pairs.append((np.cumsum(run.gap) / K, run.V[0] / (run.gamma * K)))
-    left, right = worst_of(pairs)
-    return Evidence(
-        np.arange(1, left.size + 1), left, right, slack=1e-12, ylabel="average gap of the first K points y_k"
-    )
+    left, right = worst_of(pairs, 1e-12)
+    return Evidence(np.arange(1, left.size + 1), left, right, slack=1e-12, ylabel="average gap of K points")
 
 
 @theorem(
@@ -335,7 +332,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _contraction(scale: str, seed: int, shares: Any, only: Any = (0, 1, 2)) -> Evidence:
     runs = _runs(scale, seed, shares, only=only)
-    left, right = worst_of((run.V[1:], run.V[:-1] / (1 + run.gamma * run.mu)) for run in runs)
+    left, right = worst_of([(run.V[1:], run.V[:-1] / (1 + run.gamma * run.mu)) for run in runs], 1e-12)
     return Evidence(np.arange(left.size), left, np.maximum(right, 0.0), slack=1e-12, ylabel="V_{k+1}")
 
 
