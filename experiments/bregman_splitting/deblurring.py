@@ -26,7 +26,7 @@ def error(image: np.ndarray, truth: np.ndarray) -> float:
 
 @optlab.figure(id="bdrs-deblurring", paper=PAPER, title="Poisson deblurring of a photograph in Burg's geometry")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    size, n_iter = choose(scale, (24, 40), (96, 150), (256, 600))
+    size, n_iter = choose(scale, ((24, 36), 40), ((120, 180), 80), ((400, 600), 600))
     scene = blurred_photograph("china", size=size, width=WIDTH, photons=PHOTONS, background=1.0, seed=seed)
     problem = PoissonDeblurring(scene.observation, scene.blur, scene.background, weight=WEIGHT)
     methods = {"Douglas–Rachford": BregmanDouglasRachford(), "Peaceman–Rachford": BregmanPeacemanRachford()}
@@ -71,10 +71,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
     ]
     caption = (
-        f"A photograph of {size} x {size} pixels, blurred with a Gaussian of {WIDTH:g} pixels and observed with "
+        f"A photograph of {size[0]} x {size[1]} pixels, blurred with a Gaussian of {WIDTH:g} pixels and observed with "
         f"Poisson "
         f"noise "
-        "({PHOTONS:g} photons in a white pixel); restored by maximum a posteriori with a gamma prior per pixel. Right: "
+        f"({PHOTONS:g} photons in a white pixel); restored by maximum a posteriori with a gamma prior per pixel. "
+        f"Right: "
         "certified "
         "relative duality gap. Photograph: scikit-learn's sample images."
     )
@@ -90,4 +91,4 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         "restored": restored,
         "photograph": scene.image,
     }
-    return optlab.Figure(data, draw, claims, caption, panels=(1, 4), figsize=(11.5, 3.0))
+    return optlab.Figure(data, draw, claims, caption, panels=(1, 4), figsize=(12.5, 2.7))

@@ -95,7 +95,7 @@ def transport_differences(step_size: float, n_iter: int, seed: int) -> np.ndarra
     id="bdrs-equivalence", paper=PAPER, title="Douglas–Rachford on the dual is Bregman ADMM, iterate by iterate"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n_iter = choose(scale, 20, 120, 1000)
+    n_iter = choose(scale, 12, 120, 1000)
     curves = {}
     for name, kernel in KERNELS.items():
         primal, dual, swapped = two_blocks(kernel, seed)
