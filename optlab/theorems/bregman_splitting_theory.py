@@ -250,9 +250,11 @@ _ASSUMPTIONS = (
 )
 
 
-def _inequality(scale: str, seed: int, flipped: bool = False) -> Evidence:
+def _inequality(scale: str, seed: int, flipped: bool = False, factor: float = 1.0) -> Evidence:
     runs = _runs(scale, seed, flipped=flipped)
-    pairs = [(run.V[1:], run.V[:-1] - run.gamma * (run.distance_g[:-1] + run.gap[:-1]) - run.rest) for run in runs]
+    pairs = [
+        (run.V[1:], run.V[:-1] - run.gamma * (factor * run.distance_g[:-1] + run.gap[:-1]) - run.rest) for run in runs
+    ]
     left, right = worst_of(pairs, 1e-10)
     return Evidence(np.arange(left.size), left, right, slack=1e-10, ylabel="V_{k+1}", detail={"runs": len(runs)})
 
@@ -274,6 +276,11 @@ def smooth_inequality(scale: str, seed: int) -> Evidence:
 @smooth_inequality.control("the roles exchanged: the smooth function in A, applied second")
 def _(scale: str, seed: int) -> Evidence:
     return _inequality("smoke", seed, flipped=True)
+
+
+@smooth_inequality.control("the term gamma D_g(x*, x_k) counted twice")
+def _(scale: str, seed: int) -> Evidence:
+    return _inequality("smoke", seed, factor=2.0)
 
 
 def _descent(scale: str, seed: int, shares: Any, only: Any = None) -> Evidence:
