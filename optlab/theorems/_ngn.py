@@ -1,8 +1,9 @@
 """What the checks of the NGN paper share: instances with exact constants, one step of a method, runs over seeds.
 
-The checks run the library's own methods through `optlab.iterate` and `optlab.solve`. An instance knows its minimiser, the
-infima of its terms and with them both gaps of the theory: ``D_int = E[f_i(x*) - inf f_i]`` and ``D_pos = E[inf f_i]``.
-Its terms f_i are problems of their own, so that an expectation over i is a mean over all of them, not a sample.
+The checks run the library's own methods through `optlab.iterate` and `optlab.solve`. An instance knows its
+minimiser, the infima of its terms and with them both gaps of the theory: ``D_int = E[f_i(x*) - inf f_i]`` and
+``D_pos = E[inf f_i]``. Its terms f_i are problems of their own, so that an expectation over i is a mean over all of
+them, not a sample.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def averaged_gaps(instance: Instance, method: Any, records: Sequence[int], seeds
 
 
 def convex_bound(instance: Instance, t: Array, K: Array, distance: float, sharp: bool = False) -> Array:
-    """Return the bound of the convex theorem for ``t = sigma L`` after K iterations from squared distance `distance`."""
+    """Return the bound of the convex theorem, t = sigma L, after K iterations from squared distance `distance`."""
     sigma = t / instance.smoothness
     leading = (1 + t) * (1 + 2 * t) if sharp else (1 + 2 * t) ** 2
     floor = 3 * t * (1 + t) * instance.interpolation_gap + t * np.maximum(0, 2 * t - 1) * instance.positivity_gap
