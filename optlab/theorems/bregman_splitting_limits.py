@@ -268,7 +268,7 @@ def damping(scale: str, seed: int) -> Evidence:
 
 @damping.control("eps = 1e-8, too small to damp")
 def _(scale: str, seed: int) -> Evidence:
-    return _limit(_counterexample_run(100.0, 1500, eps=1e-8)[0], 1e-6)
+    return _limit(_counterexample_run(100.0, 3000, eps=1e-8)[0], 1e-6)
 
 
 @theorem(
@@ -288,7 +288,7 @@ def growth(scale: str, seed: int) -> Evidence:
 
 @growth.control("gamma = 100 from the start")
 def _(scale: str, seed: int) -> Evidence:
-    return _limit(_counterexample_run(100.0, 1500)[0], 1e-6)
+    return _limit(_counterexample_run(100.0, 2000)[0], 1e-6)
 
 
 # -------------------------------------------------------------------------------- Peaceman-Rachford on transport
