@@ -44,7 +44,7 @@ def _instances(seed: int) -> list[Instance]:
 def _cells(scale: str, seed: int) -> list[tuple[Instance, float]]:
     """Return pairs of an instance and a value of sigma L."""
     ts = at_scale(scale, (1e-2, 0.5, 10.0, 1e6), (*(10.0 ** np.arange(-4, 7)), 0.5))
-    draws = at_scale(scale, 1, 2, 7)
+    draws = at_scale(scale, 1, 1, 7)
     return [(instance, float(t)) for i in range(draws) for instance in _instances(100 * seed + i) for t in ts]
 
 

@@ -30,10 +30,10 @@ FOLLOW_UP = "Islamov, Ajroldi, Orvieto, Lucchi 2025"
 def _points(scale: str, seed: int) -> Any:
     """Yield instances, points and values of sigma L."""
     ts = at_scale(scale, (1e-3, 0.3, 30.0, 1e6), (*(10.0 ** np.arange(-4, 7)), 0.4, 2.0))
-    for draw in range(at_scale(scale, 1, 5, 40)):
+    for draw in range(at_scale(scale, 1, 2, 12)):
         rng = np.random.default_rng([seed, draw])
         for instance in convex_instances(1000 * seed + draw):
-            for x in points_near(instance, rng, at_scale(scale, 3, 8)):
+            for x in points_near(instance, rng, at_scale(scale, 3, 4)):
                 for t in ts:
                     yield instance, x, float(t)
 
@@ -180,7 +180,7 @@ def _descent(scale: str, seed: int, noise: float) -> Evidence:
     observed: list[float] = []
     bound: list[float] = []
     ts: list[float] = []
-    for draw in range(at_scale(scale, 8, 200)):
+    for draw in range(at_scale(scale, 8, 40, 200)):
         rng = np.random.default_rng([seed, draw])
         problem, terms = _sigmoid_terms(rng)
         L = float(problem.smoothness.max())
