@@ -179,7 +179,9 @@ def make_linked_views(
     r, extra = a.shape[1], b.size
     for k, size in enumerate(sizes):
         if size < r + extra:
-            raise ValueError(f"p[{k}] must be at least {r + extra}, joint and individual components together, got {size}")
+            raise ValueError(
+                f"p[{k}] must be at least {r + extra}, joint and individual components together, got {size}"
+            )
     rho = spec.correlation
     if exact:
         if n < 1 + r + K * extra:
@@ -295,7 +297,7 @@ def largest_angle(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -
         if P.shape[1] > Q.shape[1]:
             P, Q = Q, P
         if P.shape[1]:
-            worst = max(worst, float(np.arcsin(min(1.0, np.linalg.norm(P - Q @ (Q.T @ P), 2)))))
+            worst = max(worst, float(np.arcsin(min(1.0, float(np.linalg.norm(P - Q @ (Q.T @ P), 2))))))
     return worst
 
 
@@ -438,5 +440,3 @@ def load_digits() -> MultiviewDataset:
         where = zip(cut(rows[None]).ravel()[varies], cut(columns[None]).ravel()[varies])
         views[name], names[name] = X[:, varies], [f"pixel {i},{j}" for i, j in where]
     return MultiviewDataset(views, names, data.target, [str(t) for t in range(10)], "Optical digits (UCI test set)")
-
-

@@ -64,8 +64,8 @@ class AlternatingProcrustes(Method):
     refine_every : int, default 5
         Iterations between refinements; 0: never (then components that are zero stay zero: an ablation).
     rotations : int, default 10
-        Iterations within the spans of the active components after every sweep, see `rotate`. Not in the paper; with 0 the
-        same points are reached in several times as many iterations where components are of similar strength.
+        Iterations within the spans of the active components after every sweep, see `rotate`. Not in the paper; with 0
+        the same points are reached in several times as many iterations where components are of similar strength.
 
     Notes
     -----
@@ -197,21 +197,24 @@ def rotate(
     Q = np.repeat(np.eye(r)[None], K, axis=0)
     full = problem.symmetric(d[:, live])
     strengths = None if a is None else a[:, live]
-    for _ in range(n):
+    first = 0.0
+    for i in range(n):
         before = Q.copy()
         for k in range(K):
-            M = np.einsum("lij,ljr,lr->ir", C[k], Q, full[k])
+            M = (C[k] @ (Q * full[k][:, None, :])).sum(axis=0)
             left, values, right = np.linalg.svd(M)
             if values[-1] <= 1e-14 * values[0]:
                 return V
             Q[k] = left @ right
-        c = np.einsum("kir,klij,ljr->klr", Q, C, Q, optimize=True)[problem.pairs]
+        c = ((C @ Q[None]) * Q[:, None]).sum(axis=2)[problem.pairs]
         small, strengths = problem.penalty.shrink(c, lam, problem.sqrt_weights, strengths)
         if not np.all(np.any(small != 0, axis=0)):
             break  # a component fell to zero: the whole iteration has to deal with that
         full = problem.symmetric(small)
-        if np.max(np.abs(Q - before)) < 1e-14:
-            break
+        change = float(np.max(np.abs(Q - before)))
+        first = first or change
+        if change <= 0.1 * first and i > 0:
+            break  # the outer iteration has more to gain now
     V = V.copy()
     for k in range(K):
         V[problem.block(k), live] = active[problem.block(k)] @ Q[k]
@@ -249,16 +252,16 @@ def component_pass(problem: LinkedComponents, V: np.ndarray, d: np.ndarray | Non
     For a group penalty ``v_kj`` becomes the maximiser of ``sum_l w_kl c_kl,j^2`` orthogonal to the other columns of
     ``V_k``: the leading left singular vector of the projected ``[sqrt(w_kl) S_kl v_lj]_l``. That raises ``||c_j||`` and
     so lowers the objective, whatever ``d`` is. Components at zero follow after the active ones, strongest first, each
-    free of those after it; that is what lets one re-enter. For the penalties that are not functions of the group norm the
-    active components get the exact minimiser at fixed `d` if the penalty is factored, and are left alone under the plain
-    lasso.
+    free of those after it; that is what lets one re-enter. For the penalties that are not functions of the group norm
+    the active components get the exact minimiser at fixed `d` if the penalty is factored, and are left alone under the
+    plain lasso.
     """
     V = V.copy()
     zero = np.ones(V.shape[1], bool) if d is None else ~np.any(d != 0, axis=0)
     full = None if d is None else problem.symmetric(d)
     everything = problem.penalty.grouped or d is None
     for j in range(V.shape[1]):
-        if d is not None and zero[j] or not (everything or problem.penalty.factored):
+        if (d is not None and zero[j]) or not (everything or problem.penalty.factored):
             continue
         for k in range(problem.n_views):
             rows = problem.block(k)
@@ -329,8 +332,8 @@ def conventional(
         while len(reached) < problem.n_views:
             left = [l for l in range(problem.n_views) if l not in reached]
             strength = np.abs(R[np.ix_(reached, left)])
-            i, l = np.unravel_index(int(np.argmax(strength)), strength.shape)
-            k, l = reached[int(i)], left[int(l)]
+            row, column = divmod(int(np.argmax(strength)), len(left))
+            k, l = reached[row], left[column]
             sign[l, j] = sign[k, j] * (-1.0 if R[k, l] < 0 else 1.0)
             reached.append(l)
         v = V[problem.block(0), j]
@@ -360,9 +363,7 @@ def _start(problem: LinkedComponents, x0: Any) -> np.ndarray:
     for k, block in enumerate(blocks):
         block = np.asarray(block, dtype=float)
         if block.ndim != 2 or block.shape[0] != problem.sizes[k] or not np.all(np.isfinite(block)):
-            raise ValueError(
-                f"x0[{k}] must be a finite matrix with {problem.sizes[k]} rows, got shape {block.shape}"
-            )
+            raise ValueError(f"x0[{k}] must be a finite matrix with {problem.sizes[k]} rows, got shape {block.shape}")
         if block.shape[1] != np.shape(blocks[0])[1]:
             raise ValueError(f"x0[{k}] must have as many columns as x0[0], got {block.shape[1]}")
         error = np.linalg.norm(block.T @ block - np.eye(block.shape[1]))

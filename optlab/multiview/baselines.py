@@ -1,8 +1,8 @@
 """What linked components are compared with, behind one interface.
 
-MCCA, GCCA, CCA and its regularised form are those of cca-zoo (extra ``optlab[peers]``), run on the compressed views, which
-changes nothing. Without a maintained Python package, and therefore here: concatenated PCA, sequential extraction, JIVE
-(Lock et al. 2013), AJIVE (Feng et al. 2018) and SLIDE (Gaynanova and Li 2019).
+MCCA, GCCA, CCA and its regularised form are those of cca-zoo (extra ``optlab[peers]``), run on the compressed views,
+which changes nothing. Without a maintained Python package, and therefore here: concatenated PCA, sequential extraction,
+JIVE (Lock et al. 2013), AJIVE (Feng et al. 2018) and SLIDE (Gaynanova and Li 2019).
 
 All answer with ``loadings_`` (unit columns, proportional to the covariances of features and joint scores), ``scores_``,
 ``view_scores_`` and ``rank_``, and have ``transform(views)``.
@@ -10,6 +10,7 @@ All answer with ``loadings_`` (unit columns, proportional to the covariances of 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class _Baseline(BaseEstimator):
         self.view_scores_ = [r.scores @ C for r, C in zip(data.reduced, coordinates)]
         self.means_ = [view.mean for view in data.views]
         self.scales_ = [view.scale for view in data.views]
-        # joint scores as a linear map of the views: exact for the CCA family, least squares on the view scores otherwise
+        # joint scores as a linear map of the views: exact for the CCA family, else least squares on the view scores
         self.projections_ = self.loadings_ if weights is None else self.weights_
         projected = self.view_scores_ if weights is None else [r.scores @ W for r, W in zip(data.reduced, weights)]
         self.score_map_ = np.linalg.lstsq(np.hstack(projected), scores, rcond=None)[0]
@@ -102,8 +103,8 @@ class ConcatenatedPCA(_Baseline):
 class SequentialExtraction(_Baseline):
     """One component at a time: the leading linked component without penalty, then ``X_k (I - v v')``, and so on.
 
-    The criterion is that of `LinkedComponents` for one component (SSQCOV, or regularised generalised CCA with tau = 1 and
-    the factorial scheme); for two views it gives the singular vectors of the cross-covariance exactly.
+    The criterion is that of `LinkedComponents` for one component (SSQCOV, or regularised generalised CCA with tau = 1
+    and the factorial scheme); for two views it gives the singular vectors of the cross-covariance exactly.
 
     Parameters
     ----------
@@ -150,7 +151,9 @@ class _FromCCAZoo(_Baseline):
         try:
             import cca_zoo.linear as linear
         except ImportError:
-            raise ImportError(f"{type(self).__name__} uses cca-zoo; install it with: pip install 'optlab[peers]'") from None
+            raise ImportError(
+                f"{type(self).__name__} uses cca-zoo; install it with: pip install 'optlab[peers]'"
+            ) from None
         _check_rank(self.rank, data)
         self.model_ = self._build(linear).fit([np.ascontiguousarray(Y) for Y in data.scores])
         self._weights = weights = [np.asarray(W) for W in self.model_.weights_]
@@ -327,24 +330,24 @@ class AJIVE(_Baseline):
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
         rng = np.random.default_rng(self.random_state)
-        ranks = [min(r, min(Y.shape) - 1) for r, Y in zip(_per_view(self.signal_ranks, len(data.scores), "signal_ranks"), data.scores)]
+        wanted = _per_view(self.signal_ranks, len(data.scores), "signal_ranks")
+        ranks = [min(r, min(Y.shape) - 1) for r, Y in zip(wanted, data.scores)]
         lefts, limits, wedin = [], [], np.zeros(self.n_samples)
         for Y, r in zip(data.scores, ranks):
             u, s, v = _svd(Y, r + 1)
             lefts.append(u[:, :r])
             limits.append((s[r - 1] + s[r]) / 2)
             if self.rank is None:
-                noise = [
-                    max(_noise(Y.T, u[:, :r], rng), _noise(Y, v[:r].T, rng)) / s[r - 1] for _ in range(self.n_samples)
-                ]
-                wedin += np.minimum(noise, 1.0) ** 2
+                left = _noise(Y.T, u[:, :r], self.n_samples, rng)
+                right = _noise(Y, v[:r].T, self.n_samples, rng)
+                wedin += np.minimum(np.maximum(left, right) / s[r - 1], 1.0) ** 2
         joint, values, _ = np.linalg.svd(np.hstack(lefts), full_matrices=False)
         self.squared_singular_values_ = values**2
         if self.rank is None:
-            random = [
-                np.linalg.norm(np.hstack([np.linalg.qr(rng.standard_normal((data.n, r)))[0] for r in ranks]), 2) ** 2
-                for _ in range(self.n_samples)
-            ]
+            random = []
+            for _ in range(self.n_samples):
+                bases = np.hstack([np.linalg.qr(rng.standard_normal((data.n, r)))[0] for r in ranks])
+                random.append(np.linalg.eigvalsh(bases.T @ bases)[-1])
             self.wedin_bound_ = float(np.percentile(len(lefts) - wedin, 5))
             self.random_bound_ = float(np.percentile(random, 95))
             rank = int(np.sum(values**2 > max(self.wedin_bound_, self.random_bound_)))
@@ -357,19 +360,25 @@ class AJIVE(_Baseline):
         return np.sqrt(data.n - 1) * joint[:, kept], None
 
 
-def _noise(X: np.ndarray, basis: np.ndarray, rng: np.random.Generator) -> float:
-    """Norm of `X` on random directions orthogonal to `basis`."""
-    Z = rng.standard_normal(basis.shape)
-    Q, _ = np.linalg.qr(Z - basis @ (basis.T @ Z))
-    return float(np.linalg.norm(X @ Q, 2))
+def _noise(X: np.ndarray, basis: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Norms of `X` on random subspaces orthogonal to `basis`, of its dimension."""
+    norms = np.empty(n_samples)
+    for first in range(0, n_samples, 25):
+        count = min(25, n_samples - first)
+        Z = rng.standard_normal((count, *basis.shape))
+        Q, _ = np.linalg.qr(Z - basis @ (basis.T @ Z))
+        wide = X @ Q.transpose(1, 0, 2).reshape(len(basis), -1)  # one product for all
+        images = wide.reshape(len(wide), count, -1).transpose(1, 0, 2)
+        norms[first : first + count] = np.sqrt(np.linalg.eigvalsh(images.transpose(0, 2, 1) @ images)[:, -1])
+    return norms
 
 
 class SLIDE(_Baseline):
     """Structural learning and integrative decomposition (Gaynanova and Li 2019).
 
     A penalised factorisation ``1/2 ||X - U V'||^2 + lam sum_jk ||V_kj||`` over a grid of penalties proposes structures
-    (which view takes part in which component), bi-cross-validation picks one, and a refit with that structure fixed gives
-    scores and loadings.
+    (which view takes part in which component), bi-cross-validation picks one, and a refit with that structure fixed
+    gives scores and loadings.
 
     Parameters
     ----------
@@ -468,7 +477,7 @@ class SLIDE(_Baseline):
 def slide_penalised(
     X: list[np.ndarray], lam: float, U: np.ndarray, max_iter: int, tol: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise ``1/2 ||X - U V'||^2 + lam sum_jk ||V_kj||`` over ``U' U = I`` by alternation; returns U and stacked V."""
+    """Minimise ``1/2 ||X - U V'||^2 + lam sum_jk ||V_kj||`` over ``U' U = I`` by alternation; U and stacked V."""
     whole = np.hstack(X)
     edges = np.concatenate([[0], np.cumsum([Y.shape[1] for Y in X])])
     before = np.inf
@@ -476,10 +485,9 @@ def slide_penalised(
     for _ in range(max_iter):
         V = whole.T @ U
         cost = 0.0
-        for first, last in zip(edges[:-1], edges[1:]):
+        for first, last in itertools.pairwise(edges):
             norms = np.linalg.norm(V[first:last], axis=0)
-            factor = np.where(norms > lam, 1.0 - lam / np.where(norms > lam, norms, 1.0), 0.0)
-            V[first:last] *= factor
+            V[first:last] *= np.where(norms > lam, 1.0 - lam / np.where(norms > lam, norms, 1.0), 0.0)
             cost -= 0.5 * float(np.sum(np.maximum(norms - lam, 0.0) ** 2))
         if not np.any(V) or before - cost <= tol:
             break

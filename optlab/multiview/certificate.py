@@ -6,8 +6,8 @@ The problems are not convex (orthonormal loadings shared between pairs), so a st
   objective is at least a sum of nuclear-norm problems, one per pair, which singular-value soft-thresholding solves:
   ``F >= max_u sum_kl min_M 1/2 ||S_kl - M||^2 + lam u_kl ||M||_*`` (derived here). Tight for two views.
 * Factored ridge: with ``L_k = V_k A_k`` free and ``M = L L'`` the problem ``min_{M psd} 1/4 ||offdiagonal blocks of
-  (B - M)||^2 + lam/2 tr M`` is convex and its value a lower bound (derived here); solved by accelerated proximal gradient,
-  the bound itself taken from a feasible dual point.
+  (B - M)||^2 + lam/2 tr M`` is convex and its value a lower bound (derived here); solved by accelerated proximal
+  gradient, the bound itself taken from a feasible dual point.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def certify(problem: LinkedComponents, solution: LinkedSolution, *, max_iter: in
         With the group-lasso or the factored penalty.
     solution : LinkedSolution
     max_iter : int
-        Of the accelerated proximal gradient for the factored penalty. Every iteration takes an eigendecomposition of the
-        matrix of all views' dimensions.
+        Of the accelerated proximal gradient for the factored penalty. Every iteration takes an eigendecomposition of
+        the matrix of all views' dimensions.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def certify(problem: LinkedComponents, solution: LinkedSolution, *, max_iter: in
 
 def _group_bound(problem: LinkedComponents) -> float:
     values = [
-        np.linalg.svd(problem.B[problem.block(k), problem.block(l)], compute_uv=False) for k, l in zip(*problem.pairs)
+        np.linalg.svd(problem.B[problem.block(k), problem.block(l)], compute_uv=False) for k, l in problem.pair_list
     ]
 
     def bound(u: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,7 +1,7 @@
 """Comparing fits: align the components of two fits, take samples out of views, score a fit over folds.
 
-Components are identified up to order and signs only (and not at all among components whose strengths tie in every pair of
-views), so that two fits are compared after an alignment.
+Components are identified up to order and signs only (and not at all among components whose strengths tie in every pair
+of views), so that two fits are compared after an alignment.
 """
 
 from __future__ import annotations

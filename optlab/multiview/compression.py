@@ -1,8 +1,8 @@
 """Views with many features in few coordinates, without loss: no p × p matrix is ever formed.
 
 With the thin singular value decomposition ``X_k = U_k diag(s_k) W_k'`` every solution that starts in the row space of
-``X_k`` stays there, so that the whole fit can run on ``Y_k = U_k diag(s_k)`` (n × m_k, m_k <= n - 1) and the loadings are
-``V_k = W_k B_k = X_k' U_k diag(1 / s_k) B_k``. This is an identity, checked numerically in the tests; a randomised
+``X_k`` stays there, so that the whole fit can run on ``Y_k = U_k diag(s_k)`` (n × m_k, m_k <= n - 1) and the loadings
+are ``V_k = W_k B_k = X_k' U_k diag(1 / s_k) B_k``. This is an identity, checked numerically in the tests; a randomised
 decomposition of lower rank is an approximation and only used when asked for or when both n and p are large.
 """
 
@@ -61,7 +61,8 @@ class Reduced:
             return B.copy()
         if self.right is not None:
             return self.right @ B
-        assert self.left is not None and self.values is not None
+        assert self.left is not None
+        assert self.values is not None
         return self.view.rmatmul(self.left @ (B / self.values[:, None]))
 
     def coordinates(self, V: np.ndarray) -> np.ndarray:
@@ -70,7 +71,8 @@ class Reduced:
             return V.copy()
         if self.right is not None:
             return self.right.T @ V
-        assert self.left is not None and self.values is not None
+        assert self.left is not None
+        assert self.values is not None
         return (self.left.T @ self.view.matmul(V)) / self.values[:, None]
 
     def truncated(self, m: int) -> Reduced:
@@ -80,11 +82,10 @@ class Reduced:
             kept = values[:m] > _RELATIVE_CUT * values[0]
             left, values, right = left[:, :m][:, kept], values[:m][kept], right[:m][kept].T
             return Reduced(left * values, self.view, "svd", self.total, left, values, right)
-        assert self.left is not None and self.values is not None
-        right = None if self.right is None else self.right[:, :m]
-        return Reduced(
-            self.scores[:, :m], self.view, self.kind, self.total, self.left[:, :m], self.values[:m], right
-        )
+        assert self.left is not None
+        assert self.values is not None
+        back = None if self.right is None else self.right[:, :m]
+        return Reduced(self.scores[:, :m], self.view, self.kind, self.total, self.left[:, :m], self.values[:m], back)
 
 
 def reduce_view(

@@ -56,7 +56,7 @@ def orthonormalise(M: np.ndarray, against: np.ndarray | None = None) -> np.ndarr
         return M.copy()
     if taken.shape[1] + r > p:
         raise ValueError(f"{taken.shape[1] + r} orthonormal columns do not fit in dimension {p}")
-    scale = np.linalg.norm(M)
+    scale = float(np.linalg.norm(M))
     for _ in range(2):  # twice is enough: the first projection leaves rounding of the size of what it removed
         M = M - taken @ (taken.T @ M)
     left, values, right = np.linalg.svd(M, full_matrices=False)

@@ -62,9 +62,7 @@ def plot_loadings(model: Any, view: int | str = 0, component: int = 0, top: int 
     return ax
 
 
-def plot_scores(
-    model: Any, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None
-) -> Axes:
+def plot_scores(model: Any, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
     """Scatter of two joint scores, one colour per label; with rank 1 the score against the sample number.
 
     Parameters

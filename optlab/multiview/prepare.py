@@ -134,9 +134,7 @@ def fit_problem(
 ) -> Result:
     """Run `AlternatingProcrustes` through `optlab.solve` with the settings of this package."""
     options.setdefault("progress", False)
-    return solve(
-        problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **options
-    )
+    return solve(problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **options)
 
 
 def rows(scores: Sequence[np.ndarray], index: np.ndarray) -> list[np.ndarray]:

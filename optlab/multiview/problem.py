@@ -2,8 +2,8 @@
 
 After Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761): joint structure makes every
 cross-covariance ``S_kl = V_k D_kl V_l'`` with the same loadings ``V_k`` in all pairs that involve view k, individual
-structure and noise drop out, and a group-sparsity penalty selects the common rank. The paper's exact penalty and weights
-are not reproduced; the objective here is a *reconstruction* in its style:
+structure and noise drop out, and a group-sparsity penalty selects the common rank. The paper's exact penalty and
+weights are not reproduced; the objective here is a *reconstruction* in its style:
 
     F = 1/2 sum_{k<l} w_kl || S_kl - V_k D_kl V_l' ||_F^2 + penalty(D; lam),        V_k' V_k = I              (1)
 
@@ -22,7 +22,7 @@ from optlab.core.validation import as_float_array, as_integer, as_number, first_
 from optlab.multiview.compression import Reduced, reduce_view
 from optlab.multiview.linalg import orthonormalise, top_left
 from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.views import View, read_views, standardised
+from optlab.multiview.views import read_views, standardised
 
 __all__ = ["LinkedComponents", "LinkedSolution", "cross_covariance_blocks"]
 
@@ -125,9 +125,7 @@ class LinkedComponents:
         checked = read_views(views)
         prepared = standardised(checked, scaling="none", constant_columns="keep")
         reduced = tuple(reduce_view(view, compression) for view in prepared)
-        self._setup(
-            cross_covariance_blocks([r.scores for r in reduced]), lam, penalty, max_rank, pair_weights, reduced
-        )
+        self._setup(cross_covariance_blocks([r.scores for r in reduced]), lam, penalty, max_rank, pair_weights, reduced)
 
     def _setup(
         self,
@@ -144,7 +142,7 @@ class LinkedComponents:
         self.sizes = tuple(int(s) for s in sizes)
         self.offsets = tuple(int(o) for o in np.concatenate([[0], np.cumsum(sizes)]))
         self.sqrt_weights = np.sqrt(_pair_weights(pair_weights, n_views))
-        B = np.zeros((self.offsets[-1], self.offsets[-1]))
+        B: np.ndarray = np.zeros((self.offsets[-1], self.offsets[-1]))
         for (k, l), S in blocks.items():
             part = self.sqrt_weights[k, l] * S
             B[self.block(k), self.block(l)] = part
@@ -157,6 +155,7 @@ class LinkedComponents:
         self.penalty = as_penalty(penalty)
         self.max_rank = self._check_rank(max_rank)
         self.pairs = np.triu_indices(n_views, 1)
+        self.pair_list = [(int(k), int(l)) for k, l in zip(*self.pairs)]
 
     def _check_rank(self, max_rank: Any) -> int:
         most = min(self.sizes)
@@ -375,9 +374,7 @@ class LinkedComponents:
         top = float(np.linalg.eigvalsh(C)[-1])
         return max(0.0, top - lam) / top if top > 0 else 0.0
 
-    def rank_one(
-        self, v: np.ndarray, active: np.ndarray, sweeps: int, tol: float = 0.0
-    ) -> tuple[np.ndarray, float]:
+    def rank_one(self, v: np.ndarray, active: np.ndarray, sweeps: int, tol: float = 0.0) -> tuple[np.ndarray, float]:
         """Maximise ``||c(v)||`` over unit vectors per view, orthogonal to `active`, from `v`: exact in each view."""
         v, norm = v.copy(), 0.0
         for _ in range(sweeps):
@@ -387,7 +384,7 @@ class LinkedComponents:
                 G = self.B[rows] @ self._spread(v)
                 A = active[rows]
                 G -= A @ (A.T @ G)
-                best, square = top_left(np.delete(G, k, axis=1))
+                best, _square = top_left(np.delete(G, k, axis=1))
                 if best is not None:
                     v[rows] = best
             norm = float(np.linalg.norm(self.correlations(v[:, None])))
@@ -406,7 +403,7 @@ class LinkedComponents:
         """Off-diagonal share of the energy of ``V_k' S_kl V_l`` over the active components, in [0, 1]."""
         live = solution.norms > _ZERO * max(solution.norms.max(initial=0.0), 1e-300)
         off = whole = 0.0
-        for k, l in zip(*self.pairs):
+        for k, l in self.pair_list:
             C = solution.coordinates[k][:, live].T @ self.B[self.block(k), self.block(l)]
             C = C @ solution.coordinates[l][:, live]
             whole += float(np.sum(C * C))
@@ -434,7 +431,7 @@ class LinkedComponents:
 
     def lambda_max_bounds(self) -> tuple[float, float]:
         """Bounds on the largest group norm of one component from the operator norms of the weighted blocks."""
-        norms = [np.linalg.norm(self.B[self.block(k), self.block(l)], 2) for k, l in zip(*self.pairs)]
+        norms = [np.linalg.norm(self.B[self.block(k), self.block(l)], 2) for k, l in self.pair_list]
         return float(max(norms)), float(np.sqrt(np.sum(np.square(norms))))
 
 
@@ -443,9 +440,7 @@ def cross_covariance_blocks(scores: Sequence[np.ndarray]) -> dict[tuple[int, int
     centred = [Y - Y.mean(axis=0) for Y in scores]
     n = centred[0].shape[0]
     return {
-        (k, l): centred[k].T @ centred[l] / (n - 1)
-        for k in range(len(centred))
-        for l in range(k + 1, len(centred))
+        (k, l): centred[k].T @ centred[l] / (n - 1) for k in range(len(centred)) for l in range(k + 1, len(centred))
     }
 
 

@@ -1,7 +1,7 @@
 """Scores of samples from fitted loadings: strengths of each view, consensus scores, variance shares.
 
-Standard factor-score formulas on the model of Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761);
-that the paper computes its scores this way is not claimed (reconstructed).
+Standard factor-score formulas on the model of Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv
+2406.11761); that the paper computes its scores this way is not claimed (reconstructed).
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def one_factor(diagonals: np.ndarray, weights: np.ndarray | None = None, max_ite
     return a if a.sum() >= 0 else -a
 
 
-def view_strengths(
-    diagonals: np.ndarray, variances: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
+def view_strengths(diagonals: np.ndarray, variances: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """``a_kj`` from the pairwise ``d_kl,j`` (K, K, r), at most the standard deviation of the view's own scores.
 
     Parameters
@@ -85,7 +83,8 @@ def view_strengths(
 
 
 def factor_weights(strengths: np.ndarray, variances: np.ndarray, used: Sequence[int] | None = None) -> np.ndarray:
-    """Weights of the view scores in ``z_j = sum_k weight_kj t_kj``: the regression (factor) score of a one-factor model.
+    """Weights of the view scores in ``z_j = sum_k weight_kj t_kj``: the regression (factor) score of a one-factor
+    model.
 
     Views with large unique variance ``psi_kj = Var(t_kj) - a_kj^2`` count less; views that are not used get weight 0.
 
@@ -95,7 +94,7 @@ def factor_weights(strengths: np.ndarray, variances: np.ndarray, used: Sequence[
     used : sequence of int, optional
         Views that are there. Default: all.
     """
-    K, r = strengths.shape
+    K, _r = strengths.shape
     keep = np.zeros((K, 1))
     keep[list(range(K)) if used is None else list(used)] = 1.0
     unique = np.maximum(variances - strengths**2, 1e-12 * np.maximum(variances, 1e-300))

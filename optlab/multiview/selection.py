@@ -1,11 +1,11 @@
 """Choosing the penalty or the rank: cross-validation with refit, permutation, and a path over the penalty.
 
-Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761) selects the rank by its penalty; the tuning rule
-of the paper is not reproduced, the rules here are ours. Every one answers with a `Selection`: the choice, the evidence as
-a table, and a plot of it.
+Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761) selects the rank by its penalty; the tuning
+rule of the paper is not reproduced, the rules here are ours. Every one answers with a `Selection`: the choice, the
+evidence as a table, and a plot of it.
 
-Not offered: BIC, which was unstable or always chose rank 0 in our measurements; cross-validation of the *penalised* loss,
-which selects too many components because a small penalty compensates the shrinkage.
+Not offered: BIC, which was unstable or always chose rank 0 in our measurements; cross-validation of the *penalised*
+loss, which selects too many components because a small penalty compensates the shrinkage.
 """
 
 from __future__ import annotations
@@ -296,7 +296,9 @@ def permutation_test(
     norms = fitted.norms
     if kind == "sequential":
         return _sequential(data, R, n_permutations, quantile, settings, rng, problem)
-    nulls = np.array([_null_norms(data.scores, R if kind == "parallel" else 1, settings, rng) for _ in range(n_permutations)])
+    nulls = np.array(
+        [_null_norms(data.scores, R if kind == "parallel" else 1, settings, rng) for _ in range(n_permutations)]
+    )
     levels = np.quantile(nulls, quantile, axis=0)
     thresholds = levels if kind == "parallel" else np.full(R, levels[0])
     references = nulls if kind == "parallel" else np.repeat(nulls, R, axis=1)
@@ -347,9 +349,7 @@ def _sequential(
     return Selection("permutation, sequential", lambda_for_rank(whole, rank), rank, table, first, x="component")
 
 
-def _null_norms(
-    scores: Sequence[np.ndarray], R: int, settings: dict[str, Any], rng: np.random.Generator
-) -> np.ndarray:
+def _null_norms(scores: Sequence[np.ndarray], R: int, settings: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     """Norms of the `R` leading components after the samples of views 2..K were permuted."""
     permuted = [Y if k == 0 else Y[rng.permutation(len(Y))] for k, Y in enumerate(scores)]
     problem = LinkedComponents._from_scores(permuted, max_rank=R, **settings)
@@ -402,7 +402,9 @@ def _path(problem: LinkedComponents, grid: np.ndarray, tol: float, max_iter: int
     found: dict[int, LinkedSolution] = {}
     start: Any = fit_problem(problem.replace(lam=0.0), tol=tol, max_iter=max_iter, record=5).solution
     for i in np.argsort(grid, kind="stable"):
-        start = fit_problem(problem.replace(lam=float(grid[i])), x0=start, tol=tol, max_iter=max_iter, record=5).solution
+        start = fit_problem(
+            problem.replace(lam=float(grid[i])), x0=start, tol=tol, max_iter=max_iter, record=5
+        ).solution
         found[int(i)] = start
     return [found[i] for i in range(grid.size)]
 
@@ -467,14 +469,12 @@ def _held_out_loss(
     T = [(Y[test] - mean) @ V for Y, mean, V in zip(scores, means, solution.coordinates)]
     d = problem.weighted(solution.diagonals)
     c = np.array(
-        [problem.sqrt_weights[k, l] * np.einsum("ij,ij->j", T[k], T[l]) / test.size for k, l in zip(*problem.pairs)]
+        [problem.sqrt_weights[k, l] * np.einsum("ij,ij->j", T[k], T[l]) / test.size for k, l in problem.pair_list]
     )
     return 0.5 * float(np.sum(d * d) - 2 * np.sum(d * c))
 
 
-def _folds(
-    n: int, n_folds: int, n_repeats: int, random_state: Any
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _folds(n: int, n_folds: int, n_repeats: int, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     n_folds = as_integer(n_folds, "n_folds", minimum=2)
     n_repeats = as_integer(n_repeats, "n_repeats", minimum=1)
     if n_folds > n // 2:

@@ -205,7 +205,7 @@ def read_views(views: Any, *, name: str = "views", minimum: int = 2) -> ViewSet:
         labels = [str(key) for key in views]
         called = [f"{name}[{key!r}]" for key in views]
         values = list(views.values())
-    elif isinstance(views, np.ndarray) and views.ndim == 2 or _is_sparse(views) or _columns(views) is not None:
+    elif (isinstance(views, np.ndarray) and views.ndim == 2) or _is_sparse(views) or _columns(views) is not None:
         raise ValueError(
             f"{name} must be a list of at least {minimum} views (or a dict of them), got a single matrix of shape "
             f"{views.shape}; split its columns into views, as in [X[:, :10], X[:, 10:]]"

@@ -57,7 +57,11 @@ def test_parameters_follow_scikit_learn():
 def test_not_fitted_yet(data):
     from sklearn.exceptions import NotFittedError
 
-    for call in (lambda m: m.transform(data.views), lambda m: m.score(data.views), lambda m: m.inverse_transform([[1]])):
+    for call in (
+        lambda m: m.transform(data.views),
+        lambda m: m.score(data.views),
+        lambda m: m.inverse_transform([[1]]),
+    ):
         with pytest.raises(NotFittedError):
             call(JointLCA())
 
@@ -161,7 +165,9 @@ def test_noiseless_reconstruction_and_prediction():
     for X, back in zip(data.views, fitted.inverse_transform(fitted.scores_)):
         np.testing.assert_allclose(back, X, atol=1e-7)
     np.testing.assert_allclose(fitted.predict_view(data.views, 1), data.views[1], atol=1e-6)
-    np.testing.assert_allclose(fitted.predict_view([data.views[0], None, data.views[2]], "view1"), data.views[1], atol=1e-6)
+    np.testing.assert_allclose(
+        fitted.predict_view([data.views[0], None, data.views[2]], "view1"), data.views[1], atol=1e-6
+    )
     assert fitted.score(data.views) == pytest.approx(1.0, abs=2e-2)  # divisor n here, n - 1 in the fit
     table = fitted.variance_table()
     np.testing.assert_allclose(table["joint"], 1, atol=1e-6)
@@ -229,7 +235,7 @@ def test_sparse_views_are_the_same_as_dense_ones(standardize):
     z = np.abs(rng.standard_normal((60, 1)))
     dense = [np.where(rng.random((60, p)) < 0.3, z + rng.random((60, p)), 0.0) for p in (30, 150, 40)]
     sparse = [scipy.sparse.csr_array(X) for X in dense]
-    a, b = (small(standardize=standardize, lam=0.02).fit(views) for views in (dense, sparse))
+    a, b = (small(standardize=standardize, lam=0.02, max_rank=2).fit(views) for views in (dense, sparse))
     assert a.rank_ == b.rank_ > 0
     np.testing.assert_allclose(a.singular_values_, b.singular_values_, rtol=1e-8)
     np.testing.assert_allclose(a.scores_, b.scores_, atol=1e-6)
@@ -275,14 +281,16 @@ def test_compressed_is_dense(standardize):
 def test_gram_and_randomised_compressions_agree_with_the_plain_one(monkeypatch):
     import optlab.multiview.compression as compression
 
-    data = make_linked_views("C", n=60, p=(200, 300, 400), seed=0)
+    data = make_linked_views("C", n=60, p=(80, 90, 100), seed=0)
     exact = small(lam=0.05).fit(data.views)
     monkeypatch.setattr(compression, "_SVD_WORK", 0.0)
     gram = small(lam=0.05).fit(data.views)
     np.testing.assert_allclose(gram.singular_values_, exact.singular_values_, rtol=1e-8)
     assert loading_error(gram.loadings_, exact.loadings_) < 1e-5
-    rough = small(lam=0.05, compression=20).fit(data.views)
-    assert loading_error(rough.loadings_, exact.loadings_) < 0.15
+    rough = small(lam=0.05, max_rank=2, compression=40).fit(data.views)
+    both = small(lam=0.05, max_rank=2).fit(data.views)
+    assert rough.rank_ == both.rank_
+    assert subspace_error(rough.loadings_, both.loadings_) < 0.1
     single = small(lam=0.05).fit([X.astype(np.float32) for X in data.views])
     np.testing.assert_allclose(single.singular_values_, exact.singular_values_, rtol=1e-4)
 
@@ -292,8 +300,8 @@ def test_gram_and_randomised_compressions_agree_with_the_plain_one(monkeypatch):
 
 def test_whitening_repairs_dominant_individual_structure():
     errors = {"covariance": [], "hybrid": []}
-    for seed in range(3):
-        data = make_linked_views("H", seed=seed)
+    for seed in range(2):
+        data = make_linked_views("H", p=(20, 25, 30), seed=seed)
         for variant, found in errors.items():
             fitted = JointLCA(lam=1e-6, max_rank=3, variant=variant).fit(data.views)
             found.append(subspace_error(fitted.loadings_, data.loadings))
@@ -301,7 +309,7 @@ def test_whitening_repairs_dominant_individual_structure():
 
 
 def test_whitened_variant_finds_the_rank():
-    data = make_linked_views("H", seed=0)
+    data = make_linked_views("H", p=(20, 25, 30), seed=0)
     for variant in ("whitened", "hybrid"):
         fitted = JointLCA(lam="permutation", n_permutations=20, variant=variant, n_whiten=8).fit(data.views)
         assert fitted.rank_ == 3
@@ -315,7 +323,7 @@ def test_a_model_that_does_not_fit_is_told():
     views = [z @ rng.standard_normal((3, 6)) + 0.05 * rng.standard_normal((500, 6)) for _ in range(4)]
     with pytest.warns(ModelFitWarning, match="off the diagonals"):
         fitted = JointLCA(lam=1e-6, max_rank=3).fit(views)
-    assert fitted.off_diagonal_energy_ > 0.1
+    assert fitted.off_diagonal_energy_ > 3 * fitted.expected_off_diagonal_energy_
     # two views always fit
     assert JointLCA(lam=1e-6, max_rank=3).fit(views[:2]).off_diagonal_energy_ < 1e-12
 
@@ -392,12 +400,14 @@ def test_held_out_loss_is_the_squared_error_of_the_cross_covariances(data):
     prepared = prepare(data.views)
     train, test = np.arange(150), np.arange(150, 200)
     problem, means = _training_problem(prepared, train, 2, "group", None)
-    solution = __import__("optlab").solve(
-        problem, __import__("optlab").multiview.AlternatingProcrustes(), max_iter=50
-    ).solution
+    solution = (
+        __import__("optlab")
+        .solve(problem, __import__("optlab").multiview.AlternatingProcrustes(), max_iter=50)
+        .solution
+    )
     T = [(Y - m)[test] for Y, m in zip(prepared.scores, means)]
     expected = 0.0
-    for k, l in zip(*problem.pairs):
+    for k, l in problem.pair_list:
         S = T[k].T @ T[l] / 50
         fit = (solution.coordinates[k] * solution.diagonals[k, l]) @ solution.coordinates[l].T
         expected += 0.5 * (np.sum((S - fit) ** 2) - np.sum(S**2))
@@ -498,7 +508,10 @@ def test_bad_settings(data, settings, message):
     ("views", "message"),
     [
         (lambda v: v[:2], "views must be a list of all 3 views in the order of fit (view0, view1, view2), got 2"),
-        (lambda v: v[::-1], "views[0] must have 12 features as in fit, got 18 (that of view2: are the views in another"),
+        (
+            lambda v: v[::-1],
+            "views[0] must have 12 features as in fit, got 18 (that of view2: are the views in another",
+        ),
         (lambda v: {"view0": v[0], "genes": v[1]}, "views has 'genes', which was not in fit"),
         (lambda v: [None, None, None], "at least one view"),
         (lambda v: [v[0], v[1][:4], None], "200 rows in view0 and 4 rows in view1"),

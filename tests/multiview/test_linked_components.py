@@ -179,8 +179,8 @@ def test_stationary_at_convergence_and_orthonormal():
 
 
 def test_largest_useful_penalty():
-    data = make_linked_views("S", p=(20, 25, 30), seed=5)
-    problem = LinkedComponents(data.views, max_rank=4)
+    data = make_linked_views("S", p=(10, 12, 14), individual=(2,), seed=5)
+    problem = LinkedComponents(data.views, max_rank=3)
     top = problem.lambda_max()
     low, high = problem.lambda_max_bounds()
     assert low <= top <= high
@@ -266,8 +266,8 @@ def test_identifiability_needs_one_pair_in_which_strengths_differ():
 
 
 def test_certificates():
-    data = make_linked_views("S", p=(20, 25, 30), seed=3)
-    for lam in (2.0, 6.0):
+    data = make_linked_views("S", p=(10, 12, 14), individual=(2,), seed=3)
+    for lam in (3.0, 6.0):
         factored = LinkedComponents(data.views, lam=lam, penalty="factored", max_rank=8)
         answer = certify(factored, solve(factored, tol=1e-8).solution)
         assert -1e-9 <= answer.objective - answer.lower_bound <= 1e-3 * answer.objective
