@@ -76,7 +76,7 @@ def _mean_gaps(instance: Instance, method: Any, K: int, seeds: int, every: int =
 
 
 def _momentum_bound(scale: str, seed: int, ts: Any, make: Any = NGN) -> Evidence:
-    seeds, records = at_scale(scale, (5, (50,)), (60, (50, 1000)))
+    seeds, records = at_scale(scale, (5, (50,)), (30, (50, 1000)))
     samples, bounds, abscissa = [], [], []
     for instance in (least_squares(seed), least_squares(seed, l2=0.3), logistic(seed), logistic(seed, l2=0.1)):
         distance = 4.0 * instance.minimizer.size
@@ -136,7 +136,7 @@ def _interpolation(scale: str, seed: int, noise: float, records: Any, seeds: int
     source=f"{FOLLOW_UP}; this form {DERIVED}",
 )
 def momentum_interpolation(scale: str, seed: int) -> Evidence:
-    return _interpolation(scale, seed, 0.0, at_scale(scale, (200,), (50, 200, 1000, 10_000)), at_scale(scale, 8, 100))
+    return _interpolation(scale, seed, 0.0, at_scale(scale, (200,), (50, 200, 1000, 10_000)), at_scale(scale, 8, 30))
 
 
 @momentum_interpolation.control("losses that do not vanish together")
