@@ -18,6 +18,7 @@ Not here: unbalanced and partial transport, barycenters; the methods are in thei
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -164,13 +165,13 @@ class OptimalTransport:
         """
         return 1e-6 * self.mass * self.active_cost.scale
 
-    @property
+    @cached_property
     def cost_range(self) -> float:
         """Largest less smallest entry of the cost; if that is roundoff, the size of the entries."""
         cost = self.active_cost
         return cost.range if cost.range > 1e-13 * max(abs(cost.minimum), abs(cost.maximum)) else cost.scale
 
-    @property
+    @cached_property
     def default_step_size(self) -> float:
         """A safe constant step size, and the unit of relative schedules, in the cost's own units.
 
@@ -182,23 +183,21 @@ class OptimalTransport:
             return 1.0 / self.regularization
         return min(2.0 / self.active_cost.scale, 50.0 / self.cost_range)
 
-    @property
+    @cached_property
     def default_schedule(self) -> Any:
         """What a method uses whose ``step_size`` is None.
 
-        Without regularization: growth by 0.5 % an iteration from ``0.6 / standard deviation`` of the cost to ``min(8 /
-        standard deviation, 50 / range)``. Small steps settle the potentials, larger ones cool them; the end stays below
-        the step sizes at which divergence was seen. Tuned on 60 random problems (sizes 50 to 500; uniform, random and
-        uneven marginals; three kinds of cost). With one: `EntropicStepSize`, unless it is so small (below 1e-4 of the
-        range) that cooling is the work.
+        Without regularization: growth by 0.7 % an iteration from ``5 / range`` to ``30 / range`` of the cost. Small
+        steps settle the potentials, larger ones cool them; the end stays well below the step sizes at which divergence
+        was seen. Chosen among 30 schedules on random problems (sizes 50 to 500; uniform, random and uneven marginals;
+        three kinds of cost) for the largest gap after 1,000 iterations. With one: `EntropicStepSize`, unless it is so
+        small (below 1e-4 of the range) that cooling is the work.
         """
         if self.regularization > 1e-4 * self.cost_range:
             from optlab.transport.step_sizes import EntropicStepSize
 
             return EntropicStepSize()
-        scale = self.active_cost.scale
-        maximum = min(8.0 / scale, 50.0 / self.cost_range)
-        return Geometric(min(0.6 / scale, maximum), 1.005, maximum)
+        return Geometric(5.0 / self.cost_range, 1.007, 30.0 / self.cost_range)
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return cost, marginal error and certificate of an iterate.
