@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import signal
 import subprocess
 import sys
 from urllib.parse import unquote
@@ -225,6 +226,15 @@ def test_an_interrupted_run_reports_what_is_done_and_goes_on_there(experiments, 
     assert experiments.computed() == ["c"]
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler: a process started in the background by a shell has SIGINT ignored."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, old)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_that_a_figure_swallows_still_ends_the_run(experiments, tmp_path):
     experiments.write(
         "swallows",

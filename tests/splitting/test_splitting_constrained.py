@@ -228,11 +228,21 @@ def test_alternating_exponential_multipliers_insist_on_the_shannon_kernel():
 
 
 def test_exponential_multipliers_need_a_joint_step():
+    problem = constrained(SquaredEuclidean())
+
     class OnlyBlocks:
+        """Everything that `BregmanADMM` needs, and no joint step."""
+
         default_step_size = 1.0
+
+        def __getattr__(self, name):
+            if name == "minimize_both":
+                raise AttributeError(name)
+            return getattr(problem, name)
 
     with pytest.raises(TypeError, match="minimize_both"):
         ExponentialMultipliers().init(OnlyBlocks(), None, None)
+    assert BregmanADMM().init(OnlyBlocks(), None, None).k == 0
 
 
 # ---------------------------------------------------------------------- the block steps
