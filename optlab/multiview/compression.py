@@ -134,11 +134,12 @@ def _randomized(view: View, rank: int, oversample: int, rng: np.random.Generator
     """Subspace iteration with QR between the products (Halko, Martinsson and Tropp 2011, algorithm 4.4)."""
     Q, _ = np.linalg.qr(view.matmul(rng.standard_normal((view.p, rank + oversample))))
     for _ in range(power):
-        Q, _ = np.linalg.qr(view.rmatmul(Q))
-        Q, _ = np.linalg.qr(view.matmul(Q))
+        # no QR of the tall X' Q in between: the QR of the short side repairs the squared condition number
+        Q, _ = np.linalg.qr(view.matmul(view.rmatmul(Q)))
     small = view.rmatmul(Q)  # (p, m): X' Q
-    right, values, rotation = np.linalg.svd(small, full_matrices=False)
-    right, values = right[:, :rank], values[:rank]
+    tall, upper = np.linalg.qr(small)
+    inner, values, rotation = np.linalg.svd(upper)
+    right, values = tall @ inner[:, :rank], values[:rank]
     left = Q @ rotation[:rank].T
     kept = values > 1e-10 * values[0]
     left, values, right = left[:, kept], values[kept], right[:, kept]

@@ -288,7 +288,7 @@ class LinkedComponents:
         """Objective (1) from correlations and coefficients in weighted coordinates."""
         # |d|^2 - 2<d, c> is written so that it is exact where d = c
         fit = float(np.sum((d - c) ** 2) - np.sum(c * c))
-        return 0.5 * (self.total + fit) + self.penalty.value(d, a, self.penalty_size(adaptive))
+        return 0.5 * max(self.total + fit, 0.0) + self.penalty.value(d, a, self.penalty_size(adaptive))
 
     # ------------------------------------------------------------------ starts
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
-from optlab.multiview.linalg import one_thread_if_small
+from optlab.multiview.linalg import one_thread_if_small, top_left
 from optlab.multiview.penalties import Penalty, as_penalty
 from optlab.multiview.prepare import Prepared, fit_problem, prepare, rows
 from optlab.multiview.problem import LinkedComponents, LinkedSolution
@@ -352,12 +352,50 @@ def _sequential(
 def _null_norms(scores: Sequence[np.ndarray], R: int, settings: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     """Norms of the `R` leading components after the samples of views 2..K were permuted."""
     permuted = [Y if k == 0 else Y[rng.permutation(len(Y))] for k, Y in enumerate(scores)]
+    n, most = permuted[0].shape[0], max(Y.shape[1] for Y in permuted)
+    if R == 1 and most > 200 and most > n // 2:
+        weights = settings.get("pair_weights")
+        return np.array([_leading_norm(permuted, None if weights is None else np.asarray(weights, dtype=float))])
     problem = LinkedComponents._from_scores(permuted, max_rank=R, **settings)
     if R == 1:
         v = np.concatenate(problem.spectral_start(1, tol=1e-2))[:, 0]
         return np.array([problem.rank_one(v, np.zeros((v.size, 0)), 30, tol=1e-3)[1]])
     solution = fit_problem(problem.replace(lam=0.0), tol=1e-2, max_iter=20, record=5).solution
     return np.linalg.norm(problem.correlations(np.concatenate(solution.coordinates)), axis=0)
+
+
+def _leading_norm(scores: Sequence[np.ndarray], weights: np.ndarray | None, sweeps: int = 30) -> float:
+    """Largest norm of one component, from products with the scores only: wide cross-covariances cost more."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    Y = [X - X.mean(axis=0) for X in scores]
+    K, n = len(Y), len(Y[0])
+    root = np.sqrt(np.ones((K, K)) if weights is None else weights)
+    root = root - np.diag(np.diag(root))
+    cuts = np.cumsum([X.shape[1] for X in Y])
+
+    def product(v: np.ndarray) -> np.ndarray:
+        T = np.array([X @ u for X, u in zip(Y, np.split(v.ravel(), cuts[:-1]))])
+        return np.concatenate([X.T @ t for X, t in zip(Y, root @ T)]) / (n - 1)
+
+    M = int(cuts[-1])
+    operator = LinearOperator((M, M), matvec=product, dtype=float)
+    start = np.random.default_rng(0).standard_normal(M)
+    _, vectors = eigsh(operator, k=1, which="LA", v0=start, tol=5e-2, ncv=8, maxiter=1000)
+    v = [u / max(np.linalg.norm(u), 1e-300) for u in np.split(vectors[:, 0], cuts[:-1])]
+    T, norm = [X @ u for X, u in zip(Y, v)], 0.0
+    for _ in range(sweeps):
+        before = norm
+        for k in range(K):
+            others = [l for l in range(K) if l != k and root[k, l] > 0]
+            best, _ = top_left(Y[k].T @ np.column_stack([root[k, l] * T[l] for l in others]))
+            if best is not None:
+                T[k] = Y[k] @ best
+        c = [root[k, l] * (T[k] @ T[l]) / (n - 1) for k in range(K) for l in range(k + 1, K)]
+        norm = float(np.linalg.norm(c))
+        if norm - before <= 1e-3 * norm:
+            break
+    return norm
 
 
 @_serial

@@ -364,11 +364,11 @@ def test_half_samples_agree_after_alignment():
 # ---------------------------------------------------------------------- selection
 
 
-@pytest.mark.parametrize("design", ["S", "N"])
+@pytest.mark.parametrize("design", ["S", pytest.param("N", marks=pytest.mark.slow)])
 def test_selection_rules_find_the_rank(design):
     data = make_linked_views(design, p=(12, 15, 18), individual=(2,), seed=0)
     for lam in ("cv", "cv-lambda", "permutation", "sequential", "parallel"):
-        fitted = JointLCA(lam=lam, max_rank=5, n_permutations=20).fit(data.views)
+        fitted = JointLCA(lam=lam, max_rank=4, n_permutations=20, n_folds=4).fit(data.views)
         assert fitted.rank_ == data.rank, lam
         assert fitted.selection_.lam == fitted.lam_
         frame = fitted.selection_.to_frame()

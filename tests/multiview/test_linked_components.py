@@ -116,7 +116,8 @@ def check_descent(seed, n_views, rank, penalty, share, spectral):
         problem.objective(state.c, state.d, state.a, state.adaptive)
         for state in itertools.islice(optlab.iterate(problem, method, x0=x0), 7)
     ]
-    assert np.all(np.diff(values) <= 1e-10 * values[0])
+    # rounding is relative to the squared norm of the data: the objective itself can be zero
+    assert np.all(np.diff(values) <= 1e-12 * problem.total)
 
 
 descent = given(
@@ -184,11 +185,11 @@ def test_largest_useful_penalty():
     top = problem.lambda_max()
     low, high = problem.lambda_max_bounds()
     assert low <= top <= high
-    assert solve(problem.replace(lam=0.999 * top)).solution.rank == 1
+    assert solve(problem.replace(lam=0.999 * top), max_iter=20).solution.rank == 1
     assert solve(problem.replace(lam=1.001 * top)).solution.rank == 0
     ridge = problem.replace(penalty="factored")
     top = ridge.lambda_max()
-    assert solve(ridge.replace(lam=0.99 * top)).solution.rank >= 1
+    assert solve(ridge.replace(lam=0.99 * top), max_iter=10).solution.rank >= 1
     assert solve(ridge.replace(lam=1.001 * top)).solution.rank == 0
 
 
@@ -355,7 +356,7 @@ def test_signs_and_order_by_convention():
 
 def test_driver_contract(tmp_path):
     data = make_linked_views("A", p=(8, 9, 10), individual=(2,), seed=0)
-    for penalty in [*GROUPED, "lasso", "factored"]:
+    for penalty in ["group", "adaptive", "factored"]:
         problem = LinkedComponents(data.views, lam=1.0, penalty=penalty, max_rank=4)
         method = AlternatingProcrustes()
         whole = optlab.solve(problem, method, max_iter=12, record=4, seed=0)
