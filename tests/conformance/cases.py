@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-FAMILIES = ("splitting", "transport", "stochastic")
+FAMILIES = ("splitting", "transport", "stochastic", "multiview")
 
 
 def arguments(cls: type) -> dict[str, Any]:
@@ -64,10 +64,19 @@ def stochastic_problems() -> Iterator[Any]:
     yield LogisticRegression(A, np.sign(A[:, 0] + 0.1), l2=0.01)
 
 
+def multiview_problems() -> Iterator[Any]:
+    from optlab.datasets.multiview import make_linked_views
+    from optlab.multiview import LinkedComponents
+
+    views = make_linked_views("S", seed=0).views
+    yield LinkedComponents([view - view.mean(0) for view in views], lam=1.0, max_rank=3)
+
+
 PROBLEMS: dict[str, Callable[[], Iterator[Any]]] = {
     "splitting": splitting_problems,
     "transport": transport_problems,
     "stochastic": stochastic_problems,
+    "multiview": multiview_problems,
 }
 
 
