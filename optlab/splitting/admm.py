@@ -19,7 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from optlab.core import DomainError, Method, State
+from optlab.core import State
+from optlab.splitting.fixed_point import FixedPointMethod
 from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
 from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
@@ -49,7 +50,7 @@ class MultiplierState(State):
     step_size: float
 
 
-class MultiplierMethod(Method):
+class MultiplierMethod(FixedPointMethod):
     """What the methods of multipliers share: everything but the update of the blocks."""
 
     step_size: StepSize
@@ -67,25 +68,6 @@ class MultiplierMethod(Method):
         if state.k == 0 or triple is None:
             return problem.primal_blocks(state.w, state.u, state.v)
         return triple(state.w, state.y, state.u, state.v)
-
-    def measure(self, problem: TwoBlockProblem, state: MultiplierState) -> dict[str, float]:
-        """Return ``step_size`` and, if the problem can tell it, ``fixed_point_residual`` (as in Douglas-Rachford).
-
-        The residual is the relative distance of the multipliers before the iteration and after its u-step.
-        """
-        record = {"step_size": float(state.step_size)}
-        distance = getattr(problem, "mirror_distance", None)
-        if distance is not None:
-            record["fixed_point_residual"] = self._residual(problem, distance, state)
-        return record
-
-    def _residual(self, problem: TwoBlockProblem, distance: Any, state: MultiplierState) -> float:
-        if state.k == 0:
-            try:
-                state = self.step(problem, state)
-            except (DomainError, ArithmeticError):
-                return 2.0  # the run will say why; here no better value than "as far apart as can be"
-        return float(distance(state.x, state.y))
 
 
 @dataclass(frozen=True)

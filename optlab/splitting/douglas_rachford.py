@@ -26,8 +26,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from optlab.core import DomainError, Method, State
+from optlab.core import State
 from optlab.core.validation import as_number
+from optlab.splitting.fixed_point import FixedPointMethod
 from optlab.splitting.protocols import SplitProblem, require_split
 from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size, rule_for, step_size_at
 
@@ -73,7 +74,7 @@ class SplittingState(State):
         return self.x - (self.next_anchor if late else self.anchor)
 
 
-class BregmanSplitting(Method):
+class BregmanSplitting(FixedPointMethod):
     """What relaxed Douglas-Rachford and Peaceman-Rachford share; only `step_size` and `relaxation` differ."""
 
     step_size: StepSize
@@ -135,26 +136,6 @@ class BregmanSplitting(Method):
         # z' - x, with z' undone from the update of z
         carried = state.z - state.x - self.relaxation * (state.y - state.x)
         return scale * (state.x - state.y - carried), scale * carried
-
-    def measure(self, problem: SplitProblem, state: SplittingState) -> dict[str, float]:
-        """Return ``step_size`` and, if the problem can tell it, ``fixed_point_residual``.
-
-        The residual is the relative distance of the primal points x and y: 0 exactly at a fixed point, at most 2. At
-        k = 0 it is that of the first iteration.
-        """
-        record = {"step_size": float(state.step_size)}
-        distance = getattr(problem, "mirror_distance", None)
-        if distance is not None:
-            record["fixed_point_residual"] = self._residual(problem, distance, state)
-        return record
-
-    def _residual(self, problem: SplitProblem, distance: Any, state: SplittingState) -> float:
-        if state.k == 0:
-            try:
-                state = self.step(problem, state)
-            except (DomainError, ArithmeticError):
-                return 2.0  # the run will say why; here no better value than "as far apart as can be"
-        return float(distance(state.x, state.y))
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import optlab
+from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclidean
 from optlab.datasets import transport_family
 from optlab.transport import OptimalTransport
 
 PAPER = "bregman-splitting"
 DERIVED = "derived here, verified numerically"
+KERNELS = (ShannonEntropy(), FermiDirac(), Hellinger(), SquaredEuclidean())
 
 Array = Any
 
