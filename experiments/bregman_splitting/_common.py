@@ -10,11 +10,6 @@ import numpy as np
 PAPER = "bregman-splitting"
 
 
-def choose(scale: str, smoke: Any, cpu: Any, paper: Any) -> Any:
-    """Return the value that belongs to a scale."""
-    return {"smoke": smoke, "cpu": cpu, "paper": paper}[scale]
-
-
 def log_points(last: int, per_decade: int = 24) -> list[int]:
     """Return iterations 1..last, at most `per_decade` in each decade."""
     points = np.unique(np.round(np.logspace(0, np.log10(last), int(per_decade * np.log10(last)) + 2)).astype(int))

@@ -11,6 +11,7 @@ import numpy as np
 import optlab
 from optlab.datasets import rock_paper_scissors, transport_family
 from optlab.plotting import INK
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.splitting.problems import (
     BoxQuadraticWithEquality,
@@ -24,7 +25,7 @@ from optlab.splitting.problems import (
 )
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, choose, table
+from ._common import PAPER, table
 
 STEP_SIZES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -67,8 +68,8 @@ def iterations(problem, metric: str, level: float, method, budget: int) -> tuple
     id="bdrs-beyond-ot", paper=PAPER, title="Beyond transport: Douglas–Rachford and Peaceman–Rachford over step sizes"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, budget = choose(scale, (10, 60), (50, 1000), (50, 20_000))
-    steps = STEP_SIZES[:: choose(scale, 2, 1, 1)]
+    n, budget = at_scale(scale, (10, 60), (50, 1000), (50, 20_000))
+    steps = STEP_SIZES[:: at_scale(scale, 2, 1, 1)]
     cases = problems(seed, n)
     methods = {"Douglas–Rachford": BregmanDouglasRachford, "Peaceman–Rachford": BregmanPeacemanRachford}
     rows = []

@@ -11,11 +11,12 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import NetworkSimplex, OptimalTransport
 from optlab.transport.certificates import dual_bound
 
-from ._common import PAPER, choose, log_points, slope
+from ._common import PAPER, log_points, slope
 
 STEP_SIZE = 10.0
 TITLES = {"rand": "uniform random costs", "gauss2d": "two Gaussian clouds", "grid1d": "densities on a line"}
@@ -59,7 +60,7 @@ def bounds(problem: OptimalTransport, n_iter: int) -> tuple[np.ndarray, dict[str
     id="bdrs-certificates", paper=PAPER, title="Dual certificates: drift of the potentials against their value"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, n_iter = choose(scale, (30, 400), (100, 5000), (100, 20_000))
+    n, n_iter = at_scale(scale, (30, 400), (100, 5000), (100, 20_000))
     families = tuple(TITLES)
     runs = {}
     for family in families:

@@ -11,10 +11,11 @@ import numpy as np
 import optlab
 from optlab.datasets import photograph
 from optlab.plotting import PALETTE, log_axes
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import NetworkSimplex, OptimalTransport, PointCloudCost
 
-from ._common import PAPER, choose
+from ._common import PAPER
 
 
 def sample(image: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -34,7 +35,7 @@ def recolored(image: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.n
 
 @optlab.figure(id="bdrs-color-transfer", paper=PAPER, title="Colour transfer between two photographs")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, n_iter, height = choose(scale, (150, 150, 64), (1500, 600, 214), (8000, 3000, 427))
+    n, n_iter, height = at_scale(scale, (150, 150, 64), (1500, 600, 214), (8000, 3000, 427))
     size = (height, height * 3 // 2)
     images = [photograph(name, size) for name in ("china", "flower")]
     rng = np.random.default_rng(seed)

@@ -12,10 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import divergence_counterexample
 from optlab.plotting import PALETTE, label_lines, log_axes, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford, Geometric
 from optlab.transport import GaugedCost, MirrorPlan, OptimalTransport
 
-from ._common import PAPER, choose, dual_of_plan, exact_transport, log_points, slope
+from ._common import PAPER, dual_of_plan, exact_transport, log_points, slope
 
 CURE_ITERATIONS = 5000
 LOOKS = {
@@ -49,7 +50,7 @@ def follow(problem, method, start, n_iter: int) -> dict[str, np.ndarray]:
 
 @optlab.figure(id="bdrs-counterexample", paper=PAPER, title="Optimal transport: a large constant step size can diverge")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n_iter = choose(scale, 1500, 20_000, 100_000)
+    n_iter = at_scale(scale, 1500, 20_000, 100_000)
     a, b, C = divergence_counterexample()
     _, psi = potentials = dual_of_plan(exact_transport(a, b, C)[0], C)
     absorbed = OptimalTransport(a, b, GaugedCost(C, *potentials))
@@ -59,7 +60,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         return MirrorPlan(np.zeros(3), -step_size * psi, 0.0)
 
     runs = {}
-    for gamma in choose(scale, (60, 100), (60, 70, 80, 100), (60, 70, 80, 100)):
+    for gamma in at_scale(scale, (60, 100), (60, 70, 80, 100), (60, 70, 80, 100)):
         runs[str(gamma)] = follow(absorbed, BregmanDouglasRachford(float(gamma)), start(gamma), n_iter)
     cure_iter = min(n_iter, CURE_ITERATIONS)
     growing = BregmanDouglasRachford(Geometric(3.0, 1.003, 100.0))

@@ -11,10 +11,11 @@ import numpy as np
 import optlab
 from optlab.datasets import blurred_photograph
 from optlab.plotting import PALETTE, log_axes
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.splitting.problems import PoissonDeblurring
 
-from ._common import PAPER, choose
+from ._common import PAPER
 
 WIDTH, PHOTONS, WEIGHT = 2.0, 10_000.0, 10.0
 
@@ -26,7 +27,7 @@ def error(image: np.ndarray, truth: np.ndarray) -> float:
 
 @optlab.figure(id="bdrs-deblurring", paper=PAPER, title="Poisson deblurring of a photograph in Burg's geometry")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    size, n_iter = choose(scale, ((24, 36), 40), ((120, 180), 80), ((400, 600), 600))
+    size, n_iter = at_scale(scale, ((24, 36), 40), ((120, 180), 80), ((400, 600), 600))
     scene = blurred_photograph("china", size=size, width=WIDTH, photons=PHOTONS, background=1.0, seed=seed)
     problem = PoissonDeblurring(scene.observation, scene.blur, scene.background, weight=WEIGHT)
     methods = {"Douglas–Rachford": BregmanDouglasRachford(), "Peaceman–Rachford": BregmanPeacemanRachford()}

@@ -12,10 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, log_axes, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import OptimalTransport, Sinkhorn
 
-from ._common import PAPER, choose, first_below, slope, table
+from ._common import PAPER, first_below, slope, table
 from ._rates import entropic_rate, fitted_rate, singular_values
 
 LEVEL = 1e-9
@@ -60,12 +61,12 @@ def reference(a, b, C, eps: float) -> tuple[np.ndarray, np.ndarray]:
     id="bdrs-entropic-acceleration", paper=PAPER, title="Entropic transport: an accelerated Sinkhorn iteration"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, budget = choose(scale, (20, 1500), (100, 8000), (100, 40_000))
+    n, budget = at_scale(scale, (20, 1500), (100, 8000), (100, 40_000))
     grid = {
-        "rand": choose(
+        "rand": at_scale(
             scale, (0.1, 0.03, 0.01), (0.1, 0.03, 0.01, 0.003, 0.001), (0.1, 0.03, 0.01, 0.003, 0.001, 0.0005)
         ),
-        "l2": choose(scale, (0.1, 0.03), (0.1, 0.03, 0.01, 0.003), (0.1, 0.03, 0.01, 0.003, 0.002)),
+        "l2": at_scale(scale, (0.1, 0.03), (0.1, 0.03, 0.01, 0.003), (0.1, 0.03, 0.01, 0.003, 0.002)),
     }
     rows, example = [], {}
     for family, levels in grid.items():
@@ -93,7 +94,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
 
     # rate over the step size, on one instance
     multiples = np.array(
-        choose(scale, (0.3, 1.0, 3.0), (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0), np.geomspace(0.1, 10, 21))
+        at_scale(scale, (0.3, 1.0, 3.0), (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0), np.geomspace(0.1, 10, 21))
     )
     sigma, eps, best = float(example["values"][0]), example["eps"], example["best"]
     fine = np.geomspace(0.1, 10, 200)

@@ -15,6 +15,7 @@ from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclide
 from optlab.bregman.functions import Quadratic, SquaredDistance
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style
+from optlab.reproduce import at_scale
 from optlab.splitting import (
     AlternatingExponentialMultipliers,
     BregmanADMM,
@@ -25,7 +26,7 @@ from optlab.splitting import (
 )
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, choose, table
+from ._common import PAPER, table
 
 KERNELS = {
     "quadratic": SquaredEuclidean(),
@@ -95,7 +96,7 @@ def transport_differences(step_size: float, n_iter: int, seed: int) -> np.ndarra
     id="bdrs-equivalence", paper=PAPER, title="Douglas–Rachford on the dual is Bregman ADMM, iterate by iterate"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n_iter = choose(scale, 12, 120, 1000)
+    n_iter = at_scale(scale, 12, 120, 1000)
     curves = {}
     for name, kernel in KERNELS.items():
         primal, dual, swapped = two_blocks(kernel, seed)

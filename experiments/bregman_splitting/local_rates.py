@@ -14,10 +14,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, log_axes, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import GaugedCost, MirrorPlan, OptimalTransport
 
-from ._common import PAPER, choose, dual_of_plan, exact_transport, table
+from ._common import PAPER, dual_of_plan, exact_transport, table
 from ._rates import entropic_rate, fitted_rate, singular_values
 
 # relaxation, step size of the runs on linear programs
@@ -85,10 +86,10 @@ def entropic_cases(family: str, n: int, eps: float, seed: int, multiples=MULTIPL
 
 @optlab.figure(id="bdrs-local-rates", paper=PAPER, title="Local linear rates: predicted against measured")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    per_setting, sizes = choose(scale, (1, ((5, 6),)), (2, ((5, 6), (8, 8))), (6, ((5, 6), (8, 8), (12, 12))))
+    per_setting, sizes = at_scale(scale, (1, ((5, 6),)), (2, ((5, 6), (8, 8))), (6, ((5, 6), (8, 8), (12, 12))))
     rows = []
     for size in sizes:
-        for relaxation, step_size in LINEAR[:: choose(scale, 2, 1, 1)]:
+        for relaxation, step_size in LINEAR[:: at_scale(scale, 2, 1, 1)]:
             found, trial = 0, 100 * seed
             while found < per_setting and trial < 100 * seed + 60:
                 row = linear_case(size, trial, relaxation, step_size)
@@ -96,11 +97,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                 if row is not None:
                     rows.append(row | {"instance": f"{size[0]}x{size[1]} seed {trial - 1}"})
                     found += 1
-    for family, eps in ENTROPIC[: choose(scale, 1, 3, 3)]:
-        n = choose(scale, 15, 30, 60)
+    for family, eps in ENTROPIC[: at_scale(scale, 1, 3, 3)]:
+        n = at_scale(scale, 15, 30, 60)
         rows += [
             row | {"instance": f"{family} eps {eps:g}"}
-            for row in entropic_cases(family, n, eps, seed, choose(scale, MULTIPLES[1:3], MULTIPLES, MULTIPLES))
+            for row in entropic_cases(family, n, eps, seed, at_scale(scale, MULTIPLES[1:3], MULTIPLES, MULTIPLES))
         ]
     data = table(rows)
     linear, predicted, measured = data["case"] == "linear", data["predicted"], data["measured"]

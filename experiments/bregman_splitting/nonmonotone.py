@@ -12,10 +12,11 @@ from scipy.special import xlogy
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, choose, exact_transport, table
+from ._common import PAPER, exact_transport, table
 
 STEP_SIZES = (3.0, 10.0, 30.0)
 FLOOR = 1e-15
@@ -38,7 +39,7 @@ def divergences(a, b, C, step_size: float, n_iter: int) -> np.ndarray:
 
 @optlab.figure(id="bdrs-nonmonotone", paper=PAPER, title="KL to the optimal plan rises and falls")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n_iter, n_instances = 400, choose(scale, 3, 8, 40)
+    n_iter, n_instances = 400, at_scale(scale, 3, 8, 40)
     instances = [transport_family("rand", 8, 9, seed=seed + s) for s in range(n_instances)]
     curves = {g: np.array([divergences(*instance, g, n_iter) for instance in instances]) for g in STEP_SIZES}
     # rises below rounding of the sum do not count

@@ -12,10 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, certified_gap, choose
+from ._common import PAPER, certified_gap
 
 RELAXATIONS = (0.7, 1.0, 1.3, 1.7, 1.95, 2.0)
 STEP_SIZE = 10.0
@@ -36,7 +37,7 @@ def spread(curves, scaled: bool, points) -> float:
     id="bdrs-relaxation", paper=PAPER, title="Relaxation: faster cooling at first, no local convergence at 2"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, n_iter = choose(scale, (40, 600), (100, 3000), (100, 20_000))
+    n, n_iter = at_scale(scale, (40, 600), (100, 3000), (100, 20_000))
     problem = OptimalTransport(*transport_family(FAMILY, n, seed=seed))
     curves = {}
     for lam in RELAXATIONS:

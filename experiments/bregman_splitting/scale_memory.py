@@ -11,10 +11,11 @@ import numpy as np
 import optlab
 from optlab.benchmarks import peak_memory
 from optlab.plotting import PALETTE, log_axes, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import NetworkSimplex, OptimalTransport, PointCloudCost
 
-from ._common import PAPER, choose, first_below, slope
+from ._common import PAPER, first_below, slope
 
 SETUP = """
 import numpy as np, optlab
@@ -47,7 +48,7 @@ def clouds(n: int, seed: int) -> OptimalTransport:
 
 @optlab.figure(id="bdrs-scale", paper=PAPER, title="Scale: linear memory, and who wins on a CPU")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    sizes, n_iter = choose(
+    sizes, n_iter = at_scale(
         scale, ((100, 200), 60), ((500, 1000, 2000), 200), ((1000, 2000, 5000, 10_000, 20_000), 1500)
     )
     runs, exact_time, exact_cost = {}, {}, {}
@@ -59,7 +60,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             answers = [optlab.solve(problem, NetworkSimplex(), max_iter=1) for _ in range(3 if n <= 2000 else 1)]
             exact_time[n] = min(answer.solve_time for answer in answers)
             exact_cost[n] = answers[0].solution.cost
-    memory_sizes = choose(scale, (), (1000, 2000, 4000), (1000, 2000, 4000, 8000, 16_000))
+    memory_sizes = at_scale(scale, (), (1000, 2000, 4000), (1000, 2000, 4000, 8000, 16_000))
     memory = {
         kind: [
             peak_memory(f"run({n}, {kind!r})", SETUP + f"run(20, {kind!r})")

@@ -15,10 +15,11 @@ import numpy as np
 import optlab
 from optlab.core import DomainError
 from optlab.plotting import PALETTE, log_axes, theory_line
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.splitting.problems import BoxQuadraticWithEquality, KullbackLeiblerOnCappedSimplex, PoissonOnSimplex
 
-from ._common import PAPER, choose
+from ._common import PAPER
 
 COVERED = 0.5  # of 1/L; at exactly 1/L the first problem is solved by a single step
 MULTIPLES = (COVERED, 4.0, 16.0, 64.0)
@@ -87,7 +88,7 @@ def shown(values: np.ndarray) -> np.ndarray:
     id="bdrs-smooth-bound", paper=PAPER, title="The bound for a relatively smooth operator, against what happens"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n_iter, n = choose(scale, (60, 12), (200, 50), (2000, 200))
+    n_iter, n = at_scale(scale, (60, 12), (200, 50), (2000, 200))
     cases = problems(seed, n)
     runs = {
         (name, multiple): follow(problem, multiple / L, n_iter)

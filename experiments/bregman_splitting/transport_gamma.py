@@ -12,10 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, THEORY_COLOR, log_axes, style
+from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford, Geometric
 from optlab.transport import AnnealedSinkhorn, EuclideanDouglasRachford, OptimalTransport, Sinkhorn
 
-from ._common import PAPER, certified_gap, choose, first_below, log_points
+from ._common import PAPER, certified_gap, first_below, log_points
 
 FAMILIES = {
     "rand": "uniform random costs",
@@ -38,8 +39,8 @@ EUCLIDEAN = "Euclidean Douglas–Rachford"  # best of three step sizes at each i
 
 @optlab.figure(id="bdrs-ot-gamma", paper=PAPER, title="Optimal transport: step sizes, and what the extrapolation does")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, n_iter = choose(scale, (20, 200), (100, 2000), (100, 20_000))
-    record = log_points(n_iter, choose(scale, 10, 16, 24))
+    n, n_iter = at_scale(scale, (20, 200), (100, 2000), (100, 20_000))
+    record = log_points(n_iter, at_scale(scale, 10, 16, 24))
     curves: dict[tuple[str, str], np.ndarray] = {}
     for family in FAMILIES:
         problem = OptimalTransport(*transport_family(family, n, seed=seed))
@@ -55,7 +56,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         options = [run(EuclideanDouglasRachford(step / n)) for step in (0.1, 1.0, 10.0)]
         curves[family, EUCLIDEAN] = np.min(options, axis=0)
     k = np.array(record)
-    level = choose(scale, 1e-1, 1e-2, 1e-3)
+    level = at_scale(scale, 1e-1, 1e-2, 1e-3)
     needed = {
         family: np.array([first_below(k, curves[family, f"{gamma:g}"], level) for gamma in STEP_SIZES])
         for family in FAMILIES

@@ -17,11 +17,6 @@ from optlab.stochastic.compilation import Compiled, OracleData, oracle_signature
 PAPER = "ngn"
 
 
-def choose(scale: str, smoke: Any, cpu: Any, paper: Any) -> Any:
-    """Return the value that belongs to a scale."""
-    return {"smoke": smoke, "cpu": cpu, "paper": paper}[scale]
-
-
 def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Turn a list of rows into columns."""
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}

@@ -10,9 +10,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, style
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, trace
 
-from ._common import PAPER, Quartic, Rosenbrock, choose, run, table
+from ._common import PAPER, Quartic, Rosenbrock, run, table
 
 MOMENTUM = 0.9
 METHODS = {
@@ -35,9 +36,9 @@ def steps_needed(problem, method, x0, level: float, budget: int) -> float:
     id="ngn-momentum", paper=PAPER, title="NGN with momentum against the heavy ball: steps needed, over the step size"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    budget = choose(scale, (5_000, 5_000), (100_000, 300_000), (100_000, 300_000))
-    per_decade = choose(scale, 1, 2, 4)
-    first = choose(scale, -2, -4, -4)
+    budget = at_scale(scale, (5_000, 5_000), (100_000, 300_000), (100_000, 300_000))
+    per_decade = at_scale(scale, 1, 2, 4)
+    first = at_scale(scale, -2, -4, -4)
     grid = np.logspace(first, 4, per_decade * (4 - first) + 1)
     cases = {
         r"$x^2 + x^4$ from 10, loss $10^{-15}$": (Quartic(), [10.0], 1e-15, budget[0]),

@@ -11,9 +11,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, seed_band, style, theory_line
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, Decaying, LeastSquares, PolyakSGD
 
-from ._common import PAPER, choose, run, table
+from ._common import PAPER, run, table
 
 METHODS = {
     "NGN": lambda s: NGN(s),
@@ -55,7 +56,7 @@ def floor(problem: LeastSquares, method, steps: int, seed: int, x0=None) -> floa
     id="ngn-noise-floors", paper=PAPER, title="Interpolation against noise floors: least squares over t = σL"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    per_decade, seeds, budget, steps = choose(
+    per_decade, seeds, budget, steps = at_scale(
         scale, (0.5, 2, 2_000, 4_000), (1, 5, 20_000, 40_000), (3, 20, 100_000, 200_000)
     )
     exact, noisy = data(seed, 0.0), data(seed, 1.0)

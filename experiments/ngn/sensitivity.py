@@ -12,9 +12,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, seed_band, style
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, AdaGradNorm, Adam, PolyakSGD, sweep
 
-from ._common import PAPER, binary_problem, cancer_problem, choose, digits_problem, network_problem
+from ._common import PAPER, binary_problem, cancer_problem, digits_problem, network_problem
 
 METHODS = ("NGN", "SGD", "SPS_max", "AdaGrad-norm", "Adam")
 
@@ -27,19 +28,19 @@ def methods(batch: int) -> dict[str, object]:
 
 def problems(scale: str, seed: int) -> dict[str, tuple[object, int, float]]:
     """Return name -> (problem, batch size, passes)."""
-    n, hidden = choose(scale, (300, 8), (1000, 32), (1797, 64))
-    passes = choose(scale, 3, 20, 30)
+    n, hidden = at_scale(scale, (300, 8), (1000, 32), (1797, 64))
+    passes = at_scale(scale, 3, 20, 30)
     return {
         "breast cancer, logistic": (cancer_problem(), 32, passes),
         "digits, softmax": (digits_problem(n), 64, passes),
-        "LIBSVM file, logistic": (binary_problem(choose(scale, 400, 1605, 1605), seed), 20, passes),
+        "LIBSVM file, logistic": (binary_problem(at_scale(scale, 400, 1605, 1605), seed), 20, passes),
         "digits, network": (network_problem(n, hidden), 64, passes),
     }
 
 
 @optlab.figure(id="ngn-sensitivity", paper=PAPER, title="Sensitivity to σ, against the step sizes of four rivals")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    per_decade, seeds = choose(scale, (0.5, 1), (1, 3), (2, 5))
+    per_decade, seeds = at_scale(scale, (0.5, 1), (1, 3), (2, 5))
     grid = np.logspace(-4, 4, round(8 * per_decade) + 1)
     tables = {
         name: sweep(p, methods(batch), grid, seeds=range(seed, seed + seeds), epochs=passes)
@@ -149,7 +150,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
     ]
     caption = (
-        f"Final training loss after {choose(scale, 3, 20, 30)} shuffled passes, batches of 20 to 64; median and 10th "
+        f"Final training loss after {at_scale(scale, 3, 20, 30)} shuffled passes, batches of 20 to 64; median and 10th "
         f"to 90th percentile of {seeds} seeds. What leaves the axes at the top diverged or ended above the start. In "
         "brackets: decades of step size within twice the method's own best loss. The width of its plateau is NGN's "
         "gain on the first two, not the best point; a cap on the Polyak step does as much or more."

@@ -10,9 +10,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, style
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, LeastSquares, MatrixFactorization, PhaseRetrieval, PolyakSGD, sweep
 
-from ._common import PAPER, choose
+from ._common import PAPER
 
 METHODS = {"NGN": NGN(), "SPS_max (c = 1)": PolyakSGD(1.0, scaling=1.0), "SGD": SGD(1.0)}
 RECOVERED = 1e-20
@@ -38,7 +39,7 @@ def problems(seed: int, small: bool) -> dict[str, tuple[object, int]]:
     id="ngn-stability", paper=PAPER, title="Stability: final loss over nine decades of σ, where SGD diverges"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    per_decade, seeds = choose(scale, (0.5, 2), (1, 3), (2, 10))
+    per_decade, seeds = at_scale(scale, (0.5, 2), (1, 3), (2, 10))
     grid = np.logspace(-3, 6, round(9 * per_decade) + 1)
     tables = {
         name: sweep(problem, METHODS, grid, seeds=range(seed, seed + seeds), epochs=epochs)

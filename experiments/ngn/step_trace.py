@@ -10,9 +10,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, style
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, trace
 
-from ._common import PAPER, cancer_problem, choose, digits_problem, network_problem, run, table
+from ._common import PAPER, cancer_problem, digits_problem, network_problem, run, table
 
 SIGMAS = (0.3, 1.0, 3.0)
 
@@ -34,7 +35,7 @@ def summarise(step_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @optlab.figure(id="ngn-step-trace", paper=PAPER, title="The step sizes NGN takes with a constant σ")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    n, hidden, passes, seeds = choose(scale, (600, 16, 10, 2), (1797, 64, 40, 3), (1797, 64, 200, 10))
+    n, hidden, passes, seeds = at_scale(scale, (600, 16, 10, 2), (1797, 64, 40, 3), (1797, 64, 200, 10))
     cases = {
         "breast cancer, logistic": (cancer_problem(), 32),
         "digits, softmax": (digits_problem(n), 64),

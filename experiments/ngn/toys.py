@@ -11,9 +11,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, seed_band, style, theory_line
+from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, LeastSquares, LogisticRegression, PolyakSGD, trace
 
-from ._common import PAPER, choose, run, table
+from ._common import PAPER, run, table
 
 F_STAR = 0.5
 START = 3.7
@@ -58,8 +59,10 @@ def farthest(method, steps: int, seed: int) -> float:
     id="ngn-toys", paper=PAPER, title="One-dimensional toys: a limit cycle, and growth like the logarithm of σ"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    cycle_steps, logistic_steps, seeds = choose(scale, (60_000, 3_000, 2), (60_000, 200_000, 5), (200_000, 200_000, 20))
-    sigmas = np.concatenate([np.geomspace(1.0, 1.9, 4), np.geomspace(2.2, 100.0, choose(scale, 6, 14, 30))])
+    cycle_steps, logistic_steps, seeds = at_scale(
+        scale, (60_000, 3_000, 2), (60_000, 200_000, 5), (200_000, 200_000, 20)
+    )
+    sigmas = np.concatenate([np.geomspace(1.0, 1.9, 4), np.geomspace(2.2, 100.0, at_scale(scale, 6, 14, 30))])
     paths = {sigma: amplitudes(sigma, cycle_steps) for sigma in SHOWN}
     ends = np.array([amplitudes(sigma, cycle_steps)[-1] for sigma in sigmas])
     informed = np.array([amplitudes(s, 60, lower_bound=F_STAR)[-1] for s in (10.0, 1e3, 1e6)])
@@ -69,7 +72,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         off = np.flatnonzero(np.abs(amplitudes(sigma, cycle_steps) / cycle(sigma) - 1.0) > 1e-3)
         late.append(float(off[-1] + 2 if off.size else 1))
 
-    grid = np.logspace(0, 12, choose(scale, 4, 13, 25))
+    grid = np.logspace(0, 12, at_scale(scale, 4, 13, 25))
     far = {
         name: np.array([[farthest(make(s), logistic_steps, seed + i) for s in grid] for i in range(seeds)])
         for name, make in TOYS.items()

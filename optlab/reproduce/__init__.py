@@ -1,12 +1,12 @@
 """Figures, theorem checks, and the machinery that runs, caches and reports them. Knows no algorithm.
 
-What papers' files use is exported here: `figure`, `Figure`, `theorem`, `Evidence`. The machinery behind
+What papers' files use is exported here: `figure`, `Figure`, `theorem`, `Evidence`, `at_scale`. The machinery behind
 ``optlab reproduce`` and ``optlab verify`` lives in `discovery` (finding the files), `fingerprint` and `store`
 (the cache), `worker` and `runner` (running), `report` (``results/index.html``).
 """
 
 from optlab.reproduce.evidence import Evidence, Tightness
-from optlab.reproduce.figures import FIGURES, SCALES, Claim, Figure, FigureSpec, figure
+from optlab.reproduce.figures import FIGURES, SCALES, Claim, Figure, FigureSpec, at_scale, figure
 from optlab.reproduce.theorems import THEOREMS, Theorem, theorem
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "FigureSpec",
     "Theorem",
     "Tightness",
+    "at_scale",
     "figure",
     "theorem",
 ]

@@ -19,6 +19,17 @@ import numpy as np
 SCALES = ("smoke", "cpu", "paper")
 
 
+def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
+    """Return the value that belongs to a scale; `paper` defaults to that of ``cpu``.
+
+    Examples
+    --------
+    >>> at_scale("smoke", 10, 1000), at_scale("paper", 10, 1000)
+    (10, 1000)
+    """
+    return {"smoke": smoke, "cpu": cpu, "paper": cpu if paper is None else paper}[scale]
+
+
 class Claim(NamedTuple):
     """One sentence of the paper, whether the figure bears it out, and the number that says so.
 

@@ -24,11 +24,6 @@ KERNELS = (ShannonEntropy(), FermiDirac(), Hellinger(), SquaredEuclidean())
 Array = Any
 
 
-def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
-    """Return the value for a scale; `paper` defaults to that of ``cpu``."""
-    return {"smoke": smoke, "cpu": cpu, "paper": cpu if paper is None else paper}[scale]
-
-
 def states(problem: Any, method: Any, n: int, x0: Any = None) -> Iterator[Any]:
     """Yield the states after 1, ..., n iterations; ``state.x``, ``state.y`` are then x_0, y_0, x_1, ..."""
     return islice(optlab.iterate(problem, method, x0=x0), 1, n + 1)

@@ -27,11 +27,6 @@ CONVEX = "Orvieto, Xiao 2024, convergence for convex losses; constants as restat
 Array = Any
 
 
-def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
-    """Return the value for a scale; `paper` defaults to that of ``cpu``."""
-    return {"smoke": smoke, "cpu": cpu, "paper": cpu if paper is None else paper}[scale]
-
-
 @dataclass(frozen=True, eq=False)
 class Instance:
     """A finite sum with everything that the theorems speak of.

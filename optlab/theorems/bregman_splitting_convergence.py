@@ -12,7 +12,7 @@ import numpy as np
 
 import optlab
 from optlab.datasets import gaussian_game, rock_paper_scissors
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.splitting.problems import (
     BoxQuadraticWithEquality,
@@ -22,7 +22,7 @@ from optlab.splitting.problems import (
     SimplexProjection,
     UnbalancedTransport,
 )
-from optlab.theorems._bregman_splitting import PAPER, at_scale, instance
+from optlab.theorems._bregman_splitting import PAPER, instance
 from optlab.transport import AnnealedSinkhorn, MirrorPlan, OptimalTransport
 
 FAMILIES = ("rand", "sq2d", "gauss2d", "grid1d", "l2")

@@ -13,7 +13,7 @@ import numpy as np
 import optlab
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclidean
 from optlab.bregman.functions import Quadratic, SquaredDistance
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import (
     AlternatingExponentialMultipliers,
     BregmanADMM,
@@ -23,7 +23,7 @@ from optlab.splitting import (
     LinearlyConstrained,
     MonotoneInclusion,
 )
-from optlab.theorems._bregman_splitting import DERIVED, KERNELS, PAPER, at_scale, distance, states
+from optlab.theorems._bregman_splitting import DERIVED, KERNELS, PAPER, distance, states
 
 # ------------------------------------------------------------------------- Douglas-Rachford and ADMM on the dual
 

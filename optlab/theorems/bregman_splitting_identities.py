@@ -39,10 +39,10 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.core import DomainError
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanDouglasRachford, CompositeProblem
 from optlab.splitting.problems import ItakuraSaitoOnSimplex
-from optlab.theorems._bregman_splitting import DERIVED, KERNELS, PAPER, at_scale, distance, states
+from optlab.theorems._bregman_splitting import DERIVED, KERNELS, PAPER, distance, states
 
 # ------------------------------------------------------------------------------------------------------ resolvents
 

@@ -17,13 +17,12 @@ import optlab
 from optlab.bregman import ShannonEntropy
 from optlab.bregman.functions import ColumnMarginal, Linear, RowMarginal
 from optlab.datasets import divergence_counterexample
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford, CompositeProblem, Geometric
 from optlab.splitting.problems import KullbackLeiblerOnCappedSimplex
 from optlab.theorems._bregman_splitting import (
     DERIVED,
     PAPER,
-    at_scale,
     gauged,
     instance,
     linear_program,

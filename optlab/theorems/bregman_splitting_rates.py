@@ -14,12 +14,11 @@ import numpy as np
 import optlab
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy
 from optlab.bregman.functions import AffineSet
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanDouglasRachford, CompositeProblem
 from optlab.theorems._bregman_splitting import (
     DERIVED,
     PAPER,
-    at_scale,
     gauged,
     instance,
     log_plan,

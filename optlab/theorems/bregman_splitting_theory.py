@@ -13,7 +13,7 @@ import numpy as np
 
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclidean
 from optlab.bregman.functions import AffineSet, Quadratic, SquaredDistance
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanDouglasRachford, CompositeProblem
 from optlab.splitting.problems import (
     BoxQuadraticWithEquality,
@@ -25,7 +25,6 @@ from optlab.splitting.problems import (
 from optlab.theorems._bregman_splitting import (
     DERIVED,
     PAPER,
-    at_scale,
     instance,
     linear_program,
     log_plan,

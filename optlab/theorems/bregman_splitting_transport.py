@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.splitting import BregmanADMM, BregmanDouglasRachford, Geometric
 from optlab.theorems._bregman_splitting import (
     DERIVED,
     PAPER,
-    at_scale,
     dense_splitting,
     distance,
     instance,

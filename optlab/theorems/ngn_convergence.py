@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, SGD, Averaged, Decaying
 from optlab.theorems._ngn import (
     CONVEX,
     DERIVED,
     PAPER,
     Instance,
-    at_scale,
     averaged_gaps,
     convex_bound,
     least_squares,

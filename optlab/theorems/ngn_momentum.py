@@ -13,10 +13,10 @@ import numpy as np
 from scipy import sparse
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, NGNMD, SGD, FiniteSum, LogisticRegression, NonlinearLeastSquares
 from optlab.stochastic.ngn import ngn_step_size
-from optlab.theorems._ngn import DERIVED, PAPER, Instance, at_scale, least_squares, logistic, step_from
+from optlab.theorems._ngn import DERIVED, PAPER, Instance, least_squares, logistic, step_from
 
 FOLLOW_UP = "Islamov, Ajroldi, Orvieto, Lucchi 2025"
 

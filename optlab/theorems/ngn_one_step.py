@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, NGND, SGD, LeastSquares, SigmoidLeastSquares
 from optlab.theorems._ngn import (
     DERIVED,
     PAPER,
     all_steps,
-    at_scale,
     convex_instances,
     points_near,
     step_from,

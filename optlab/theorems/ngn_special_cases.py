@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import (
     NGN,
     SGD,
@@ -20,7 +20,7 @@ from optlab.stochastic import (
     StochasticProximalPoint,
     trace,
 )
-from optlab.theorems._ngn import DERIVED, PAPER, at_scale, step_from
+from optlab.theorems._ngn import DERIVED, PAPER, step_from
 
 
 def _end(problem: Any, method: Any, x0: Any, n: int, seed: int = 0) -> Any:

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, SGD, FiniteSum, LeastSquares, PolyakSGD, trace
 from optlab.stochastic.ngn import ngn_step_size
 from optlab.theorems._ngn import (
     DERIVED,
     PAPER,
-    at_scale,
     batches,
     least_squares,
     logistic,
