@@ -122,10 +122,9 @@ class LinearModel(FiniteSum):
         return scalar.SELF_BOUNDING[self.code] * self.row_norms
 
     @cached_property
-    def f_star(self) -> float | None:
-        """A certified lower bound of the minimum, equal to it up to rounding where `reference` succeeds."""
+    def _minimum(self) -> tuple[float | None, str]:
         if not self._solves:
-            return self._f_star
+            return super()._minimum
         from optlab.stochastic.reference import minimum_of_linear_model
 
         return minimum_of_linear_model(self)

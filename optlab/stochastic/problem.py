@@ -115,7 +115,16 @@ class FiniteSum:
     @property
     def f_star(self) -> float | None:
         """A certified lower bound of the minimum (the minimum up to rounding), or None if not known."""
-        return self._f_star
+        return self._minimum[0]
+
+    @property
+    def f_star_reason(self) -> str:
+        """What `f_star` rests on: a certificate, or the word of whoever made the problem."""
+        return self._minimum[1]
+
+    @property
+    def _minimum(self) -> tuple[float | None, str]:
+        return self._f_star, "not known" if self._f_star is None else "given"
 
     @property
     def smoothness(self) -> np.ndarray | None:

@@ -6,8 +6,7 @@ feasible point, so it holds whatever the solver did:
 * ``l2 > 0``: ``f(x) - ||grad f(x)||^2 / (2 l2)``, by strong convexity.
 * least squares without ridge: ``f(x)`` at the least-squares solution.
 * logistic and softmax without ridge: the mean entropy of class probabilities P whose residual P - Y is orthogonal to
-  the data (the dual constraint), obtained by projecting those at x. If that leaves the simplex (separable data, or
-  a solver that failed), the bound is 0, which always holds.
+  the data (the dual constraint); also where the infimum is not attained (`separation`). If all fails the bound is 0.
 """
 
 from __future__ import annotations
@@ -18,14 +17,20 @@ from typing import Any
 import numpy as np
 
 from optlab.stochastic.losses import SQUARES, loss_and_derivative
+from optlab.stochastic.separation import unregularized_minimum
+
+STRONG_CONVEXITY = "strong convexity at the minimiser"
+SOLVED = "least-squares solution"
 
 
-def minimum_of_linear_model(problem: Any) -> float:
-    """Return the certified bound for a convex `LinearModel`."""
+def minimum_of_linear_model(problem: Any) -> tuple[float, str]:
+    """Return the certified bound for a convex `LinearModel`, and what it rests on."""
     A = problem.A.astype(np.float64) if problem.dtype != np.float64 else problem.A
     t = problem.targets.astype(np.float64)
     n, d = A.shape
     l2 = problem.l2
+    if l2 == 0 and problem.code != SQUARES:
+        return unregularized_minimum(A, (t > 0).astype(np.int64), 2)
 
     def value_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = loss_and_derivative(problem.code, A @ x, t)
@@ -46,20 +51,18 @@ def minimum_of_linear_model(problem: Any) -> float:
             x = _newton(value_gradient, hessian, x)
     value, gradient = value_gradient(x)
     if l2 > 0:
-        return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0)
-    if problem.code == SQUARES:
-        return value
-    p = 1.0 / (1.0 + np.exp(-np.clip(A @ x, -700.0, 700.0)))
-    labels = (t > 0).astype(np.float64)
-    return entropy_bound(A, np.column_stack([1.0 - p, p]), np.column_stack([1.0 - labels, labels]))
+        return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0), STRONG_CONVEXITY
+    return value, SOLVED
 
 
-def minimum_of_softmax(problem: Any) -> float:
-    """Return the certified bound for a `SoftmaxRegression`."""
+def minimum_of_softmax(problem: Any) -> tuple[float, str]:
+    """Return the certified bound for a `SoftmaxRegression`, and what it rests on."""
     from optlab.stochastic.softmax import losses_and_slopes
 
     A = problem.A.astype(np.float64) if problem.dtype != np.float64 else problem.A
     n, l2, shape = problem.n_samples, problem.l2, problem.shape
+    if l2 == 0:
+        return unregularized_minimum(A, problem.labels, shape[1])
 
     def value_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
         x = w.reshape(shape)
@@ -68,19 +71,24 @@ def minimum_of_softmax(problem: Any) -> float:
 
     w = quasi_newton(value_gradient, np.zeros(problem.size))
     value, gradient = value_gradient(w)
-    if l2 > 0:
-        return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0)
-    residual = losses_and_slopes(A @ w.reshape(shape), problem.labels)[1]
-    labels = np.eye(shape[1])[problem.labels]
-    return entropy_bound(A, labels + residual, labels)
+    return max(value - float(gradient @ gradient) / (2.0 * l2), 0.0), STRONG_CONVEXITY
 
 
-def quasi_newton(value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray) -> np.ndarray:
-    """Minimise a smooth convex function as far as L-BFGS gets."""
+def quasi_newton(
+    value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    stop: Callable[[np.ndarray], bool] | None = None,
+    max_iter: int = 20_000,
+) -> np.ndarray:
+    """Minimise a smooth convex function as far as L-BFGS gets, or until ``stop(x)``."""
     from scipy.optimize import minimize
 
-    options = {"maxiter": 20000, "maxfun": 40000, "maxcor": 20, "gtol": 1e-13, "ftol": 0.0, "maxls": 50}
-    return minimize(value_gradient, start, jac=True, method="L-BFGS-B", options=options).x
+    def callback(x: np.ndarray) -> None:
+        if stop is not None and stop(x):
+            raise StopIteration
+
+    options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20, "gtol": 1e-13, "ftol": 0.0, "maxls": 50}
+    return minimize(value_gradient, start, jac=True, method="L-BFGS-B", options=options, callback=callback).x
 
 
 def _newton(
@@ -115,23 +123,3 @@ def _least_squares(A: Any, b: np.ndarray, l2: float, sparse: bool) -> np.ndarray
     from scipy.sparse.linalg import lsqr
 
     return lsqr(A, b, damp=np.sqrt(n * l2), atol=1e-15, btol=1e-15, conlim=0, iter_lim=20 * d + 1000)[0]
-
-
-def entropy_bound(A: Any, P: np.ndarray, Y: np.ndarray) -> float:
-    """Return the dual value at class probabilities near P with ``A^T (P - Y) = 0``, or 0 if there are none near."""
-    import scipy.sparse as sp
-
-    residual = P - Y
-    if sp.issparse(A):
-        from scipy.sparse.linalg import lsqr
-
-        options = {"atol": 1e-15, "btol": 1e-15, "conlim": 0, "iter_lim": 20 * A.shape[1]}
-        fit = np.column_stack([lsqr(A, column, **options)[0] for column in residual.T])
-    else:
-        fit = np.linalg.lstsq(A, residual, rcond=None)[0]
-    feasible = P - A @ fit
-    if feasible.min() < 0 or np.abs(residual).max() < 1e-6:  # the second: separable, the infimum is 0
-        return 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(feasible > 0, -feasible * np.log(feasible), 0.0)
-    return max(float(terms.sum() / len(P)), 0.0)

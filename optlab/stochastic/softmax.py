@@ -167,10 +167,9 @@ class SoftmaxRegression(FiniteSum):
         return row_squares(self.A)
 
     @cached_property
-    def f_star(self) -> float | None:
-        """A certified lower bound of the minimum."""
+    def _minimum(self) -> tuple[float | None, str]:
         if not self._solves:
-            return self._f_star
+            return super()._minimum
         from optlab.stochastic.reference import minimum_of_softmax
 
         return minimum_of_softmax(self)
