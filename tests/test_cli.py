@@ -56,7 +56,7 @@ def test_reproduce_runs_both_kinds_and_ends_with_the_report(folder):
     assert result.output.strip().splitlines()[-1] == str(folder / "results" / "index.html")
     assert "toy-figure" in result.output
     assert "1/1 controls refuted" in result.output
-    assert (folder / "results" / "figures" / "toy" / "toy-figure" / "figure.pdf").is_file()
+    assert (folder / "results" / "figures" / "toy" / "toy-figure" / "figure.png").is_file()
 
 
 def test_verify_runs_theorems_only(folder):

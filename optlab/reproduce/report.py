@@ -175,10 +175,11 @@ def _figure(record: Record) -> str:
     )
     caption = f'<p class="caption">{_text(record["caption"])}</p>' if record["caption"] else ""
     broad = " broad" if record.get("aspect", 1.0) > 1.9 else ""
+    full = "figure.pdf" if "figure.pdf" in record["files"] else "figure.png"
     return f"""
 <article class="card{broad}" id="{_anchor(record)}">
 <h4><span>{_text(record["title"])}</span>{_figure_badge(record)}</h4>
-<a href="{_e(folder)}/figure.pdf"><img loading="lazy" src="{_e(folder)}/figure.png" alt="{_e(record["title"])}"></a>
+<a href="{_e(folder)}/{full}"><img loading="lazy" src="{_e(folder)}/figure.png" alt="{_e(record["title"])}"></a>
 {caption}<ul class="claims">{claims}</ul>{_warnings(record)}{_meta(record)}
 </article>"""
 

@@ -58,7 +58,8 @@ def _run_figure(spec: Any, scale: str, seed: int) -> Outcome:
     figure: Figure = spec(scale, seed)
     files = {name: data for table, values in figure.tables().items() for name, data in _packed(table, values)}
     canvas = figure.render()
-    files |= _pictures(canvas, "figure")
+    # vector graphics are for papers; at the smallest scale they would cost as much as the run itself
+    files |= _pictures(canvas, "figure", ("png",) if scale == "smoke" else ("png", "pdf"))
     width, height = canvas.get_size_inches()
     claims = [{"sentence": claim.sentence, "holds": claim.holds, "number": claim.text} for claim in figure.claims]
     aspect = float(width / height)
@@ -108,7 +109,7 @@ def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
     return {f"{name}.csv": _csv(evidence.columns()), **pictures}
 
 
-def _pictures(canvas: Any, name: str, formats: tuple[str, ...] = ("png", "pdf")) -> dict[str, bytes]:
+def _pictures(canvas: Any, name: str, formats: tuple[str, ...]) -> dict[str, bytes]:
     from optlab.plotting import to_bytes
 
     files = {}

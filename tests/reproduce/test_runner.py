@@ -23,7 +23,7 @@ def real_pictures():
 @pytest.fixture(autouse=True)
 def _quick_pictures(request, monkeypatch):
     if "real_pictures" not in request.fixturenames:
-        picture = lambda canvas, name, formats=("png", "pdf"): {f"{name}.{suffix}": b"picture" for suffix in formats}
+        picture = lambda canvas, name, formats: {f"{name}.{suffix}": b"picture" for suffix in formats}
         monkeypatch.setattr(worker, "_pictures", picture)
 
 
@@ -56,10 +56,12 @@ class _Links(html.parser.HTMLParser):
 def test_a_run_writes_figures_data_and_a_report_whose_links_lead_somewhere(experiments, tmp_path, real_pictures):
     experiments.figure("one")
     experiments.theorem("two")
-    summary = _run(experiments, tmp_path)
-    assert summary.passed
     out = tmp_path / "results"
     folder = out / "figures" / "toy" / "one"
+    assert _run(experiments, tmp_path).passed
+    assert {path.name for path in folder.iterdir()} == {"figure.png", "data.csv"}
+    summary = _run(experiments, tmp_path, scale="cpu")
+    assert summary.passed
     assert {path.name for path in folder.iterdir()} == {"figure.png", "figure.pdf", "data.csv"}
     table = np.genfromtxt(folder / "data.csv", delimiter=",", names=True)
     assert np.array_equal(table["value"], np.random.default_rng(0).random(5))  # bit for bit
