@@ -1,0 +1,69 @@
+"""Garnet problems: random MDPs with a given branching factor, after Archibald, McKinnon and Thomas (1995)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from optlab.core.validation import as_integer
+from optlab.policy.mdp import MDP
+
+__all__ = ["garnet"]
+
+
+def garnet(
+    n_states: int = 50,
+    n_actions: int = 4,
+    branching: int = 5,
+    discount: float = 0.9,
+    seed: int = 0,
+    known_optimal: bool | None = None,
+) -> MDP:
+    """Return a random MDP: `branching` distinct successors per state and action, uniform spacings as probabilities.
+
+    Costs are uniform on [0, 1], the start law is uniform. Well mixing: policy iteration needs 2 to 4 steps, so this is
+    a place for inequalities and for scaling, not for a contest of iteration counts.
+
+    Parameters
+    ----------
+    n_states, n_actions, branching : int
+        Default 50, 4, 5.
+    discount : float, default 0.9
+    seed : int, default 0
+    known_optimal : bool, optional
+        See `MDP`.
+
+    Returns
+    -------
+    MDP
+
+    Examples
+    --------
+    >>> garnet(20, 3, 4)
+    <Garnet(20, 3, 4): 20 states, 3 actions, discount 0.9>
+    """
+    S = as_integer(n_states, "n_states", minimum=1)
+    A = as_integer(n_actions, "n_actions", minimum=1)
+    b = as_integer(branching, "branching", minimum=1)
+    if b > S:
+        raise ValueError(f"branching must be at most n_states = {S}, got {b}")
+    rng = np.random.default_rng(seed)
+    rows = S * A
+    if 2 * b > S:
+        successors = np.argsort(rng.random((rows, S)), axis=1)[:, :b]
+    else:
+        # draw with replacement, and draw again the rows that hold a state twice
+        successors = rng.integers(S, size=(rows, b))
+        todo = np.arange(rows)
+        while todo.size:
+            ordered = np.sort(successors[todo], axis=1)
+            todo = todo[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
+            successors[todo] = rng.integers(S, size=(todo.size, b))
+    cuts = np.sort(rng.random((rows, b - 1)), axis=1)
+    weights = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
+    order = np.argsort(successors, axis=1)
+    indices = np.take_along_axis(successors, order, axis=1).astype(np.int32)
+    data = np.take_along_axis(weights, order, axis=1)
+    P = sp.csr_matrix((data.ravel(), indices.ravel(), np.arange(rows + 1, dtype=np.int64) * b), shape=(rows, S))
+    cost = rng.random((S, A))
+    return MDP(P, cost, discount, known_optimal=known_optimal, name=f"Garnet({S}, {A}, {b})")

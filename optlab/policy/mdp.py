@@ -1,0 +1,434 @@
+"""Finite Markov decision processes in cost form, as problems for `optlab.solve`.
+
+An MDP is states S, actions A, transitions ``P(s' | s, a)``, costs ``c(s, a)`` to be *minimised*, a discount below one
+and a start law. Notation follows Xiao (2022), *On the convergence rates of policy gradient methods*, JMLR 23:
+
+    V^pi = (I - discount P_pi)^-1 c_pi          Q^pi(s, a) = c(s, a) + discount P(. | s, a) V^pi
+    V_rho(pi) = <rho, V^pi>                     d_rho^pi = (1 - discount) (I - discount P_pi')^-1 rho
+
+Rewards are accepted and turned into costs in [0, 1], ``c = (r_max - r) / (r_max - r_min)``; `MDP.to_reward_value`
+takes values back. Iterates are policies: anything with ``probabilities()``, or an (S, A) array. The file holds data,
+evaluation and quality measures; algorithms are elsewhere in the package. Average-cost and undiscounted problems are
+not covered.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from optlab.core.validation import as_float_array, as_number, first_index
+from optlab.policy.evaluation import Evaluation, solve_evaluation
+from optlab.policy.transitions import read_transitions
+
+__all__ = ["MDP", "OptimalSolution"]
+
+_KNOWN_OPTIMAL_LIMIT = 400_000  # pairs (s, a) up to which the optimum is computed without being asked for
+_SUM_TOL = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalSolution:
+    """An optimal policy and its values.
+
+    Attributes
+    ----------
+    values : ndarray, shape (S,)
+        ``V*``, in cost form.
+    action_values : ndarray, shape (S, A)
+        ``Q*``.
+    policy : ndarray of int, shape (S,)
+        An optimal action per state (the first of the best ones).
+    probabilities : ndarray, shape (S, A)
+        The same policy as a table of zeros and ones.
+    """
+
+    values: np.ndarray
+    action_values: np.ndarray
+    policy: np.ndarray
+    probabilities: np.ndarray
+
+
+class MDP:
+    """A finite discounted Markov decision process.
+
+    Parameters
+    ----------
+    P : array_like (S, A, S), sparse matrix (S * A, S), or list of A matrices (S, S)
+        Transition probabilities. In the sparse form row ``s * A + a`` is the law of the next state.
+    cost : array_like, shape (S, A), optional
+        Costs, to be minimised. Exactly one of `cost` and `reward` is given.
+    discount : float, default 0.9
+        In (0, 1).
+    start : array_like, shape (S,), optional
+        Law of the first state; default: uniform.
+    reward : array_like, shape (S, A), optional
+        Rewards, to be maximised; converted to costs in [0, 1].
+    available : array_like of bool, shape (S, A), optional
+        Which actions exist in which state; default: all. Rows of `P` and costs of other pairs are not read.
+    known_optimal : bool, optional
+        Whether `measure` reports the gap to the optimum, which has to be computed once (by policy iteration). Default:
+        up to 400,000 state-action pairs.
+    name : str, optional
+        For plots and reports.
+
+    Attributes
+    ----------
+    n_states, n_actions : int
+    transitions : scipy.sparse.csr_matrix, shape (S * A, S)
+    cost : ndarray, shape (S, A)
+        Pairs that are not available carry the largest cost.
+    discount : float
+    start : ndarray, shape (S,)
+    available : ndarray of bool, shape (S, A), or None
+        None if every action exists everywhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For wrong shapes, a row of `P` that does not sum to one (its state and action are named), a discount outside
+        (0, 1), a start law that is none, or a state without actions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stay, move = np.eye(2), np.eye(2)[::-1]
+    >>> mdp = MDP([stay, move], cost=[[1.0, 1.0], [0.0, 0.0]], discount=0.5)
+    >>> mdp.evaluate([[0.0, 1.0], [1.0, 0.0]]).values
+    array([1., 0.])
+    >>> mdp.optimal.policy
+    array([1, 0])
+    """
+
+    def __init__(
+        self,
+        P: Any,
+        cost: Any = None,
+        discount: float = 0.9,
+        start: Any = None,
+        *,
+        reward: Any = None,
+        available: Any = None,
+        known_optimal: bool | None = None,
+        name: str = "MDP",
+    ) -> None:
+        self.discount = as_number(discount, "discount", above=0.0, below=1.0)
+        self.transitions, self.n_states, self.n_actions, self.available = read_transitions(P, available)
+        shape = (self.n_states, self.n_actions)
+        if (cost is None) == (reward is None):
+            raise ValueError(f"give exactly one of cost and reward, got {'both' if cost is not None else 'neither'}")
+        self._offset, self._scale = 0.0, 1.0  # reward = offset - scale * cost
+        if cost is not None:
+            self.cost = self._on_available(
+                as_float_array(cost, "cost", shape=shape, finite=self.available is None), "cost"
+            )
+        else:
+            r = as_float_array(reward, "reward", shape=shape, finite=self.available is None)
+            r = self._on_available(r, "reward", highest=False)
+            self._offset, self._scale = float(r.max()), float(r.max() - r.min()) or 1.0
+            self.cost = (self._offset - r) / self._scale
+        self.cost.setflags(write=False)
+        self.start = self._distribution(start, "start")
+        self.start.setflags(write=False)
+        if known_optimal is None:
+            known_optimal = self.n_states * self.n_actions <= _KNOWN_OPTIMAL_LIMIT
+        self.known_optimal = bool(known_optimal)
+        self.primary_metric = "gap" if self.known_optimal else "advantage_gap"
+        self.name = str(name)
+        self._evaluations: dict[int, tuple[Any, float, Evaluation]] = {}
+
+    # ------------------------------------------------------------------ reading arguments
+
+    def _on_available(self, values: np.ndarray, name: str, highest: bool = True) -> np.ndarray:
+        values = values.astype(np.float64)  # a copy: the caller's array stays his
+        if self.available is not None:
+            inside = values[self.available]
+            if not np.isfinite(inside).all():
+                bad = self.available & ~np.isfinite(values)
+                raise ValueError(
+                    f"{name} must be finite where an action is available, got {values[bad][0]} "
+                    f"at index {first_index(bad)}"
+                )
+            values[~self.available] = inside.max() if highest else inside.min()
+        return values
+
+    def _distribution(self, law: Any, name: str) -> np.ndarray:
+        if law is None:
+            return np.full(self.n_states, 1.0 / self.n_states)
+        law = as_float_array(law, name, shape=(self.n_states,), nonnegative=True).astype(np.float64)
+        total = float(law.sum())
+        if abs(total - 1.0) > _SUM_TOL:
+            raise ValueError(f"{name} must be a probability vector, it sums to {total:.12g}")
+        return law / total
+
+    def probabilities_of(self, policy: Any) -> np.ndarray:
+        """Return a policy as an array (S, A) after checking it.
+
+        Parameters
+        ----------
+        policy : policy object, array_like (S, A), or integer array (S,)
+            An object with ``probabilities()``, a table of probabilities, or one action per state.
+
+        Raises
+        ------
+        ValueError
+            Naming the state (and the action, if one that is not available has positive probability).
+        """
+        if hasattr(policy, "probabilities"):
+            policy = policy.probabilities() if callable(policy.probabilities) else policy.probabilities
+        table = np.asarray(policy)
+        if table.ndim == 1 and table.dtype.kind in "iu":
+            return self._deterministic(table)
+        shape = (self.n_states, self.n_actions)
+        table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, copy=False)
+        sums = table.sum(axis=1)
+        off = np.abs(sums - 1.0) > _SUM_TOL
+        if off.any():
+            s = int(np.argmax(off))
+            raise ValueError(f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}")
+        if self.available is not None:
+            wrong = (table > 0) & ~self.available
+            if wrong.any():
+                s, a = (int(i) for i in np.argwhere(wrong)[0])
+                raise ValueError(
+                    f"a policy must not take an action that is not available: action {a} has probability "
+                    f"{table[s, a]:.3g} in state {s}"
+                )
+        return table
+
+    def _deterministic(self, actions: np.ndarray) -> np.ndarray:
+        if actions.shape != (self.n_states,):
+            raise ValueError(
+                f"a policy of one action per state must have shape ({self.n_states},), got {actions.shape}"
+            )
+        bad = (actions < 0) | (actions >= self.n_actions)
+        if bad.any():
+            s = int(np.argmax(bad))
+            raise ValueError(f"actions must lie in 0..{self.n_actions - 1}, got {int(actions[s])} in state {s}")
+        if self.available is not None:
+            wrong = ~self.available[np.arange(self.n_states), actions]
+            if wrong.any():
+                s = int(np.argmax(wrong))
+                raise ValueError(f"action {int(actions[s])} is not available in state {s}")
+        table = np.zeros((self.n_states, self.n_actions))
+        table[np.arange(self.n_states), actions] = 1.0
+        return table
+
+    # ------------------------------------------------------------------ evaluation
+
+    def transition_matrix(self, policy: Any) -> sp.csr_matrix:
+        """Return ``P_pi``, shape (S, S); its rows may hold a column more than once (products do not mind)."""
+        return self._transition_matrix(self.probabilities_of(policy))
+
+    def _transition_matrix(self, table: np.ndarray) -> sp.csr_matrix:
+        P = self.transitions
+        weights = np.repeat(table.ravel(), np.diff(P.indptr)) * P.data
+        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared
+        matrix = sp.csr_matrix((self.n_states, self.n_states))
+        matrix.data, matrix.indices, matrix.indptr = weights, P.indices, P.indptr[:: self.n_actions]
+        return matrix
+
+    def policy_cost(self, policy: Any) -> np.ndarray:
+        """Return ``c_pi(s) = sum_a pi(a | s) c(s, a)``, shape (S,)."""
+        return np.einsum("sa,sa->s", self.probabilities_of(policy), self.cost)
+
+    def evaluate(self, policy: Any, *, guess: Any = None, tol: float = 1e-10) -> Evaluation:
+        """Return values and action values of a policy.
+
+        Policy objects are remembered while they live: measuring one that a method has just evaluated costs nothing.
+
+        Parameters
+        ----------
+        policy : policy object, array_like (S, A), or integer array (S,)
+        guess : array_like, shape (S,), optional
+            Start of the iterative solver, such as the values of an earlier policy.
+        tol : float, default 1e-10
+            Bound on ``|V - V^pi|_inf`` relative to ``max(1, |V|_inf)``; small problems are solved directly.
+
+        Returns
+        -------
+        Evaluation
+            With ``values`` (S,), ``action_values`` (S, A) and ``iterations``.
+        """
+        tol = as_number(tol, "tol", above=0.0)
+        known = self._evaluations.get(id(policy))
+        if known is not None and known[0]() is policy and known[1] <= tol:
+            return known[2]
+        table = self.probabilities_of(policy)
+        if guess is not None:
+            guess = as_float_array(guess, "guess", shape=(self.n_states,)).astype(np.float64, copy=False)
+        right = np.einsum("sa,sa->s", table, self.cost)
+        values, iterations = solve_evaluation(
+            self._transition_matrix(table), right, self.discount, guess=guess, tol=tol
+        )
+        evaluation = Evaluation(values, iterations, self, table)
+        if hasattr(policy, "probabilities"):  # an array could be changed afterwards, a policy object is immutable
+            self._remember(policy, tol, evaluation)
+        return evaluation
+
+    def _remember(self, policy: Any, tol: float, evaluation: Evaluation) -> None:
+        try:
+            reference = weakref.ref(policy)
+        except TypeError:
+            return
+        alive = {key: entry for key, entry in self._evaluations.items() if entry[0]() is not None}
+        while len(alive) >= 4:
+            alive.pop(next(iter(alive)))
+        alive[id(policy)] = (reference, tol, evaluation)
+        self._evaluations = alive
+
+    def action_values(self, values: np.ndarray) -> np.ndarray:
+        """Return ``c(s, a) + discount P(. | s, a) values``, shape (S, A).
+
+        Pairs that are not available get a finite value above every attainable one: no minimum picks them.
+        """
+        Q = self.cost + self.discount * (self.transitions @ values).reshape(self.n_states, self.n_actions)
+        if self.available is not None:
+            Q[~self.available] = self._out_of_reach(values)
+        return Q
+
+    def _out_of_reach(self, values: np.ndarray) -> float:
+        top = max(
+            float(self.cost.max()) / (1.0 - self.discount), float(self.cost.max() + self.discount * np.max(values))
+        )
+        return top + max(1.0, abs(top))
+
+    def backup(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``min_a Q(s, a)`` and the first minimising action, for ``Q = c + discount P values``."""
+        Q = self.action_values(values)
+        greedy = Q.argmin(axis=1)
+        return np.take_along_axis(Q, greedy[:, None], axis=1)[:, 0], greedy
+
+    def visitation(self, policy: Any, start: Any = None) -> np.ndarray:
+        """Return the normalised discounted state visitation ``d_rho^pi``, shape (S,), which sums to one.
+
+        Parameters
+        ----------
+        policy : policy object or array_like (S, A)
+        start : array_like, shape (S,), optional
+            Start law in place of the MDP's own.
+        """
+        rho = self.start if start is None else self._distribution(start, "start")
+        matrix = self._transition_matrix(self.probabilities_of(policy))
+        law, _ = solve_evaluation(matrix, (1.0 - self.discount) * rho, self.discount, tol=1e-12, transpose=True)
+        law = np.maximum(law, 0.0)
+        return law / law.sum()
+
+    # ------------------------------------------------------------------ the optimum
+
+    @cached_property
+    def optimal(self) -> OptimalSolution:
+        """An optimal policy with its values, by policy iteration; computed on first access."""
+        values = np.zeros(self.n_states)
+        _, policy = self.backup(values)
+        for _ in range(10_000):
+            values = self.evaluate(policy, guess=values, tol=1e-12).values
+            Q = self.action_values(values)
+            best = Q.min(axis=1)
+            current = Q[np.arange(self.n_states), policy]
+            better = best < current - 1e-11 * np.maximum(1.0, np.abs(current))
+            if not better.any():
+                break
+            policy = np.where(better, Q.argmin(axis=1), policy)
+        return OptimalSolution(values, Q, policy, self._deterministic(policy))
+
+    # ------------------------------------------------------------------ the problem protocol
+
+    def default_start(self, rng: np.random.Generator) -> Any:
+        """Return the uniform policy over the available actions."""
+        from optlab.policy.policies import TabularPolicy
+
+        return TabularPolicy(self.uniform_log_probabilities())
+
+    def uniform_log_probabilities(self) -> np.ndarray:
+        """Return the log-probabilities of the uniform policy, shape (S, A); -inf for actions that are not available."""
+        if self.available is None:
+            return np.full((self.n_states, self.n_actions), -np.log(self.n_actions))
+        count = self.available.sum(axis=1, keepdims=True)
+        return np.where(self.available, -np.log(count), -np.inf)
+
+    def measure(self, policy: Any) -> dict[str, float]:
+        """Return the metrics of a policy, in cost form.
+
+        Returns
+        -------
+        dict of str to float
+            ``value``: ``V_rho``; ``gap``: ``V_rho - V*_rho`` (if the optimum is known); ``advantage_gap``:
+            ``max_s (V(s) - min_a Q(s, a)) / (1 - discount)``, a bound on ``|V - V*|_inf`` that needs no optimum.
+        """
+        evaluation = self.evaluate(policy)
+        metrics = {"value": float(self.start @ evaluation.values)}
+        if self.known_optimal:
+            # averaging the differences keeps digits that the difference of averages would lose
+            metrics["gap"] = max(float(self.start @ (evaluation.values - self.optimal.values)), 0.0)
+        metrics["advantage_gap"] = evaluation.advantage_gap
+        return metrics
+
+    # ------------------------------------------------------------------ reward form, support
+
+    def to_reward_value(self, values: Any) -> Any:
+        """Return values in the reward form that `reward` was given in (with `cost` given: their negatives).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> mdp = MDP(np.ones((1, 2, 1)), reward=[[5.0, 3.0]], discount=0.5)
+        >>> float(mdp.to_reward_value(mdp.optimal.values)[0])
+        10.0
+        """
+        return self._offset / (1.0 - self.discount) - self._scale * np.asarray(values)
+
+    @cached_property
+    def unreachable_states(self) -> np.ndarray:
+        """States that no policy reaches from the start law, ascending."""
+        n = self.n_states
+        P = self.transitions
+        roots = np.flatnonzero(self.start)
+        graph = sp.csr_matrix(
+            (
+                np.ones(P.nnz + roots.size, dtype=np.int8),
+                np.concatenate([P.indices, roots.astype(P.indices.dtype)]),
+                np.concatenate([P.indptr[:: self.n_actions], [P.nnz + roots.size]]),
+            ),
+            shape=(n + 1, n + 1),
+        )
+        found = sp.csgraph.breadth_first_order(graph, n, return_predecessors=False)
+        reached = np.zeros(n + 1, dtype=bool)
+        reached[found] = True
+        return np.flatnonzero(~reached)
+
+    def require_full_support(self, law: Any = None, *, name: str = "start") -> None:
+        """Raise unless a state law is positive everywhere, which mismatch coefficients and their theorems need.
+
+        Parameters
+        ----------
+        law : array_like, shape (S,), optional
+            Default: the start law.
+        name : str, default "start"
+            What to call it in the message.
+        """
+        law = self.start if law is None else self._distribution(law, name)
+        empty = np.flatnonzero(law <= 0)
+        if empty.size:
+            unreachable = self.unreachable_states
+            extra = (
+                f"; {unreachable.size} state(s) cannot be reached at all, such as {unreachable[0]}"
+                if unreachable.size
+                else ""
+            )
+            raise ValueError(
+                f"{name} must give every state positive probability here (mismatch coefficients divide by it): state "
+                f"{empty[0]} has none ({empty.size} of {self.n_states} states){extra}"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # weak references cannot be pickled
+        return self.__dict__ | {"_evaluations": {}}
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.n_states} states, {self.n_actions} actions, discount {self.discount:g}>"
