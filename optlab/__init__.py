@@ -35,6 +35,7 @@ _SUBMODULES = (
     "datasets",
     "multiview",
     "plotting",
+    "policy",
     "reproduce",
     "splitting",
     "stochastic",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-FAMILIES = ("splitting", "transport", "stochastic", "multiview")
+FAMILIES = ("splitting", "transport", "stochastic", "policy", "multiview")
 
 
 def arguments(cls: type) -> dict[str, Any]:
@@ -64,6 +64,14 @@ def stochastic_problems() -> Iterator[Any]:
     yield LogisticRegression(A, np.sign(A[:, 0] + 0.1), l2=0.01)
 
 
+def policy_problems() -> Iterator[Any]:
+    from optlab.policy.environments import frozen_lake, garnet, lqr
+
+    yield garnet(6, 3, 2, discount=0.9, seed=0)
+    yield frozen_lake("4x4")
+    yield lqr(seed=0)
+
+
 def multiview_problems() -> Iterator[Any]:
     from optlab.datasets.multiview import make_linked_views
     from optlab.multiview import LinkedComponents
@@ -76,6 +84,7 @@ PROBLEMS: dict[str, Callable[[], Iterator[Any]]] = {
     "splitting": splitting_problems,
     "transport": transport_problems,
     "stochastic": stochastic_problems,
+    "policy": policy_problems,
     "multiview": multiview_problems,
 }
 
