@@ -4,7 +4,8 @@
   `Hellinger`, `PowerEntropy`, `PNorm`, `LogDeterminant`, `VonNeumann` (base classes in `optlab.bregman.legendre`);
 * terms of an objective in `optlab.bregman.functions`, and `resolvent` of a term in a geometry, mirror to mirror;
 * `forward`, `reflection`, `mann`: the operators of the splitting methods, mirror to mirror;
-* `project_simplex` and its like: Bregman projections, point to point.
+* `project_simplex` and its like: Bregman projections, point to point;
+* mirror maps of policies, one probability row at a time, in `optlab.bregman.mirror_maps`.
 """
 
 from optlab.bregman.burg import BurgEntropy
@@ -41,6 +42,7 @@ from optlab.bregman.functions import (
 from optlab.bregman.hellinger import Hellinger
 from optlab.bregman.legendre import Legendre, SeparableLegendre
 from optlab.bregman.matrix import LogDeterminant, SpectralLegendre, VonNeumann
+from optlab.bregman.mirror_maps import EuclideanMap, MirrorMap, NegativeEntropyMap, mirror_map
 from optlab.bregman.operators import forward, mann, reflect, reflection
 from optlab.bregman.power import PNorm, PowerEntropy
 from optlab.bregman.projections import project_box, project_capped_simplex, project_hyperplane, project_simplex
@@ -54,6 +56,7 @@ __all__ = [
     "BurgEntropy",
     "CappedSimplex",
     "ColumnMarginal",
+    "EuclideanMap",
     "FermiDirac",
     "Function",
     "Hellinger",
@@ -67,8 +70,10 @@ __all__ = [
     "LogDeterminant",
     "Logistic",
     "Mahalanobis",
+    "MirrorMap",
     "MonotoneOperator",
     "NegativeEntropy",
+    "NegativeEntropyMap",
     "PNorm",
     "Poisson",
     "PowerEntropy",
@@ -90,6 +95,7 @@ __all__ = [
     "available_resolvents",
     "forward",
     "mann",
+    "mirror_map",
     "project_box",
     "project_capped_simplex",
     "project_hyperplane",

@@ -1,0 +1,111 @@
+"""The squared Euclidean norm ``Phi(p) = ||p||^2 / 2``, in both conventions of the conjugate.
+
+The policy of scores y is in both cases the Euclidean projection onto the simplex, by sorting
+(`optlab.bregman.project_simplex`). What differs is the conjugate: restricted to the simplex its divergence is the
+sparsemax loss (Martins and Astudillo 2016); on the whole space it is ``||y - z||^2 / 2``, the squared error that
+regression-based methods such as AMPO (Alfano, Yuan, Rebeschini 2023) minimise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from optlab.bregman.elementary import quiet
+from optlab.bregman.mirror_maps.base import Array, MirrorMap, as_dual_rows, check_actions
+from optlab.bregman.projections import project_simplex
+from optlab.core.validation import as_float_array, one_of
+
+
+@dataclass(frozen=True)
+class EuclideanMap(MirrorMap):
+    """The mirror map ``Phi(p) = ||p||^2 / 2``: dual coordinates p, Pi the projection onto the simplex.
+
+    It is not steep: actions are clipped to zero, and mirror and lazy forms of a method differ once a clipped action
+    becomes attractive again. The modulus of strong convexity in the l1 norm is 1/A.
+
+    Parameters
+    ----------
+    domain : {"simplex", "full"}, default "simplex"
+        Convention (S) or (F) of the conjugate; see `optlab.bregman.mirror_maps`.
+
+    Examples
+    --------
+    >>> EuclideanMap().dual_divergence([1.0, 0.0], [1.0, -3.0])
+    array(0.)
+    >>> EuclideanMap(domain="full").dual_divergence([1.0, 0.0], [1.0, -3.0])
+    array(4.5)
+    """
+
+    domain: str = "simplex"
+
+    steep: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        one_of(self.domain, "domain", ["simplex", "full"])
+
+    @property
+    def full_domain(self) -> bool:
+        return self.domain == "full"
+
+    @property
+    def label(self) -> str:
+        return "Euclidean (full domain)" if self.full_domain else "Euclidean"
+
+    def strong_convexity(self, n_actions: int) -> float:
+        return 1.0 / check_actions(n_actions)
+
+    def _value(self, p: Array) -> Array:
+        return np.asarray((p * p).sum(axis=-1) / 2)
+
+    def _gradient(self, p: Array) -> Array:
+        return p.copy()
+
+    def _project(self, y: Array) -> Array:
+        # what lies more than 1 below the largest entry is zero; so are actions that are not available
+        top = y.max(axis=-1, keepdims=True)
+        below: Array = project_simplex(np.maximum(y - top, -2), axis=-1)
+        return below
+
+    def _log_project(self, y: Array) -> Array:
+        return np.asarray(np.log(self._project(y)))
+
+    def _slack(self, y: Array, p: Array) -> Array:
+        support = p > 0
+        threshold = np.max(np.where(support, y - p, -np.inf), axis=-1, keepdims=True)
+        return np.where(support, 0, np.maximum(threshold - y, 0)).astype(y.dtype, copy=False)
+
+    def _weights(self, p: Array) -> Array:
+        return (p > 0).astype(p.dtype)
+
+    def _divergence_from_log(self, log_p: Array, log_q: Array) -> Array:
+        difference = np.exp(log_p) - np.exp(log_q)
+        return np.asarray((difference * difference).sum(axis=-1) / 2)
+
+    def conjugate(self, y: Any) -> Array:
+        if not self.full_domain:
+            return super().conjugate(y)
+        return np.asarray(np.sum(np.square(as_float_array(y, "y")), axis=-1) / 2)
+
+    def conjugate_gradient(self, y: Any) -> Array:
+        return as_float_array(y, "y").copy() if self.full_domain else self.project(y)
+
+    def dual_divergence(self, y: Any, z: Any) -> Array:
+        if not self.full_domain:
+            return super().dual_divergence(y, z)
+        y, z = as_dual_rows(y), as_dual_rows(z, "z")
+        with quiet():
+            # an action that is not available in either point adds nothing
+            difference = np.where(np.isneginf(y) & np.isneginf(z), 0, y - z).astype(y.dtype, copy=False)
+            return np.asarray((difference * difference).sum(axis=-1) / 2)
+
+    def conjugate_hessian(self, y: Any) -> Array:
+        if not self.full_domain:
+            return super().conjugate_hessian(y)
+        y = as_dual_rows(y)
+        return np.broadcast_to(np.eye(y.shape[-1], dtype=y.dtype), (*y.shape, y.shape[-1])).copy()
+
+    def conjugate_hessian_product(self, y: Any, v: Any) -> Array:
+        return as_float_array(v, "v").copy() if self.full_domain else super().conjugate_hessian_product(y, v)
