@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
-from optlab.plotting import log_axes, style
+from optlab.plotting import log_axes
 from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, trace
 
-from ._common import PAPER, Quartic, Rosenbrock, run, table
+from ._common import PAPER, Quartic, Rosenbrock, look, run, table
 
 MOMENTUM = 0.9
 METHODS = {
@@ -60,8 +60,8 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                 needed = counts[case, name]
                 done = np.isfinite(needed)
                 label = name if name != "undamped" else "heavy ball, undamped"
-                look = style(i) | {"markevery": 1}
-                lines += ax.plot(grid[done], needed[done], label=label, **look)
+                drawn = look(name)
+                lines += ax.plot(grid[done], needed[done], label=label, **drawn)
                 lost = np.isinf(needed)
                 crosses = ax.plot(
                     grid[lost],
@@ -70,7 +70,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                     marker="x",
                     markersize=5,
                     markeredgewidth=1.4,
-                    color=look["color"],
+                    color=drawn["color"],
                     transform=ax.get_xaxis_transform(),
                     clip_on=False,
                 )

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
-from optlab.plotting import log_axes, seed_band, style, theory_line
+from optlab.plotting import log_axes, seed_band, theory_line
 from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, Decaying, LeastSquares, PolyakSGD
 
-from ._common import PAPER, run, table
+from ._common import PAPER, look, run, table
 
 METHODS = {
     "NGN": lambda s: NGN(s),
@@ -88,21 +88,19 @@ def figure(scale: str, seed: int) -> optlab.Figure:
 
     def draw(axes):
         left, right = axes
-        for i, (name, values) in enumerate(needed.items()):
+        for name, values in needed.items():
             kept = np.isfinite(values).all(axis=0)
-            look = style(i) | {"markevery": 1}
             if kept.any():
-                seed_band(left, t_exact[kept], values[:, kept], label=name, **look)
+                seed_band(left, t_exact[kept], values[:, kept], label=name, **look(name))
         left.set(
             title="All terms vanish at the solution", xlabel=r"$t = \sigma L$", ylabel=r"steps to a loss of $10^{-10}$"
         )
-        left.set_xlim(t_exact[0], t_exact[-1])
+        left.set_xlim(t_exact[0] / 1.6, 1.6 * t_exact[-1])
         log_axes(left, "xy")
         lines = []
-        for i, (name, values) in enumerate(floors.items()):
+        for name, values in floors.items():
             kept = np.isfinite(values).all(axis=0)
-            look = style(i if name != DECAYING else 5) | {"markevery": 1}
-            lines.append(seed_band(right, t_noisy[kept], np.maximum(values[:, kept], 1e-6), label=name, **look))
+            lines.append(seed_band(right, t_noisy[kept], np.maximum(values[:, kept], 1e-6), label=name, **look(name)))
         fine = np.logspace(-3, 1.2, 200)
         lines.append(theory_line(right, fine, fine * (2.0 + fine), label=r"bound $t(2 + t)$"))
         right.set(
@@ -110,7 +108,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             xlabel=r"$t = \sigma L$",
             ylabel=r"stationary $(f - f^*) / f^*$",
             ylim=(3e-5, 30),
-            xlim=(t_noisy[0], t_noisy[-1]),
+            xlim=(t_noisy[0] / 1.6, 1.6 * t_noisy[-1]),
         )
         log_axes(right, "xy")
         right.legend(handles=lines, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -11,11 +11,11 @@ import dataclasses
 import numpy as np
 
 import optlab
-from optlab.plotting import log_axes, seed_band, style
+from optlab.plotting import log_axes, seed_band
 from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, AdaGradNorm, Adam, PolyakSGD, sweep
 
-from ._common import PAPER, binary_problem, cancer_problem, digits_problem, network_problem
+from ._common import PAPER, binary_problem, cancer_problem, digits_problem, look, network_problem
 
 METHODS = ("NGN", "SGD", "SPS_max", "AdaGrad-norm", "Adam")
 
@@ -67,11 +67,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             finite = t["final"][np.isfinite(t["final"])]
             low, top = max(0.6 * float(finite[finite > 0].min()), 1e-5 * start), 4.0 * start
             lines = []
-            for i, m in enumerate(METHODS):
+            for m in METHODS:
                 steps, final = t.samples(m)
                 shown = np.clip(np.nan_to_num(final, nan=1e3 * top, posinf=1e3 * top), low, 1e3 * top)
                 label = f"{m} ({widths[name][m]:.1f})"
-                lines.append(seed_band(ax, steps, shown, label=label, **(style(i) | {"markevery": 1})))
+                lines.append(seed_band(ax, steps, shown, label=label, **look(m)))
             ax.axhline(start, color="#555b66", linewidth=1.0, linestyle=(0, (4, 2)))
             ax.annotate(
                 "start",
@@ -82,7 +82,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                 fontsize=7.5,
                 ha="right",
             )
-            ax.set(title=name, ylim=(low, top), xlim=(grid[0], grid[-1]))
+            ax.set(title=name, ylim=(low / 1.6, top), xlim=(grid[0] / 1.6, 1.6 * grid[-1]))
             log_axes(ax, "xy")
             ax.legend(
                 handles=lines,
@@ -151,8 +151,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     ]
     caption = (
         f"Final training loss after {at_scale(scale, 3, 20, 30)} shuffled passes, batches of 20 to 64; median and 10th "
-        f"to 90th percentile of {seeds} seeds. What leaves the axes at the top diverged or ended above the start. In "
-        "brackets: decades of step size within twice the method's own best loss. The width of its plateau is NGN's "
-        "gain on the first two, not the best point; a cap on the Polyak step does as much or more."
+        f"to 90th percentile of {seeds} seeds. What leaves the axes at the top diverged or ended above the start; "
+        "losses below 1e-5 of the start are drawn there. In brackets: decades of step size within twice the method's "
+        "own best loss. The width of its plateau is NGN's gain on the first two, not the best point; a cap on the "
+        "Polyak step does as much or more."
     )
     return optlab.Figure({**runs, "summary": summary}, draw, claims, caption, panels=(2, 2), figsize=(11.6, 6.4))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
-from optlab.plotting import log_axes, style
+from optlab.plotting import log_axes
 from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, LeastSquares, MatrixFactorization, PhaseRetrieval, PolyakSGD, sweep
 
-from ._common import PAPER
+from ._common import PAPER, look
 
 METHODS = {"NGN": NGN(), "SPS_max (c = 1)": PolyakSGD(1.0, scaling=1.0), "SGD": SGD(1.0)}
 RECOVERED = 1e-20
@@ -55,14 +55,14 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             start = float(np.median(t["initial"]))
             for i, method in enumerate(METHODS):
                 steps, final = t.samples(method)
-                look = style(i) | {"markevery": 1}
+                drawn = look(method)
                 diverged = ~np.isfinite(final)
                 middle = np.median(np.where(diverged, np.inf, final), axis=0)
                 kept = np.isfinite(middle)
-                ax.plot(steps[kept], np.maximum(middle[kept], FLOOR), label=method, **look)
+                ax.plot(steps[kept], np.maximum(middle[kept], FLOOR), label=method, **drawn)
                 with np.errstate(invalid="ignore"):
                     low, high = np.maximum(final.min(axis=0), FLOOR), np.minimum(final.max(axis=0), 1e6)
-                ax.fill_between(steps[kept], low[kept], high[kept], color=look["color"], alpha=0.18, linewidth=0)
+                ax.fill_between(steps[kept], low[kept], high[kept], color=drawn["color"], alpha=0.18, linewidth=0)
                 lost = diverged.any(axis=0)
                 crosses = ax.plot(
                     steps[lost],
@@ -71,7 +71,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                     marker="x",
                     markeredgewidth=1.4,
                     markersize=5,
-                    color=look["color"],
+                    color=drawn["color"],
                     transform=ax.get_xaxis_transform(),
                     clip_on=False,
                 )

@@ -14,7 +14,7 @@ from optlab.plotting import log_axes, seed_band, style, theory_line
 from optlab.reproduce import at_scale
 from optlab.stochastic import NGN, SGD, LeastSquares, LogisticRegression, PolyakSGD, trace
 
-from ._common import PAPER, run, table
+from ._common import PAPER, look, run, table
 
 F_STAR = 0.5
 START = 3.7
@@ -117,19 +117,19 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         middle.legend(loc="lower right")
 
         lines = []
-        for i, (name, values) in enumerate(far.items()):
-            lines.append(seed_band(right, grid, values, label=name, **(style(i) | {"markevery": 1})))
+        for name, values in far.items():
+            lines.append(seed_band(right, grid, values, label=name, **look(name)))
         theory_line(right, grid, np.log(grid) + 15.0)
-        right.annotate(r"$\ln\sigma + 15$", (grid[0], 17), xytext=(2, 2), textcoords="offset points", fontsize=8)
+        right.annotate(r"$\ln\sigma + 15$", (1e9, 34), xytext=(0, 3), textcoords="offset points", fontsize=8)
         right.set(
             title="Two contradicting logistic samples",
             xlabel=r"$\sigma$",
             ylabel=r"largest $|x_k|$",
-            xlim=(1, 1e12),
+            xlim=(0.5, 2e12),
             ylim=(1, 3e3),
         )
         log_axes(right, "xy")
-        right.legend(handles=lines, loc="upper left")
+        right.legend(handles=lines, loc="upper right")
 
     inside, outside = sigmas < 2.0, sigmas > 2.0
     error = float(np.max(np.abs(ends[outside] / cycle(sigmas[outside]) - 1.0)))
@@ -187,8 +187,8 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
     ]
     caption = (
-        "Left and middle: NGN with the full gradient on x²/2 + f*, f* = 1/2, from 3. Past σ = 2/λ the minimum repels "
-        "and the run ends in a cycle x, −x; the loss there is at most twice the minimum. Right: largest |x| in "
+        f"Left and middle: NGN with the full gradient on x²/2 + f*, f* = 1/2, from {START}. Past σ = 2/λ the minimum "
+        "repels and the run ends in a cycle x, −x; the loss there is at most twice the minimum. Right: largest |x| in "
         f"{logistic_steps} steps on two logistic samples with opposite labels, {seeds} seeds (band: 10th to 90th "
         "percentile). SGD leaves the axes."
     )
