@@ -9,12 +9,27 @@ Cost form everywhere: values are minimised.
 
 from optlab.policy.environments import frozen_lake, garnet
 from optlab.policy.evaluation import Evaluation
+from optlab.policy.features import RandomFourier, TileCoding
+from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
+from optlab.policy.lqr import LQR, GaussianMirrorDescent, GaussianPolicy, HewerPolicyIteration
 from optlab.policy.mdp import MDP, OptimalSolution
+from optlab.policy.networks import MLP
 
 __all__ = [
+    "LQR",
     "MDP",
+    "MLP",
+    "BlockFeatures",
     "Evaluation",
+    "FunctionClass",
+    "GaussianMirrorDescent",
+    "GaussianPolicy",
+    "HewerPolicyIteration",
+    "LinearFeatures",
     "OptimalSolution",
+    "RandomFourier",
+    "Tabular",
+    "TileCoding",
     "frozen_lake",
     "garnet",
 ]
