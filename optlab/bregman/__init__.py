@@ -42,7 +42,15 @@ from optlab.bregman.functions import (
 from optlab.bregman.hellinger import Hellinger
 from optlab.bregman.legendre import Legendre, SeparableLegendre
 from optlab.bregman.matrix import LogDeterminant, SpectralLegendre, VonNeumann
-from optlab.bregman.mirror_maps import EuclideanMap, MirrorMap, NegativeEntropyMap, mirror_map
+from optlab.bregman.mirror_maps import (
+    EuclideanMap,
+    HyperbolicMap,
+    MirrorMap,
+    NegativeEntropyMap,
+    OmegaPotentialMap,
+    TsallisMap,
+    mirror_map,
+)
 from optlab.bregman.operators import forward, mann, reflect, reflection
 from optlab.bregman.power import PNorm, PowerEntropy
 from optlab.bregman.projections import project_box, project_capped_simplex, project_hyperplane, project_simplex
@@ -60,6 +68,7 @@ __all__ = [
     "FermiDirac",
     "Function",
     "Hellinger",
+    "HyperbolicMap",
     "Hyperplane",
     "ItakuraSaito",
     "KullbackLeibler",
@@ -74,6 +83,7 @@ __all__ = [
     "MonotoneOperator",
     "NegativeEntropy",
     "NegativeEntropyMap",
+    "OmegaPotentialMap",
     "PNorm",
     "Poisson",
     "PowerEntropy",
@@ -90,6 +100,7 @@ __all__ = [
     "SquaredDistance",
     "SquaredEuclidean",
     "Sum",
+    "TsallisMap",
     "VonNeumann",
     "Zero",
     "available_resolvents",

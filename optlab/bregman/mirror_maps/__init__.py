@@ -1,12 +1,22 @@
 """Mirror maps of policies: geometry of probability rows, with dual coordinates, conjugates and dual divergences.
 
-`NegativeEntropyMap` and `EuclideanMap` (in both conventions of the conjugate), by name through `mirror_map`; the
-conventions are in `optlab.bregman.mirror_maps.base`.
+`NegativeEntropyMap`, `EuclideanMap` (in both conventions of the conjugate), `TsallisMap`, `OmegaPotentialMap` and
+`HyperbolicMap`, by name through `mirror_map`; the conventions are in `optlab.bregman.mirror_maps.base`.
 """
 
 from optlab.bregman.mirror_maps.base import MirrorMap
 from optlab.bregman.mirror_maps.euclidean import EuclideanMap
 from optlab.bregman.mirror_maps.factory import mirror_map
 from optlab.bregman.mirror_maps.negative_entropy import NegativeEntropyMap
+from optlab.bregman.mirror_maps.potential import HyperbolicMap, OmegaPotentialMap
+from optlab.bregman.mirror_maps.tsallis import TsallisMap
 
-__all__ = ["EuclideanMap", "MirrorMap", "NegativeEntropyMap", "mirror_map"]
+__all__ = [
+    "EuclideanMap",
+    "HyperbolicMap",
+    "MirrorMap",
+    "NegativeEntropyMap",
+    "OmegaPotentialMap",
+    "TsallisMap",
+    "mirror_map",
+]

@@ -167,7 +167,11 @@ class MirrorMap(abc.ABC):
 
     def _slack(self, y: Array, p: Array) -> Array:
         """``grad Phi(p) - y`` less its constant, for ``p = Pi(y)``: zero on the support, non-negative off it."""
-        return np.zeros_like(y)
+        if self.steep:
+            return np.zeros_like(y)
+        excess = self._gradient(p) - y
+        constant = np.take_along_axis(excess, np.argmax(p, axis=-1)[..., None], axis=-1)
+        return np.asarray(np.where(p > 0, 0, np.maximum(excess - constant, 0)), dtype=y.dtype)
 
     def value(self, p: Any) -> Array:
         """Return ``Phi(p)`` by rows; DomainError off the simplex."""

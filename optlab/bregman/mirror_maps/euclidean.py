@@ -72,11 +72,6 @@ class EuclideanMap(MirrorMap):
     def _log_project(self, y: Array) -> Array:
         return np.asarray(np.log(self._project(y)))
 
-    def _slack(self, y: Array, p: Array) -> Array:
-        support = p > 0
-        threshold = np.max(np.where(support, y - p, -np.inf), axis=-1, keepdims=True)
-        return np.where(support, 0, np.maximum(threshold - y, 0)).astype(y.dtype, copy=False)
-
     def _weights(self, p: Array) -> Array:
         return (p > 0).astype(p.dtype)
 
