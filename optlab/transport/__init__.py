@@ -17,6 +17,8 @@ _EXPORTS = {
     "DenseCost": "costs",
     "GaugedCost": "costs",
     "PointCloudCost": "costs",
+    "SparseCost": "sparse_cost",
+    "InfeasibleError": "feasibility",
     "as_cost": "costs",
     "EntropicStepSize": "step_sizes",
     "Sinkhorn": "sinkhorn",
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from optlab.transport.costs import as_cost as as_cost
     from optlab.transport.dense import EuclideanDouglasRachford as EuclideanDouglasRachford
     from optlab.transport.dense import WangBanerjeeADMM as WangBanerjeeADMM
+    from optlab.transport.feasibility import InfeasibleError as InfeasibleError
     from optlab.transport.ipot import IPOT as IPOT
     from optlab.transport.oneshot import transport as transport
     from optlab.transport.plan import TransportPlan as TransportPlan
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from optlab.transport.solvers import LinearProgram as LinearProgram
     from optlab.transport.solvers import NetworkSimplex as NetworkSimplex
     from optlab.transport.solvers import PeerSinkhorn as PeerSinkhorn
+    from optlab.transport.sparse_cost import SparseCost as SparseCost
     from optlab.transport.step_sizes import EntropicStepSize as EntropicStepSize
 
 

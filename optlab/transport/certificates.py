@@ -6,6 +6,8 @@ cost.
   rank-one matrix ``err_r err_c^T / ||err_r||_1``. The result has the marginals a, b, and differs from the
   plan by at most twice its marginal error in L1. Its cost is ``sum alpha_i beta_j C_ij X_ij + err_r^T C err_c
   / ||err_r||_1``.
+* Where pairs are forbidden the missing mass cannot be spread over all of them: it is sent along allowed pairs, by
+  a maximum flow started from the scaled plan (`optlab.transport.feasibility`).
 * Lower bound, linear problem: from any f, the c-transforms ``g_j = min_i (C_ij - f_i)``, then ``f_i = min_j
   (C_ij - g_j)``, are feasible for ``max <a, f> + <b, g>, f_i + g_j <= C_ij``. Several f are tried, the best
   is kept.
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from optlab.transport.costs import Cost
+from optlab.transport.feasibility import fill_up
 from optlab.transport.potentials import MirrorPlan
 
 _HUGE = 1e290
@@ -63,6 +66,10 @@ class PotentialEntries:
         with np.errstate(divide="ignore"):  # a factor of zero is a potential of -inf
             row, column = self.mirror.row + np.log(alpha), self.mirror.column + np.log(beta)
         return PotentialEntries(self.cost, MirrorPlan(row, column, self.mirror.inverse_temperature))
+
+    def on_pattern(self) -> np.ndarray:
+        """Return the entries on the allowed pairs of the cost."""
+        return np.minimum(self.cost.plan_pattern(*self._arguments), _HUGE)
 
     def apply(self, V: np.ndarray) -> np.ndarray:
         return self.cost.plan_apply(*self._arguments, V)
@@ -105,8 +112,16 @@ class ArrayEntries:
         rows, columns = np.asarray(self.array.sum(axis=1)).ravel(), np.asarray(self.array.sum(axis=0)).ravel()
         costs: list[float] = []
         for part, c in self._cost_blocks():
-            costs.extend(np.einsum("ij,ij->i", c, self._block(part), dtype=np.float64).tolist())
+            x = self._block(part)
+            if self.cost.has_forbidden:  # no mass is there, but 0 * inf would be NaN
+                c = np.where(x > 0.0, c, 0.0)
+            costs.extend(np.einsum("ij,ij->i", c, x, dtype=np.float64).tolist())
         return rows.astype(np.float64), columns.astype(np.float64), math.fsum(costs)
+
+    def on_pattern(self) -> np.ndarray:
+        """Return the entries on the allowed pairs of the cost."""
+        pattern = self.cost.pattern
+        return np.asarray(self.dense()[pattern.rows, pattern.columns])
 
     def scaled(self, alpha: np.ndarray, beta: np.ndarray) -> ArrayEntries:
         if self.is_sparse:
@@ -137,7 +152,7 @@ class ArrayEntries:
         costs, entropies = [], []
         for rows, c in self._cost_blocks():
             y = self._block(rows) + left[rows, None] * right
-            costs.append(float(np.sum(c * y)))
+            costs.append(float(np.sum(np.where(y > 0.0, c, 0.0) * y)))
             entropies.append(float(np.sum(xlogy(y, y) - y)))
         return math.fsum(costs), math.fsum(entropies)
 
@@ -186,6 +201,8 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         # entries above 2^1023 are not representable: do the first step of the rounding on the potentials
         entries = entries.scaled_down_to(a)
         row_sums, column_sums, cost = entries.moments()
+    if entries.cost.has_forbidden:
+        return _round_on_allowed(entries, a, b, raw_sums)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         alpha = np.where(row_sums > a, a / row_sums, 1.0)
         current = entries
@@ -210,6 +227,25 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
     return RoundedPlan(current, left, right, cost, *raw_sums)
 
 
+def _round_on_allowed(
+    entries: Any, a: np.ndarray, b: np.ndarray, raw_sums: tuple[np.ndarray, np.ndarray]
+) -> RoundedPlan:
+    """Round as `round_to_marginals` does, but send the missing mass along allowed pairs only, by a maximum flow.
+
+    The rank-one correction would put mass on forbidden pairs. The answer has memory of the allowed ones.
+    """
+    cost = entries.cost
+    pattern, n, m = cost.pattern, a.size, b.size
+    x = entries.on_pattern()
+    for index, target, size in ((pattern.rows, a, n), (pattern.columns, b, m)):
+        sums = np.bincount(index, x, size)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = x * np.where(sums > target, target / sums, 1.0)[index]
+    x, _ = fill_up(pattern, x, a, b)
+    total = exact_dot(cost.pattern_costs, x)
+    return RoundedPlan(ArrayEntries(cost, pattern.matrix(x)), np.zeros(n), np.zeros(m), total, *raw_sums)
+
+
 @dataclass(frozen=True, eq=False)
 class DualBound:
     """Feasible dual potentials and the lower bound they prove."""
@@ -217,6 +253,29 @@ class DualBound:
     f: np.ndarray
     g: np.ndarray
     value: float
+
+
+def _reach(cost: Cost) -> float:
+    """Return how far apart potentials can usefully be: the range of C, times a path's length if pairs are forbidden."""
+    return cost.range * (2.0 * min(cost.shape) if cost.has_forbidden else 1.0)
+
+
+def _aligned(cost: Cost, candidates: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
+    """Return candidates with maximum zero on every component that the allowed pairs connect, where there are several.
+
+    Potentials of separate components differ by arbitrary constants, which drift.
+    """
+    arrays = [np.asarray(candidate, dtype=np.float64) for candidate in candidates]
+    if not cost.has_forbidden or not arrays:
+        return arrays
+    labels = cost.pattern.components()[side]
+    out = []
+    for array in arrays:
+        top = np.full(int(labels.max()) + 1, -np.inf)
+        np.maximum.at(top, labels, array)
+        with np.errstate(invalid="ignore"):  # what is not finite is turned away later
+            out.append(array - top[labels])
+    return out
 
 
 def _start(candidate: np.ndarray, reach: float) -> np.ndarray:
@@ -248,7 +307,8 @@ def dual_bound(
         Candidates for f and for g; without any, f = 0.
     """
     best: DualBound | None = None
-    reach = cost.range
+    reach = _reach(cost)
+    rows, columns = _aligned(cost, rows, 0), _aligned(cost, columns, 1)
     starts = [(_start(f, reach), True) for f in rows] + [(_start(g, reach), False) for g in columns]
     for start, is_row in starts or [(np.zeros_like(a), True)]:
         if is_row:
@@ -278,7 +338,8 @@ def entropic_dual_bound(
     eps = regularization
     log_a, log_b = np.log(a), np.log(b)
     best: DualBound | None = None
-    reach = cost.range + 50.0 * eps
+    reach = _reach(cost) + 50.0 * eps
+    rows, columns = _aligned(cost, rows, 0), _aligned(cost, columns, 1)
     starts = [(_start(f, reach), True) for f in rows] + [(_start(g, reach), False) for g in columns]
     for start, is_row in starts or [(np.zeros_like(a), True)]:
         if is_row:

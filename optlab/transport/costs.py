@@ -1,5 +1,7 @@
 """Transport costs: a dense array that is never copied, or a point cloud that is never materialised.
 
+An entry +inf of a dense cost forbids a pair; costs known on few pairs only are in `optlab.transport.sparse_cost`.
+
 Both offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...),
 each of which reads every entry once and needs O(n + m) memory. Everything above this file works on `Cost`
 alone.
@@ -14,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, one_of
+from optlab.core.validation import as_float_array, first_index, one_of
 from optlab.transport import kernels, passes
+from optlab.transport.feasibility import Pattern
 
+_TINY = 1e-300
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
 
 
@@ -34,8 +38,13 @@ class Cost:
     """
 
     shape: tuple[int, int]
+    has_forbidden: bool = False  # whether some entries are +inf (or absent): no plan may use these pairs
     _data: tuple[Any, ...]  # storage, as optlab.transport.kernels reads it
     _flipped: bool = False  # the storage holds the transposed matrix
+
+    def _kappa(self, kappa: float) -> float:
+        # at inverse temperature zero the kernels would see 0 * inf on a forbidden pair
+        return max(kappa, _TINY) if self.has_forbidden else kappa
 
     def _storage(self) -> tuple[tuple[Any, ...], int, int]:
         n, m = self.shape
@@ -55,17 +64,18 @@ class Cost:
     def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
         """Return ``log sum_j exp(G_j - kappa C_ij)``, shape (n,); -inf where every term is."""
         over = passes.logsumexp_columns if self._flipped else passes.logsumexp_rows
-        return over(*self._storage(), G, kappa)
+        return over(*self._storage(), G, self._kappa(kappa))
 
     def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
         """Return ``log sum_i exp(F_i - kappa C_ij)``, shape (m,); -inf where every term is."""
         over = passes.logsumexp_rows if self._flipped else passes.logsumexp_columns
-        return over(*self._storage(), F, kappa)
+        return over(*self._storage(), F, self._kappa(kappa))
 
     # ------------------------------------------------------------------ the plan
 
     def plan_moments(self, F: np.ndarray, G: np.ndarray, kappa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ``X 1``, ``X^T 1`` and a vector whose sum is ``<C, X>``, in one pass."""
+        kappa = self._kappa(kappa)
         if self._flipped:
             columns, rows, costs = passes.plan_moments(*self._storage(), G, F, kappa)
             return rows, columns, costs
@@ -82,11 +92,13 @@ class Cost:
     def _apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray, transpose: bool) -> np.ndarray:
         matrix = V[:, None] if V.ndim == 1 else V
         row, column = (G, F) if self._flipped else (F, G)
+        kappa = self._kappa(kappa)
         out = passes.plan_apply(*self._storage(), row, column, kappa, matrix, over_rows=transpose != self._flipped)
         return out[:, 0] if V.ndim == 1 else np.ascontiguousarray(out)
 
     def plan_dense(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
         """Return X, shape (n, m)."""
+        kappa = self._kappa(kappa)
         if self._flipped:
             return passes.plan_dense(*self._storage(), G, F, kappa).T
         return passes.plan_dense(*self._storage(), F, G, kappa)
@@ -99,6 +111,7 @@ class Cost:
 
         if self._flipped:
             return self._unflipped().plan_sparse(G, F, kappa, threshold, q, p).T.tocsr()
+        kappa = self._kappa(kappa)
         data, n, m = self._storage()
         block = max(1, min(n, (1 << 20) // m))
         pieces = []
@@ -120,7 +133,23 @@ class Cost:
         """Return vectors whose sums are ``<C, Y>`` and ``sum Y (log Y - 1)`` for ``Y = X + p q^T``."""
         if self._flipped:
             F, G, p, q = G, F, q, p
-        return passes.plan_entropic(*self._storage(), F, G, kappa, p, q)
+        return passes.plan_entropic(*self._storage(), F, G, self._kappa(kappa), p, q)
+
+    # ------------------------------------------------------------------ forbidden pairs
+
+    @property
+    def pattern(self) -> Pattern:
+        """The allowed pairs, if some are forbidden."""
+        raise TypeError(f"{type(self).__name__} has no forbidden pairs")
+
+    @property
+    def pattern_costs(self) -> np.ndarray:
+        """The costs of the pairs of `pattern`."""
+        raise TypeError(f"{type(self).__name__} has no forbidden pairs")
+
+    def plan_pattern(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+        """Return X on the pairs of `pattern`."""
+        return self.plan_dense(F, G, kappa)[self.pattern.rows, self.pattern.columns]
 
     # ------------------------------------------------------------------ the cost alone
 
@@ -195,12 +224,12 @@ class DenseCost(Cost):
     ----------
     array : array_like, shape (n, m)
         float64 or float32, in C or Fortran order (others are copied into C order). float32 entries are
-        widened in registers, sums are in float64. Must be finite.
+        widened in registers, sums are in float64. An entry +inf forbids the pair; all others must be finite.
 
     Raises
     ------
     ValueError
-        If an entry is NaN or infinite (with its index), or the array is empty or not two-dimensional.
+        If an entry is NaN or -inf (with its index), or the array is empty or not two-dimensional.
 
     Examples
     --------
@@ -213,7 +242,14 @@ class DenseCost(Cost):
     """
 
     def __init__(self, array: Any):
-        array = as_float_array(array, "cost", ndim=2)
+        array = as_float_array(array, "cost", ndim=2, finite=False)
+        low, high = array.min(), array.max()  # both see a NaN
+        if not low > -np.inf:
+            bad = ~(array > -np.inf)
+            raise ValueError(
+                f"cost must be finite, got {array[bad][0]} at index {first_index(bad)} (+inf would forbid the pair)"
+            )
+        self.has_forbidden = bool(high == np.inf)
         self._set(array)
 
     def _set(self, array: np.ndarray) -> None:
@@ -228,18 +264,41 @@ class DenseCost(Cost):
             self._data, self._flipped = (self.array,), False
 
     @classmethod
-    def _trusted(cls, array: np.ndarray) -> DenseCost:
+    def _trusted(cls, array: np.ndarray, has_forbidden: bool = False) -> DenseCost:
         cost = cls.__new__(cls)
+        cost.has_forbidden = has_forbidden and bool(array.max() == np.inf)
         cost._set(array)
         return cost
 
     @property
     def T(self) -> DenseCost:
-        return self._trusted(self.array.T)
+        return self._trusted(self.array.T, self.has_forbidden)
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> DenseCost:
         part = self.array if rows is None else self.array[rows]
-        return self._trusted(part if columns is None else part[:, columns])
+        return self._trusted(part if columns is None else part[:, columns], self.has_forbidden)
+
+    @cached_property
+    def _statistics(self) -> tuple[float, float, float, float]:
+        if not self.has_forbidden:
+            return passes.statistics(*self._storage())
+        from optlab.transport.sparse_cost import finite_statistics
+
+        return finite_statistics(self.pattern_costs)
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The allowed pairs, if some are forbidden."""
+        if not self.has_forbidden:
+            return super().pattern
+        allowed = np.isfinite(self.array)
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(allowed, axis=1))])
+        return Pattern(starts, np.nonzero(allowed)[1], self.shape)
+
+    @property
+    def pattern_costs(self) -> np.ndarray:
+        """The costs of the pairs of `pattern`."""
+        return self.array[self.pattern.rows, self.pattern.columns].astype(np.float64)
 
     def dense(self) -> np.ndarray:
         return self.array
@@ -265,6 +324,8 @@ class GaugedCost(Cost):
         cost = as_cost(cost)
         if not isinstance(cost, DenseCost):
             raise TypeError(f"cost must be dense to absorb potentials, got {type(cost).__name__}")
+        if cost.has_forbidden:
+            raise TypeError("cost must have no forbidden pairs (+inf) to absorb potentials")
         self.cost = cost
         self.shape = n, m = cost.shape
         self.phi = np.ascontiguousarray(as_float_array(phi, "phi", shape=(n,)), dtype=np.float64)
@@ -357,16 +418,22 @@ class PointCloudCost(Cost):
 
 
 def as_cost(cost: Any) -> Cost:
-    """Return `cost` as a `Cost`; arrays become a `DenseCost`.
+    """Return `cost` as a `Cost`; arrays become a `DenseCost`, SciPy sparse ones a `SparseCost`.
 
     Examples
     --------
     >>> as_cost([[1.0, float("nan")]])
     Traceback (most recent call last):
         ...
-    ValueError: cost must be finite, got nan at index [0, 1]
+    ValueError: cost must be finite, got nan at index [0, 1] (+inf would forbid the pair)
     """
-    return cost if isinstance(cost, Cost) else DenseCost(cost)
+    if isinstance(cost, Cost):
+        return cost
+    if hasattr(cost, "tocsr"):
+        from optlab.transport.sparse_cost import SparseCost
+
+        return SparseCost(cost)
+    return DenseCost(cost)
 
 
 assert (kernels.SQEUCLIDEAN, kernels.EUCLIDEAN, kernels.CITYBLOCK) == (0, 1, 2)  # the order of METRICS

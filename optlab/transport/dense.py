@@ -43,6 +43,8 @@ def dense_start(problem: OptimalTransport, x0: Any) -> np.ndarray:
     same = getattr(mirror, "shape", None) == default.shape and hasattr(mirror, "inverse_temperature")
     if x0 is None or (same and mirror.inverse_temperature == default.inverse_temperature and not np.any(mirror.row)):
         return np.outer(problem.active_a, problem.active_b / problem.mass)
+    if isinstance(x0, (tuple, list)):  # potentials: the plan they stand for, scaled to the marginals
+        x0 = problem.initial_mirror(x0)
     return problem.as_plan(x0).dense()[np.ix_(problem.rows, problem.columns)]
 
 
@@ -97,7 +99,7 @@ class EuclideanDouglasRachford(Method):
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> DenseState:
         """Return the state at iteration 0."""
-        require_transport(problem, "EuclideanDouglasRachford", regularized=False)
+        require_transport(problem, "EuclideanDouglasRachford", regularized=False, forbidden=False)
         z = dense_start(problem, x0)
         return DenseState(0, z, z)
 
@@ -169,7 +171,7 @@ class WangBanerjeeADMM(Method):
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> WangBanerjeeState:
         """Return the state at iteration 0."""
-        require_transport(problem, "WangBanerjeeADMM", regularized=False)
+        require_transport(problem, "WangBanerjeeADMM", regularized=False, forbidden=False)
         start = dense_start(problem, x0)
         # a zero could never become positive again
         log = np.log(np.maximum(start, 1e-12 * problem.mass / start.size))

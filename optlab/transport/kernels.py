@@ -367,7 +367,7 @@ def _sum_and_dot(x, c, columns):
     dot = 0.0
     for j in range(x.size):
         total += x[j]
-        dot += x[j] * c[j]
+        dot += x[j] * c[j] if x[j] > 0.0 else 0.0  # a forbidden pair would be 0 * inf
         columns[j] += x[j]
     return total, dot
 

@@ -113,10 +113,13 @@ class TransportPlan:
                 raise ValueError(f"array must have shape {problem.shape}, got {array.shape}")
         else:
             array = as_float_array(array, "array", shape=problem.shape)
-        if not problem.has_zeros:
+        if not problem.has_zeros and not problem.active_cost.has_forbidden:
             return array
-        inside = array[problem.rows][:, problem.columns]
-        self._outside = float(abs(array).sum() - abs(inside).sum())
+        inside = array[problem.rows][:, problem.columns] if problem.has_zeros else array
+        if problem.active_cost.has_forbidden:  # mass on forbidden pairs is left out, and counts as an error
+            pattern = problem.active_cost.pattern
+            inside = pattern.matrix(np.asarray(inside[pattern.rows, pattern.columns]).ravel())
+        self._outside = max(float(abs(array).sum() - abs(inside).sum()), 0.0)
         return inside
 
     # ------------------------------------------------------------------ certificate
@@ -185,7 +188,9 @@ class TransportPlan:
             return f, g
         g = full.submatrix(problem.rows).minimum_columns(dual.f)
         g[problem.columns] = dual.g
+        g[~np.isfinite(g)] = 0.0  # a column without an allowed pair: any potential is feasible
         f = full.minimum_rows(g)
+        f[~np.isfinite(f)] = 0.0
         return f, g
 
     # ------------------------------------------------------------------ the matrix

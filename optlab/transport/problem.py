@@ -27,8 +27,10 @@ from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.schedules import Geometric
 from optlab.transport.costs import Cost, as_cost
+from optlab.transport.feasibility import check_feasible
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.warm_start import potentials_of_plan
 
 
 class OptimalTransport:
@@ -43,8 +45,8 @@ class OptimalTransport:
         difference is removed by rescaling b. Zero weights are allowed: the iteration runs on the support,
         results come back on the full index set. If there are any, the dense cost of the support is copied
         once.
-    cost : array_like (n, m), `DenseCost` or `PointCloudCost`
-        Finite, of any sign.
+    cost : array_like (n, m), SciPy sparse array, `DenseCost`, `SparseCost` or `PointCloudCost`
+        Of any sign. An entry +inf forbids its pair, as does the absence from a sparse array.
     regularization : float
         Weight eps >= 0 of the entropy ``sum X (log X - 1)`` (in units of the cost).
     first : {"rows", "columns"}
@@ -74,6 +76,8 @@ class OptimalTransport:
     ValueError, TypeError
         For marginals that are empty, negative, not finite, without mass, or of different sums; for a cost
         that is not finite or has the wrong shape. The message names the argument and the index.
+    InfeasibleError
+        If the forbidden pairs cut mass off; it has the rows and columns that prove it.
 
     Examples
     --------
@@ -121,6 +125,8 @@ class OptimalTransport:
                 self.rows if self.rows.size < self.shape[0] else None,
                 self.columns if self.columns.size < self.shape[1] else None,
             )
+        if self.active_cost.has_forbidden:
+            check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
     def _set_marginals(self, a: Any, b: Any) -> None:
         a = as_float_array(a, "a", ndim=1, nonnegative=True)
@@ -289,10 +295,11 @@ class OptimalTransport:
 
         Parameters
         ----------
-        x0 : None, MirrorPlan, TransportPlan, or (f, g)
+        x0 : None, MirrorPlan, TransportPlan, (f, g), or an array of shape (n, m), dense or sparse
             None: all ones. A mirror point or plan in potential form is taken as it is. Dual potentials (f, g)
-            on the full index set, and plans given as arrays through their dual potentials, become ``exp(kappa
-            (f + g - C))`` with kappa 100 default step sizes (``1 / regularization`` if there is one).
+            on the full index set, and plans given as arrays through their dual potentials (a bare array through those
+            that fit it, `optlab.transport.warm_start`), become ``exp(kappa (f + g - C))`` with kappa 100 default step
+            sizes (``1 / regularization`` if there is one).
         """
         if x0 is None:
             return self.default_start()
@@ -309,13 +316,19 @@ class OptimalTransport:
             if not (np.all(np.isfinite(x0.row)) and np.all(np.isfinite(x0.column))):
                 raise ValueError("x0 must have finite potentials on the support of the marginals")
             return x0
+        if hasattr(x0, "tocsr") or getattr(x0, "ndim", 0) == 2:
+            array = x0 if hasattr(x0, "tocsr") else as_float_array(x0, "x0", shape=self.shape, nonnegative=True)
+            if array.shape != self.shape:
+                raise ValueError(f"x0 must have shape {self.shape}, got {array.shape}")
+            x0 = potentials_of_plan(array, self.cost)
         if isinstance(x0, (tuple, list)) and len(x0) == 2:
             f, g = self._potentials((x0[0], x0[1]))
             kappa = 1.0 / self.regularization if self.regularization > 0.0 else 100.0 * self.default_step_size
             f, g = (np.where(np.isfinite(p), p, 0.0) for p in (f, g))
             return MirrorPlan(kappa * f, kappa * g, kappa).recentred()
         raise TypeError(
-            f"x0 must be None, a MirrorPlan, a TransportPlan or dual potentials (f, g), got {type(x0).__name__}"
+            "x0 must be None, a MirrorPlan, a TransportPlan, dual potentials (f, g) or an array of shape "
+            f"{self.shape}, got {type(x0).__name__}"
         )
 
     def resolvent_B(self, mirror: MirrorPlan, step_size: float) -> MirrorPlan:

@@ -25,14 +25,22 @@ from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
 
 
-def require_transport(problem: Any, method: str, regularized: bool | None = None) -> None:
-    """Raise `TypeError` unless `problem` is an `OptimalTransport`, with or without regularization as required."""
+def require_transport(problem: Any, method: str, regularized: bool | None = None, forbidden: bool = True) -> None:
+    """Raise `TypeError` unless `problem` is an `OptimalTransport`, with or without regularization as required.
+
+    With ``forbidden=False`` its cost must allow every pair.
+    """
     if not isinstance(problem, OptimalTransport):
         raise TypeError(f"{method} needs an OptimalTransport problem, got {type(problem).__name__}")
     if regularized is False and problem.regularization > 0.0:
         raise TypeError(
             f"{method} needs a problem with regularization=0, got {problem.regularization:g}; "
             "use Sinkhorn or BregmanDouglasRachford"
+        )
+    if not forbidden and problem.active_cost.has_forbidden:
+        raise TypeError(
+            f"{method} needs a cost without forbidden pairs (+inf or absent); "
+            "use BregmanDouglasRachford or NetworkSimplex"
         )
 
 

@@ -76,7 +76,7 @@ class _Solver(Method):
 
 
 def _normalized(problem: OptimalTransport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return marginals of mass 1 and the cost on [0, 1]: the solvers' tolerances are absolute."""
+    """Return marginals of mass 1 and the cost on [0, 1] (or +inf): the solvers' tolerances are absolute."""
     cost = problem.active_cost
     scaled = (cost.dense() - cost.minimum) / problem.cost_range
     return problem.active_a / problem.mass, problem.active_b / problem.mass, np.ascontiguousarray(scaled)
@@ -130,6 +130,9 @@ class NetworkSimplex(_Solver):
         import ot
 
         a, b, cost = _normalized(problem)
+        if problem.active_cost.has_forbidden:
+            # a basic plan moves along cycles of at most 2 min(n, m) pairs, so at this price no optimal one is forbidden
+            cost[np.isinf(cost)] = 2.0 * min(cost.shape) + 1.0
         with warnings.catch_warnings():
             # an answer that is not optimal shows in the certificate
             warnings.simplefilter("ignore")
@@ -159,12 +162,15 @@ class LinearProgram(_Solver):
 
         a, b, cost = _normalized(problem)
         n, m = cost.shape
-        marginals = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csr")
-        answer = linprog(cost.ravel(), A_eq=marginals, b_eq=np.concatenate([a, b]), method="highs")
+        marginals = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csc")
+        allowed = np.flatnonzero(np.isfinite(cost.ravel()))
+        answer = linprog(cost.ravel()[allowed], A_eq=marginals[:, allowed], b_eq=np.concatenate([a, b]), method="highs")
         if answer.x is None:
             raise ArithmeticError(f"HiGHS found no plan: {answer.message}")
         duals = answer.eqlin.marginals
-        return _answer(problem, answer.x.reshape(n, m), duals[:n], duals[n:])
+        plan = np.zeros(n * m)
+        plan[allowed] = answer.x
+        return _answer(problem, plan.reshape(n, m), duals[:n], duals[n:])
 
 
 @dataclass(frozen=True)

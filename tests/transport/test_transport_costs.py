@@ -10,7 +10,7 @@ from optlab.transport import DenseCost, GaugedCost, PointCloudCost, as_cost
     ("value", "error", "words"),
     [
         ([[0.0, np.nan]], ValueError, r"cost must be finite, got nan at index \[0, 1\]"),
-        ([[0.0], [np.inf]], ValueError, r"cost must be finite, got inf at index \[1, 0\]"),
+        ([[0.0], [-np.inf]], ValueError, r"cost must be finite, got -inf at index \[1, 0\]"),
         ([0.0, 1.0], ValueError, "cost must have 2 dimension"),
         (np.zeros((0, 3)), ValueError, "cost must not be empty"),
         ([["a"]], TypeError, "cost must hold real numbers"),

@@ -1,0 +1,196 @@
+"""A transport cost known on some pairs only: all others are forbidden.
+
+`SparseCost` offers the passes of `optlab.transport.costs.Cost` in time and memory of the stored pairs, so that every
+method that reaches the cost through passes runs on it. It has no products ``C v``: with forbidden pairs they are
+infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from optlab.transport import sparse_kernels
+from optlab.transport.costs import Cost
+from optlab.transport.feasibility import Pattern
+
+
+class SparseCost(Cost):
+    """Costs of the allowed pairs, in a SciPy sparse array; absent pairs are forbidden, stored zeros are free.
+
+    Parameters
+    ----------
+    array : SciPy sparse array or matrix, shape (n, m)
+        Stored entries must be finite; duplicates are summed, as SciPy does.
+
+    Raises
+    ------
+    TypeError
+        If it is not a SciPy sparse array.
+    ValueError
+        If it is empty, or a stored entry is not finite (with its place).
+
+    Examples
+    --------
+    >>> from scipy.sparse import coo_array
+    >>> cost = SparseCost(coo_array(([1.0, 0.0, 2.0], ([0, 1, 1], [0, 0, 1])), shape=(2, 2)))
+    >>> cost.dense().tolist()
+    [[1.0, inf], [0.0, 2.0]]
+    >>> cost
+    SparseCost(shape=(2, 2), allowed=3)
+    """
+
+    has_forbidden = True
+
+    def __init__(self, array: Any):
+        if not hasattr(array, "tocsr"):
+            raise TypeError(f"cost must be a SciPy sparse array, got {type(array).__name__}")
+        from scipy.sparse import csr_array
+
+        array = csr_array(array.tocoo())
+        array.sum_duplicates()
+        if array.nnz == 0:
+            raise ValueError(f"cost must have at least one allowed pair, got none in shape {array.shape}")
+        if array.data.dtype.kind not in "buif":
+            raise TypeError(f"cost must hold real numbers, got dtype {array.data.dtype}")
+        if not np.all(np.isfinite(array.data)):
+            bad = int(np.flatnonzero(~np.isfinite(array.data))[0])
+            place = [int(np.searchsorted(array.indptr, bad, side="right")) - 1, int(array.indices[bad])]
+            raise ValueError(f"cost must be finite on the stored pairs, got {array.data[bad]} at index {place}")
+        self._set(array)
+
+    def _set(self, array: Any) -> None:
+        self.matrix = array
+        self.shape = (int(array.shape[0]), int(array.shape[1]))
+        self._rows = (array.indptr.astype(np.int64), array.indices.astype(np.int64), array.data.astype(np.float64))
+        flipped = array.T.tocsr()
+        flipped.sort_indices()
+        self._columns = (
+            flipped.indptr.astype(np.int64),
+            flipped.indices.astype(np.int64),
+            flipped.data.astype(np.float64),
+        )
+
+    @classmethod
+    def _trusted(cls, array: Any) -> SparseCost:
+        cost = cls.__new__(cls)
+        array.sort_indices()
+        cost._set(array)
+        return cost
+
+    @property
+    def T(self) -> SparseCost:
+        return self._trusted(self.matrix.T.tocsr())
+
+    def submatrix(self, rows: Any = None, columns: Any = None) -> SparseCost:
+        part = self.matrix if rows is None else self.matrix[rows]
+        return self._trusted((part if columns is None else part[:, columns]).tocsr())
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The allowed pairs."""
+        return Pattern(self._rows[0], self._rows[1], self.shape)
+
+    @property
+    def pattern_costs(self) -> np.ndarray:
+        """The costs of the pairs of `pattern`."""
+        return self._rows[2]
+
+    def _entries(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+        out = np.empty(self._rows[2].size)
+        sparse_kernels.entries(*self._rows, _vector(F), _vector(G), float(kappa), out)
+        return out
+
+    # ------------------------------------------------------------------ passes
+
+    def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
+        out = np.empty(self.shape[0])
+        sparse_kernels.logsumexp(*self._rows, _vector(G), float(kappa), out)
+        return out
+
+    def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
+        out = np.empty(self.shape[1])
+        sparse_kernels.logsumexp(*self._columns, _vector(F), float(kappa), out)
+        return out
+
+    def minimum_rows(self, g: np.ndarray) -> np.ndarray:
+        out = np.empty(self.shape[0])
+        sparse_kernels.minimum(*self._rows, _vector(g), out)
+        return out
+
+    def minimum_columns(self, f: np.ndarray) -> np.ndarray:
+        out = np.empty(self.shape[1])
+        sparse_kernels.minimum(*self._columns, _vector(f), out)
+        return out
+
+    def plan_moments(self, F: np.ndarray, G: np.ndarray, kappa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x = self._entries(F, G, kappa)
+        rows, n, m = self.pattern.rows, *self.shape
+        return (
+            np.bincount(rows, x, n),
+            np.bincount(self.pattern.columns, x, m),
+            np.bincount(rows, x * self._rows[2], n),
+        )
+
+    def plan_pattern(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+        return self._entries(F, G, kappa)
+
+    def _apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray, transpose: bool) -> np.ndarray:
+        matrix = self.pattern.matrix(self._entries(F, G, kappa))
+        return np.asarray((matrix.T if transpose else matrix) @ V)
+
+    def plan_dense(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+        return np.asarray(self.pattern.matrix(self._entries(F, G, kappa)).toarray())
+
+    def plan_sparse(
+        self, F: np.ndarray, G: np.ndarray, kappa: float, threshold: float, p: Any = None, q: Any = None
+    ) -> Any:
+        x = self._entries(F, G, kappa)
+        if p is not None:
+            x = x + p[self.pattern.rows] * q[self.pattern.columns]
+        matrix = self.pattern.matrix(np.where(x > threshold, x, 0.0))
+        matrix.eliminate_zeros()
+        return matrix
+
+    def plan_entropic(
+        self, F: np.ndarray, G: np.ndarray, kappa: float, p: np.ndarray, q: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import xlogy
+
+        rows, n = self.pattern.rows, self.shape[0]
+        y = self._entries(F, G, kappa) + p[rows] * q[self.pattern.columns]
+        return np.bincount(rows, y * self._rows[2], n), np.bincount(rows, xlogy(y, y) - y, n)
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        raise TypeError("a cost with forbidden pairs has no product with a vector: it would be infinite")
+
+    def product_transpose(self, u: np.ndarray) -> np.ndarray:
+        raise TypeError("a cost with forbidden pairs has no product with a vector: it would be infinite")
+
+    def dense(self) -> np.ndarray:
+        """Return the cost as an (n, m) array, +inf where forbidden."""
+        out = np.full(self.shape, np.inf)
+        out[self.pattern.rows, self.pattern.columns] = self._rows[2]
+        return out
+
+    @cached_property
+    def _statistics(self) -> tuple[float, float, float, float]:
+        return finite_statistics(self._rows[2])
+
+    def __repr__(self) -> str:
+        return f"SparseCost(shape={self.shape}, allowed={self._rows[2].size})"
+
+
+def _vector(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def finite_statistics(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Return minimum, maximum, mean and standard deviation of the costs of allowed pairs."""
+    if values.size == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    mean = math.fsum(values.tolist()) / values.size
+    return float(values.min()), float(values.max()), mean, float(np.std(values))
