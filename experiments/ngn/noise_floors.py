@@ -96,6 +96,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             title="All terms vanish at the solution", xlabel=r"$t = \sigma L$", ylabel=r"steps to a loss of $10^{-10}$"
         )
         left.set_xlim(t_exact[0] / 1.6, 1.6 * t_exact[-1])
+        left.set_yscale("log")
+        low, high = left.get_ylim()
+        left.set_ylim(min(low, 100.0), max(high, 1e4))
         log_axes(left, "xy")
         lines = []
         for name, values in floors.items():

@@ -120,7 +120,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         for name, values in far.items():
             lines.append(seed_band(right, grid, values, label=name, **look(name)))
         theory_line(right, grid, np.log(grid) + 15.0)
-        right.annotate(r"$\ln\sigma + 15$", (1e9, 34), xytext=(0, 3), textcoords="offset points", fontsize=8)
+        right.annotate(r"$\ln\sigma + 15$", (1e8, 34), xytext=(0, 10), textcoords="offset points", fontsize=8)
         right.set(
             title="Two contradicting logistic samples",
             xlabel=r"$\sigma$",

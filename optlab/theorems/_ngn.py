@@ -1,6 +1,7 @@
 """What the checks of the NGN paper share: instances with exact constants, one step of a method, runs over seeds.
 
-The checks run the library's own methods through `optlab.iterate` and `optlab.solve`. An instance knows its
+The checks run the library's own methods through `optlab.iterate` and `optlab.solve`; averages over many runs are
+taken by `_ngn_paths`, which is compared with them path by path. An instance knows its
 minimiser, the infima of its terms and with them both gaps of the theory: ``D_int = E[f_i(x*) - inf f_i]`` and
 ``D_pos = E[inf f_i]``. Its terms f_i are problems of their own, so that an expectation over i is a mean over all of
 them, not a sample.
@@ -19,6 +20,7 @@ from scipy.optimize import brentq
 
 import optlab
 from optlab.stochastic import FiniteSum, LeastSquares, LogisticRegression
+from optlab.theorems._ngn_paths import Terms, linear_terms
 
 PAPER = "ngn"
 DERIVED = "derived here, verified numerically"
@@ -58,6 +60,11 @@ class Instance:
     def values(self, x: Array) -> Array:
         """Return f_i(x) for every term."""
         return np.array([term.objective(x) for term in self.terms])
+
+    @cached_property
+    def vectorized(self) -> Terms:
+        """The terms in vectorised form."""
+        return linear_terms(self.terms)
 
     @cached_property
     def f_star(self) -> float:
@@ -102,18 +109,8 @@ def logistic_infimum(square: float, l2: float) -> float:
 
 
 def _singles(problem: Any) -> tuple[FiniteSum, ...]:
-    kind = type(problem)
-    A, t = problem.A, problem.targets
-    if kind is LogisticRegression:  # a single label would be unknown: two copies, of which the classes are clear
-        return tuple(_SignedLogistic(A[i] * t[i], problem.l2) for i in range(len(t)))
+    kind, A, t = type(problem), problem.A, problem.targets
     return tuple(kind(A[i : i + 1], t[i : i + 1], l2=problem.l2, f_star=None) for i in range(len(t)))
-
-
-class _SignedLogistic(LogisticRegression):
-    """One logistic term ``log(1 + exp(-<a, x>)) + (l2/2)||x||^2``, written as the mean of two equal samples."""
-
-    def __init__(self, a: Array, l2: float) -> None:
-        super().__init__(np.stack([a, -a]), np.array([1.0, -1.0]), l2=l2, f_star=None)
 
 
 def least_squares(seed: int, n: int = 12, d: int = 3, noise: float = 1.0, l2: float = 0.0) -> Instance:
@@ -166,15 +163,15 @@ def batches(seed: int, batch: int = 6, count: int = 3, d: int = 3) -> Instance:
     return Instance("batches of least squares", LeastSquares(A, b), terms, solution, infima, L, mu)
 
 
-def convex_instances(seed: int) -> list[Instance]:
+def convex_instances(seed: int, n: int = 12, d: int = 3) -> list[Instance]:
     """Return one instance of each convex class: both gaps zero, one of them, or neither."""
     return [
-        least_squares(seed),
-        least_squares(seed, noise=0.0),
-        least_squares(seed, l2=0.3),
-        logistic(seed),
-        logistic(seed, l2=0.1),
-        batches(seed),
+        least_squares(seed, n, d),
+        least_squares(seed, n, d, noise=0.0),
+        least_squares(seed, n, d, l2=0.3),
+        logistic(seed, n, d),
+        logistic(seed, n, d, l2=0.1),
+        batches(seed, batch=2 * d, count=max(n // (2 * d), 3), d=d),
     ]
 
 
@@ -186,12 +183,6 @@ def whole(method: Any, term: FiniteSum) -> Any:
 def step_from(problem: FiniteSum, method: Any, x: Array, n: int = 1) -> Any:
     """Return the state after `n` full-batch steps from x."""
     return next(islice(optlab.iterate(problem, whole(method, problem), x0=x), n, None))
-
-
-def all_steps(instance: Instance, method: Any, x: Array) -> tuple[Array, Array]:
-    """Return, term by term, the point after one step from x and the step size used."""
-    ends = [step_from(term, replace(method, trace=True), x) for term in instance.terms]
-    return np.array([end.x for end in ends]), np.array([end.trace[0][0, 0] for end in ends])
 
 
 def points_near(instance: Instance, rng: Any, count: int) -> list[Array]:

@@ -16,7 +16,8 @@ import optlab
 from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, NGNMD, SGD, FiniteSum, LogisticRegression, NonlinearLeastSquares
 from optlab.stochastic.ngn import ngn_step_size
-from optlab.theorems._ngn import DERIVED, PAPER, Instance, least_squares, logistic, step_from
+from optlab.theorems._ngn import DERIVED, PAPER, Instance, convex_instances, least_squares, logistic, step_from
+from optlab.theorems._ngn_paths import paths
 
 FOLLOW_UP = "Islamov, Ajroldi, Orvieto, Lucchi 2025"
 
@@ -62,34 +63,47 @@ def _(scale: str, seed: int) -> Evidence:
 # ------------------------------------------------------------------------------------------------ bounds
 
 
-def _mean_gaps(instance: Instance, method: Any, K: int, seeds: int, every: int = 1) -> list[float]:
-    """Return, seed by seed, the mean of f(x_k) - f* over every `every`-th k < K."""
+def _heavy_ball(instance: Instance, step_size: float, momentum: float, K: int) -> list[float]:
+    """Return, for five seeds, the mean of f(x_k) - f* over K steps of the heavy ball; 1e100 if it diverges."""
     x0, found = instance.minimizer + 2.0, []
-    with np.errstate(all="ignore"):  # a control may overflow
-        for s in range(seeds):
-            run = optlab.solve(instance.problem, method, x0=x0, max_iter=K, record=every, seed=s)
+    with np.errstate(all="ignore"):
+        for s in range(5):
+            method = SGD(step_size, momentum=momentum)
+            run = optlab.solve(instance.problem, method, x0=x0, max_iter=K, record=1, seed=s)
             done = run.history["iteration"][-1] == K
-            values = run.history["objective"][:-1] - instance.f_star
-            mean = float(values.mean())
+            mean = float((run.history["objective"][:-1] - instance.f_star).mean())
             found.append(min(mean, 1e100) if done and np.isfinite(mean) else 1e100)  # so that it can be averaged
     return found
 
 
-def _momentum_bound(scale: str, seed: int, ts: Any, make: Any = NGN) -> Evidence:
-    seeds, records = at_scale(scale, (5, (50,)), (30, (50, 1000)))
+def _convex_bound(instance: Instance, u: float, K: int) -> float:
+    bound = (1 + u) * (1 + 2 * u) * 4.0 * instance.minimizer.size * instance.smoothness / (u * K)
+    bound += (6 * u * (1 + u) + 2 * u * (1 + u) * (1 + 2 * u)) * instance.interpolation_gap
+    return bound + 2 * u * max(0.0, 2 * u - 1) * instance.positivity_gap
+
+
+def _momentum_bound(instances: Any, ts: Any, seeds: int, records: Any) -> Evidence:
     samples, bounds, abscissa = [], [], []
-    for instance in (least_squares(seed), least_squares(seed, l2=0.3), logistic(seed), logistic(seed, l2=0.1)):
-        distance = 4.0 * instance.minimizer.size
-        for u in ts:
-            c = u / instance.smoothness
-            weight = min(u, 0.5 / ((1 + u) * (1 + 2 * u)))
-            for K in records:
-                samples.append(_mean_gaps(instance, make(c, momentum=weight / (1 + weight)), K, seeds, max(1, K // 25)))
-                bound = (1 + u) * (1 + 2 * u) * distance / (c * K)
-                bound += (6 * u * (1 + u) + 2 * u * (1 + u) * (1 + 2 * u)) * instance.interpolation_gap
-                bounds.append(bound + 2 * u * max(0.0, 2 * u - 1) * instance.positivity_gap)
+    weight = np.minimum(ts, 0.5 / ((1 + ts) * (1 + 2 * ts)))
+    for instance in instances:
+        run = paths(
+            instance.vectorized,
+            instance.minimizer + 2.0,
+            ts / instance.smoothness,
+            range(seeds),
+            records,
+            momentum=weight / (1 + weight),
+            losses=True,
+        )
+        for K, columns in zip(records, run.mean_loss - instance.f_star, strict=True):
+            for u, column in zip(ts, columns, strict=True):
+                samples.append(column)
+                bounds.append(_convex_bound(instance, float(u), K))
                 abscissa.append(u)
-    return Evidence.expectation(abscissa, np.array(samples).T, bounds, xlabel="c L", ylabel="mean of f(x_k) - f*")
+    detail = {"cells": len(bounds)}
+    return Evidence.expectation(
+        abscissa, np.array(samples).T, bounds, detail=detail, xlabel="c L", ylabel="mean of f(x_k) - f*"
+    )
 
 
 @theorem(
@@ -103,27 +117,37 @@ def _momentum_bound(scale: str, seed: int, ts: Any, make: Any = NGN) -> Evidence
     source=f"{FOLLOW_UP}; constants {DERIVED}",
 )
 def momentum_convex(scale: str, seed: int) -> Evidence:
-    return _momentum_bound(scale, seed, at_scale(scale, (0.01, 0.5, 10.0, 1e6), (0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e6)))
+    draws = at_scale(scale, 1, 6, 20)
+    instances = [i for k in range(draws) for i in convex_instances(100 * seed + k, n=12 + 4 * k, d=3 + k % 3)]
+    ts = at_scale(scale, np.array([0.01, 0.5, 10.0, 1e6]), np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e4, 1e6]))
+    return _momentum_bound(instances, ts, at_scale(scale, 10, 200), at_scale(scale, (100,), (50, 1000)))
 
 
 @momentum_convex.control("heavy ball with the step size c, cL = 1000")
 def _(scale: str, seed: int) -> Evidence:
-    return _momentum_bound("smoke", seed, (1e3,), SGD)
+    u, instance = 1e3, least_squares(seed)
+    weight = 0.5 / ((1 + u) * (1 + 2 * u))
+    found = _heavy_ball(instance, u / instance.smoothness, weight / (1 + weight), 50)
+    return Evidence.expectation([u], np.array(found)[:, None], [_convex_bound(instance, u, 50)])
 
 
-def _interpolation(scale: str, seed: int, noise: float, records: Any, seeds: int) -> Evidence:
-    instance = least_squares(seed, n=12, d=3, noise=noise)
+def _interpolation(instances: Any, records: Any, seeds: int) -> Evidence:
     samples, bounds, abscissa = [], [], []
-    distance = 4.0 * instance.minimizer.size
-    for weight in (1.0, 9.0, 99.0):
-        c = 1 / (4 * max(weight, 9.0) * instance.smoothness)
-        u = c * instance.smoothness
-        for K in records:
-            method = NGN(c, momentum=weight / (1 + weight))
-            samples.append(_mean_gaps(instance, method, K, seeds, max(1, K // 50)))
-            bounds.append((1 + u) * distance / (2 * c * (1 / (1 + 2 * u) - weight * u) * K))
-            abscissa.append(weight)
-    return Evidence.expectation(abscissa, np.array(samples).T, bounds, xlabel="lambda", ylabel="mean of f(x_k) - f*")
+    weight = np.array([1.0, 9.0, 99.0])
+    for instance in instances:
+        u = 1 / (4 * np.maximum(weight, 9.0))
+        c, x0 = u / instance.smoothness, instance.minimizer + 2.0
+        beta = weight / (1 + weight)
+        run = paths(instance.vectorized, x0, c, range(seeds), records, momentum=beta, losses=True)
+        leading = (1 + u) * 4.0 * len(x0) / (2 * c * (1 / (1 + 2 * u) - weight * u))
+        for K, columns in zip(records, run.mean_loss - instance.f_star, strict=True):
+            samples += list(columns)
+            bounds += list(leading / K)
+            abscissa += list(weight)
+    detail = {"cells": len(bounds)}
+    return Evidence.expectation(
+        abscissa, np.array(samples).T, bounds, detail=detail, xlabel="lambda", ylabel="mean of f(x_k) - f*"
+    )
 
 
 @theorem(
@@ -136,12 +160,14 @@ def _interpolation(scale: str, seed: int, noise: float, records: Any, seeds: int
     source=f"{FOLLOW_UP}; this form {DERIVED}",
 )
 def momentum_interpolation(scale: str, seed: int) -> Evidence:
-    return _interpolation(scale, seed, 0.0, at_scale(scale, (200,), (50, 200, 1000, 10_000)), at_scale(scale, 8, 30))
+    draws = range(at_scale(scale, 2, 36, 100))
+    instances = [least_squares(100 * seed + k, n=12 + k % 12, d=3 + k % 3, noise=0.0) for k in draws]
+    return _interpolation(instances, at_scale(scale, (200,), (50, 200, 1000)), at_scale(scale, 10, 200))
 
 
 @momentum_interpolation.control("losses that do not vanish together")
 def _(scale: str, seed: int) -> Evidence:
-    return _interpolation("smoke", seed, 30.0, (100_000,), 4)
+    return _interpolation([least_squares(seed, noise=100.0)], (5000,), 4)
 
 
 # ------------------------------------------------------------------------------------------------ x^2 + x^4

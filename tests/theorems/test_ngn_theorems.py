@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
 
 from optlab import theorems
 from optlab.reproduce.theorems import THEOREMS
-from optlab.theorems import _ngn
+from optlab.stochastic import NGN, Averaged, Decaying
+from optlab.stochastic.ngn import ngn_step_size
+from optlab.theorems import _ngn, ngn_alpha_beta, ngn_non_convex
+from optlab.theorems._ngn_paths import enumerate_paths, paths, step_sizes
 
 for name in theorems.modules():
     if name.startswith("optlab.theorems.ngn_"):
@@ -42,6 +46,7 @@ def test_the_statement_is_complete(spec):
 
 def test_there_is_a_check_of_every_theorem():
     wanted = {"ngn-convex", "ngn-convex-simple", "ngn-strongly-convex", "ngn-non-convex-step", "ngn-decaying"}
+    wanted |= {"ngn-non-convex", "ngn-polyak-lojasiewicz", "ngn-non-convex-deterministic", "ngn-alpha-beta"}
     assert wanted | {"ngn-m-convex", "ngn-m-interpolation", "ngn-d-step"} <= {spec.id for spec in CHECKS}
 
 
@@ -69,13 +74,105 @@ def test_the_infimum_of_a_ridge_logistic_term():
     assert _ngn.logistic_infimum(2.0, 0.0) == 0.0
 
 
-def test_a_step_of_every_term_is_a_step_of_the_method():
-    from optlab.stochastic import NGN
+@pytest.mark.parametrize("decaying", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("instance", _ngn.convex_instances(3)[:5], ids=lambda instance: instance.name)
+def test_the_paths_are_those_of_the_library(instance, momentum, decaying):
+    sigmas, seeds, x0 = np.array([0.1, 3.0]), (4, 5), instance.minimizer + 1.0
+    found = paths(
+        instance.vectorized, x0, sigmas, seeds, (7, 30), momentum=momentum, decaying=decaying, losses=True, squares=True
+    )
+    for j, sigma in enumerate(sigmas):
+        for s, seed in enumerate(seeds):
+            inner = NGN(Decaying(float(sigma)) if decaying else float(sigma), momentum=momentum)
+            method = Averaged(inner, weights="schedule")
+            state, losses, squares = method.init(instance.problem, x0, np.random.default_rng(seed)), [], []
+            for _ in range(30):
+                value, gradient = instance.problem.objective_and_gradient(inner.point(state))
+                losses.append(value)
+                squares.append(gradient @ gradient)
+                state = method.advance(instance.problem, state, 1)
+            np.testing.assert_allclose(found.last[1, j, s], inner.point(state), rtol=1e-9, atol=1e-11)
+            np.testing.assert_allclose(
+                found.average[1, j, s], method.iterate(instance.problem, state), rtol=1e-9, atol=1e-11
+            )
+            assert found.mean_loss[1, j, s] == pytest.approx(np.mean(losses), rel=1e-9)
+            assert found.mean_square[0, j, s] == pytest.approx(np.mean(squares[:7]), rel=1e-9)
 
-    instance = _ngn.least_squares(0)
-    x, sigma = np.ones(3), 0.7
-    ends, gamma = _ngn.all_steps(instance, NGN(sigma), x)
-    A, b = instance.problem.A, instance.problem.targets
-    expected = sigma / (1 + sigma * np.sum(A**2, axis=1))
-    np.testing.assert_allclose(gamma, expected, rtol=1e-13)
-    np.testing.assert_allclose(ends, x - (expected * (A @ x - b))[:, None] * A, rtol=1e-12)
+
+def test_a_step_of_every_term_is_a_step_of_the_method():
+    for instance in _ngn.convex_instances(2):
+        x, sigma = instance.minimizer + 1.0, 0.7
+        f, g = instance.vectorized.oracle(np.arange(len(instance.terms)), x[None])
+        ends = x - step_sizes(f, np.sum(g * g, axis=-1), sigma)[:, None] * g
+        expected = [_ngn.step_from(term, NGN(sigma), x).x for term in instance.terms]
+        np.testing.assert_allclose(ends, expected, rtol=1e-12)
+        np.testing.assert_allclose(instance.vectorized.mean(x), instance.problem.objective(x), rtol=1e-12)
+
+
+def test_step_sizes_at_the_edges_are_those_of_the_library():
+    values = np.array([0.0, 1e-310, 1e-10, 1.0, 1e10])
+    f, square, sigma = (v.ravel() for v in np.meshgrid(values, values, 10.0 ** np.arange(-12, 13, 6)))
+    expected = [ngn_step_size(*triple) for triple in zip(f, square, sigma)]
+    np.testing.assert_allclose(step_sizes(f, square, sigma), expected, rtol=1e-14)
+
+
+def test_all_sequences_of_samples():
+    instance = _ngn.least_squares(0, n=3)
+    x0, ends = np.ones(3), []
+    for order in itertools.product(range(3), repeat=2):
+        x = x0
+        for i in order:
+            x = _ngn.step_from(instance.terms[i], NGN(0.7), x).x
+        ends.append(x)
+    levels = enumerate_paths(instance.vectorized, x0, 0.7, 2)
+    assert [len(level) for level in levels] == [1, 3, 9]
+    np.testing.assert_allclose(np.sort(levels[2], axis=0), np.sort(ends, axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [ngn_non_convex.waves, ngn_non_convex.sigmoid])
+def test_the_constants_of_the_non_convex_losses(make):
+    case = make(1, 6)
+    assert case.problem.check_gradient() < 1e-5
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(500, 1, case.start.size)) * 3 for _ in range(2))
+    (f, g), (_, other) = (case.terms.oracle(np.arange(6), z) for z in (x, y))
+    assert f.min() >= 0
+    lengths = np.linalg.norm(x - y, axis=-1)
+    assert np.all(np.linalg.norm(g - other, axis=-1) <= case.smoothness * lengths * (1 + 1e-9))
+    mean = case.terms.mean_gradient(x[:, 0])
+    assert np.mean(np.sum((g - mean[:, None]) ** 2, axis=-1), axis=1).max() <= case.variance * (1 + 1e-12)
+    gaps = case.terms.mean(x[:, 0]) - case.f_star
+    if case.modulus:  # for the others f* is a value found, which makes the bounds stricter
+        assert gaps.min() >= 0
+    assert np.all(np.sum(mean**2, axis=-1) >= 2 * case.modulus * gaps)
+    rows = np.arange(6)
+    np.testing.assert_allclose(case.problem.losses(x[0, 0], rows), f[0], rtol=1e-12)
+    assert case.modulus == 0 or 0.1 < case.modulus < 1
+
+
+@pytest.mark.parametrize("make", ngn_alpha_beta.MAKERS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_alpha_beta_condition_holds_without_convexity(make, seed):
+    case = make(seed)
+    rng = np.random.default_rng(1)
+    d = case.solution.size
+    x = case.solution + rng.normal(size=(4000, 1, d)) * 10.0 ** rng.uniform(-3, 1.5, size=(4000, 1, 1))
+    rows = np.arange(case.terms.count)
+    f, g = case.terms.oracle(rows, x)
+    at_solution = case.terms.oracle(rows, case.solution[None])[0]
+    left = np.sum(g * (x - case.solution), axis=-1)
+    right = case.alpha * (f - at_solution) - case.beta * (f - case.infima)
+    assert np.all(left >= right - 1e-9 * (1 + np.abs(right)))
+    assert case.alpha >= case.beta + 1
+    assert np.all(f >= case.infima)
+    y = x + 1e-4 * rng.normal(size=x.shape)
+    step = np.linalg.norm(case.terms.oracle(rows, y)[1] - g, axis=-1)
+    assert np.all(step <= case.smoothness * np.linalg.norm(x - y, axis=-1) * (1 + 1e-6))
+    slopes = np.sum((case.terms.oracle(rows, y)[1] - g) * (y - x), axis=-1)
+    assert slopes.min() < 0  # not convex
+    h = 1e-6
+    numeric = [
+        (case.terms.oracle(rows, x + h * e)[0] - case.terms.oracle(rows, x - h * e)[0]) / (2 * h) for e in np.eye(d)
+    ]
+    np.testing.assert_allclose(np.stack(numeric, axis=-1), g, rtol=1e-4, atol=1e-4)
