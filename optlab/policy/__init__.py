@@ -13,22 +13,32 @@ from optlab.policy.features import RandomFourier, TileCoding
 from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
 from optlab.policy.lqr import LQR, GaussianMirrorDescent, GaussianPolicy, HewerPolicyIteration
 from optlab.policy.mdp import MDP, OptimalSolution
+from optlab.policy.mirror_descent import PolicyMirrorDescent
 from optlab.policy.networks import MLP
+from optlab.policy.policies import TabularPolicy
+from optlab.policy.step_sizes import AdaptiveStepSize, Constant, DiscountGrowth, Geometric, LinearGrowth
 
 __all__ = [
     "LQR",
     "MDP",
     "MLP",
+    "AdaptiveStepSize",
     "BlockFeatures",
+    "Constant",
+    "DiscountGrowth",
     "Evaluation",
     "FunctionClass",
     "GaussianMirrorDescent",
     "GaussianPolicy",
+    "Geometric",
     "HewerPolicyIteration",
     "LinearFeatures",
+    "LinearGrowth",
     "OptimalSolution",
+    "PolicyMirrorDescent",
     "RandomFourier",
     "Tabular",
+    "TabularPolicy",
     "TileCoding",
     "frozen_lake",
     "garnet",

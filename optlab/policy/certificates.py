@@ -133,10 +133,10 @@ def advantage_gap(mdp: Any, policy: Any) -> float:
 # ---------------------------------------------------------------- policy mirror descent, exact and inexact critic
 
 
-def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float) -> Any:
+def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float, cost_span: float = 1.0) -> Any:
     """Return the bound on delta_k under a constant step size (Xiao 2022, Theorem 8).
 
-    ``delta_k <= (D*_0 / ((1 - gamma) eta) + 1/(1 - gamma)^2) / (k + 1)``.
+    ``delta_k <= (D*_0 / ((1 - gamma) eta) + span/(1 - gamma)^2) / (k + 1)``.
 
     Parameters
     ----------
@@ -145,6 +145,8 @@ def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float
     divergence : float
         ``D*_0``.
     discount : float
+    cost_span : float, default 1.0
+        Largest cost less smallest.
 
     Examples
     --------
@@ -152,7 +154,7 @@ def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float
     0.6
     """
     steps = np.asarray(k) + 1.0
-    return _plain((divergence / ((1 - discount) * step_size) + 1 / (1 - discount) ** 2) / steps)
+    return _plain((divergence / ((1 - discount) * step_size) + cost_span / (1 - discount) ** 2) / steps)
 
 
 def basic_recursion(
@@ -205,7 +207,7 @@ def linear_bound(k: Any, theta: float, gap: float, divergence: float, step_size:
 
 
 def simple_linear_bound(k: Any, theta: float, discount: float) -> Any:
-    """Return ``2 (1 - 1/theta_rho)^k / (1 - gamma)``: as `linear_bound`, if also ``eta_0 >= (1 - gamma)/gamma D*_0``."""
+    """Return ``2 (1 - 1/theta_rho)^k / (1 - gamma)``: `linear_bound` if also ``eta_0 >= (1 - gamma)/gamma D*_0``."""
     return _plain(2 * (1 - 1 / theta) ** np.asarray(k, dtype=float) / (1 - discount))
 
 

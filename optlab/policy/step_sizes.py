@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -97,6 +97,8 @@ class DiscountGrowth:
 
     start: float = 1.0
     maximum: float = 1e12
+
+    reads_policy: ClassVar[bool] = False  # of the problem it needs the discount only
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", as_number(self.start, "start", above=0))
@@ -192,9 +194,11 @@ def check_policy_step_size(step_size: Any, name: str = "step_size") -> Any:
 
 
 def policy_step_size(
-    rule: Any, k: int, problem: Any, action_values: np.ndarray, log_policy: np.ndarray, mirror_map: Any
+    rule: Any, k: int, problem: Any, action_values: np.ndarray | None, log_policy: np.ndarray | None, mirror_map: Any
 ) -> Any:
     """Return the step size of iteration `k`, capped at 1e100: a float, or an array of shape (S, 1).
+
+    The last three arguments may be None for a rule that does not read the policy.
 
     Examples
     --------
@@ -202,7 +206,7 @@ def policy_step_size(
     100.0
     """
     if isinstance(rule, PolicyStepSize):
-        eta = rule.for_policy(k, problem, action_values, log_policy, mirror_map)
+        eta: Any = rule.for_policy(k, problem, action_values, log_policy, mirror_map)  # type: ignore[arg-type]
         if isinstance(eta, np.ndarray):
             return np.minimum(eta, LARGEST_STEP_SIZE)
         return min(as_number(eta, f"step_size at iteration {k}", above=0), LARGEST_STEP_SIZE)
