@@ -27,8 +27,7 @@ from optlab.stochastic.method import StochasticState, trace
 from optlab.stochastic.network import NeuralNetwork
 from optlab.stochastic.ngn import NGN, NGND, NGNMD
 from optlab.stochastic.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
-from optlab.stochastic.polyak import PolyakSGD
-from optlab.stochastic.polyak_variants import ALIG, AdaSPS, DecSPS
+from optlab.stochastic.polyak import ALIG, AdaSPS, DecSPS, PolyakSGD
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.prodigy import Prodigy
 from optlab.stochastic.proximal_point import StochasticProximalPoint

@@ -107,7 +107,8 @@ def decsps(m, f, g, x, k, s):
 
 
 def alig(m, f, g, x, k, s):
-    return x - min(m.step_size, f / (np.sum(g * g) + m.delta)) * g
+    x = x - min(m.step_size, f / (np.sum(g * g) + m.delta)) * g
+    return x if m.radius is None else x * min(1.0, m.radius / np.linalg.norm(x))
 
 
 def adasps(m, f, g, x, k, s):
@@ -178,6 +179,7 @@ METHODS = {
     "AdamW": AdamW(0.05, beta1=0.8, beta2=0.9, epsilon=1e-3, weight_decay=0.1, sampling="sequential"),
     "DecSPS": DecSPS(2.0, scaling=0.5, sampling="sequential", batch_size=2),
     "ALIG": ALIG(0.5, delta=0.1, sampling="sequential"),
+    "ALIG in a ball": ALIG(0.5, radius=0.4, sampling="sequential", batch_size=2),
     "AdaSPS": AdaSPS(scaling=0.7, sampling="sequential", batch_size=4),
     "DAdaptation": DAdaptation(0.1, sampling="sequential", d0=1e-2, batch_size=2),
     "DAdaptation growth": DAdaptation(0.5, sampling="sequential", d0=1e-2, growth=1.02, momentum=0.0, batch_size=2),
@@ -340,6 +342,7 @@ def test_distance_estimates_are_recorded_and_do_not_shrink():
         (lambda: DecSPS(step_size=0.0), "step_size"),
         (lambda: DecSPS(step_size=Decaying(1.0)), "step_size"),
         (lambda: ALIG(delta=-1.0), "delta"),
+        (lambda: ALIG(radius=0.0), "radius"),
         (lambda: AdaSPS(scaling=0.0), "scaling"),
         (lambda: SLS(armijo=1.0), "armijo"),
         (lambda: SLS(shrink=1.0), "shrink"),
