@@ -1,8 +1,14 @@
 """Policy evaluation: the linear system ``(I - discount P_pi) V = c_pi`` and its transpose, by whichever solver suits.
 
-Up to `DENSE_LIMIT` states: dense LU. Above: BiCGSTAB (van der Vorst, 1992), warm-started, whose answer is accepted on
-its true residual in the sup norm, ``|V - V^pi|_inf <= |r|_inf / (1 - discount)``; where it stalls (long corridors with
-a discount near one) sparse LU takes over.
+* Up to `DENSE_LIMIT` states: dense LU.
+* Fast-mixing chains: sweeps ``V <- c_pi + discount P_pi V``. They contract the *span* of the residual by the discount
+  and by the chain's mixing, and the constant that is then missing is known in closed form, so nothing has to wait for
+  ``discount^k``; while the span shrinks fast this beats a Krylov method (on random graphs by a factor 2 to 3).
+* Otherwise BiCGSTAB (van der Vorst, 1992) from where the sweeps stopped.
+* Where that stalls as well (deterministic corridors with a discount near one): sparse LU.
+
+An iterative answer is accepted on its true residual, ``|V - V^pi|_inf <= |r|_inf / (1 - discount)``. Incomplete-LU
+preconditioners are not used: they break down on near-deterministic grids.
 """
 
 from __future__ import annotations
@@ -13,17 +19,23 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, bicgstab, splu
+from scipy.sparse.linalg import splu
 
-DENSE_LIMIT = 600
-_MAX_KRYLOV = 2000
+from optlab.policy.passes import Csr, solve_krylov, sweep_until, unsigned
 
-__all__ = ["Evaluation", "solve_evaluation"]
+DENSE_LIMIT = 200
+_LU_LIMIT = 300_000  # states up to which a sparse factorisation is tried
+_PATIENCE = 60  # sweeps that are still to be expected when BiCGSTAB takes over
+_MAX_SWEEPS = 500
+_MAX_KRYLOV = 3000
+_EPS = 8 * np.finfo(np.float64).eps
+
+__all__ = ["Evaluation", "solve_evaluation", "solve_values"]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Values of one policy.
+    """Values of one policy; made by `optlab.policy.MDP.evaluate`.
 
     Attributes
     ----------
@@ -33,24 +45,69 @@ class Evaluation:
         ``Q^pi = c + discount P V^pi``, computed on first access. A pair that is not available carries a finite value
         above every attainable one, so that no minimum over actions picks it.
     iterations : int
-        Iterations of the linear solver; 0 for a direct one.
+        Products with ``P_pi`` that the solver made; 0 for a direct one.
     """
 
     values: np.ndarray
     iterations: int
     mdp: Any
-    probabilities: np.ndarray
 
     @cached_property
     def action_values(self) -> np.ndarray:
         """``Q^pi``, shape (S, A)."""
-        return self.mdp.action_values(self.values)
+        table: np.ndarray = self.mdp.action_values(self.values)
+        table.setflags(write=False)
+        return table
 
     @cached_property
     def advantage_gap(self) -> float:
         """``max_s (V(s) - min_a Q(s, a)) / (1 - discount)``, an upper bound on ``|V - V*|_inf``."""
-        bound = float(np.max(self.values - self.mdp.backup(self.values)[0])) / (1.0 - self.mdp.discount)
-        return max(bound, 0.0)
+        best = self.mdp.backup(self.values)[0]
+        return max(float(np.max(self.values - best)) / (1.0 - self.mdp.discount), 0.0)
+
+
+def solve_values(
+    csr: Csr,
+    weights: np.ndarray,
+    right: np.ndarray,
+    discount: float,
+    *,
+    guess: np.ndarray | None = None,
+    tol: float = 1e-12,
+) -> tuple[np.ndarray, int]:
+    """Solve ``V = right + discount P_pi V``.
+
+    Parameters
+    ----------
+    csr : tuple of ndarray
+        ``indptr, indices, data`` of the rows ``s * A + a`` (see `optlab.policy.passes`).
+    weights : ndarray, shape (S, A)
+        Probabilities of the actions.
+    right : ndarray, shape (S,)
+    discount : float
+    guess : ndarray, shape (S,), optional
+    tol : float
+        Bound on the error in the sup norm, relative to ``|V|_inf``; not below rounding.
+
+    Returns
+    -------
+    values : ndarray, shape (S,)
+    products : int
+        Products with ``P_pi``; 0 if the solver was direct.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the iterative solvers stall on a problem too large for a factorisation.
+    """
+    n = right.size
+    if n <= DENSE_LIMIT:
+        return np.linalg.solve(np.eye(n) - discount * _matrix(csr, weights).toarray(), right), 0
+    x = np.full(n, float(right.mean()) / (1.0 - discount)) if guess is None else guess
+    goal = _goal(x, tol, discount)
+    x, made, low, high = sweep_until(csr, weights, right, x, discount, _MAX_SWEEPS, goal, _PATIENCE)
+    x = x + 0.5 * (low + high) * discount / (1.0 - discount)
+    return _polish(csr, weights, right, x, discount, tol, made, discount / (1.0 - discount) * 0.5 * (high - low))
 
 
 def solve_evaluation(
@@ -59,33 +116,82 @@ def solve_evaluation(
     discount: float,
     *,
     guess: np.ndarray | None = None,
-    tol: float = 1e-10,
+    tol: float = 1e-12,
     transpose: bool = False,
 ) -> tuple[np.ndarray, int]:
-    """Solve ``(I - discount M) x = right`` (or with ``M'``); return `x` and the Krylov iterations (0: direct)."""
+    """Solve ``x = right + discount M x`` for a given stochastic matrix, or ``x = right + discount M' x``.
+
+    Parameters
+    ----------
+    matrix : csr_matrix, shape (S, S)
+        Rows sum to one.
+    right : ndarray, shape (S,)
+    discount : float
+    guess : ndarray, shape (S,), optional
+    tol : float, default 1e-12
+        Bound on the error relative to ``|x|_inf``: in the sup norm; for the transposed system, on its residual.
+    transpose : bool, default False
+
+    Returns
+    -------
+    x : ndarray, shape (S,)
+    products : int
+        Products with the matrix; 0 if the solver was direct.
+    """
     n = right.size
     if n <= DENSE_LIMIT:
         dense = matrix.toarray()
-        system = np.eye(n) - discount * (dense.T if transpose else dense)
-        return np.linalg.solve(system, right), 0
-    M = matrix.T.tocsr() if transpose else matrix
-    count = 0
+        return np.linalg.solve(np.eye(n) - discount * (dense.T if transpose else dense), right), 0
+    ones = np.ones((n, 1))
+    if not transpose:
+        return solve_values(unsigned(matrix), ones, right, discount, guess=guess, tol=tol)
+    x = right / (1.0 - discount) if guess is None else guess
+    return _polish(unsigned(matrix.T.tocsr()), ones, right, x, discount, tol, 0, np.inf)
 
-    def tick(_: np.ndarray) -> None:
-        nonlocal count
-        count += 1
 
-    operator = LinearOperator((n, n), matvec=lambda x: x - discount * (M @ x), dtype=np.float64)
-    x = np.array(right if guess is None else guess, dtype=np.float64)
-    for _ in range(4):
-        residual = right - operator @ x
-        scale = max(1.0, float(np.abs(x).max()))
-        goal = tol * (1.0 - discount) * scale
-        if np.abs(residual).max() <= goal:
-            return x, count
-        correction, _info = bicgstab(operator, residual, rtol=0.0, atol=goal, maxiter=_MAX_KRYLOV, callback=tick)
-        if not np.isfinite(correction).all():
+def _polish(
+    csr: Csr,
+    weights: np.ndarray,
+    right: np.ndarray,
+    x: np.ndarray,
+    discount: float,
+    tol: float,
+    made: int,
+    error: float,
+) -> tuple[np.ndarray, int]:
+    # `error` bounds |x - V| so far; Krylov rounds until the true residual is small enough, then factorisation
+    for _ in range(3):
+        goal = _goal(x, tol, discount)
+        if error <= goal / (1.0 - discount):
+            return x, made
+        x, count, residual = solve_krylov(csr, weights, right, x, discount, goal, _MAX_KRYLOV)
+        made += 2 * count
+        error = residual / (1.0 - discount)
+        if residual > goal:
             break
-        x = x + correction
-    system = sp.identity(n, format="csc") - discount * M.tocsc()
-    return splu(system).solve(right), count
+    if error <= _goal(x, tol, discount) / (1.0 - discount):
+        return x, made
+    if right.size > _LU_LIMIT:
+        raise np.linalg.LinAlgError(
+            f"policy evaluation stalled at a residual of {residual:.2g} after {made} products with P_pi "
+            f"({right.size} states, discount {discount:g}); ask for a tol above {error:.1g} or a smaller discount"
+        )
+    system = sp.identity(right.size, format="csc") - discount * _matrix(csr, weights).tocsc()
+    return splu(system).solve(right), made
+
+
+def _goal(x: np.ndarray, tol: float, discount: float) -> float:
+    scale = max(abs(float(x.min())), abs(float(x.max())))
+    return max(tol * (1.0 - discount), _EPS) * scale
+
+
+def _matrix(csr: Csr, weights: np.ndarray) -> sp.csr_matrix:
+    """Return ``P_pi`` as a matrix: row s is the actions' rows side by side, so the column indices are shared."""
+    indptr, indices, data = csr
+    signed = np.int32 if indices.dtype == np.uint32 else np.int64
+    if weights.shape[1] > 1:
+        data = np.repeat(weights.ravel(), np.diff(indptr.view(signed))) * data
+    matrix = sp.csr_matrix((weights.shape[0], weights.shape[0]))
+    matrix.data, matrix.indices = data, indices.view(signed)
+    matrix.indptr = np.ascontiguousarray(indptr.view(signed)[:: weights.shape[1]])
+    return matrix

@@ -23,7 +23,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_number, first_index
-from optlab.policy.evaluation import Evaluation, solve_evaluation
+from optlab.policy.evaluation import Evaluation, solve_evaluation, solve_values
+from optlab.policy.passes import Rows
 from optlab.policy.transitions import read_transitions
 
 __all__ = ["MDP", "OptimalSolution"]
@@ -43,7 +44,7 @@ class OptimalSolution:
     action_values : ndarray, shape (S, A)
         ``Q*``.
     policy : ndarray of int, shape (S,)
-        An optimal action per state (the first of the best ones).
+        An optimal action per state.
     probabilities : ndarray, shape (S, A)
         The same policy as a table of zeros and ones.
     """
@@ -185,9 +186,10 @@ class MDP:
         if table.ndim == 1 and table.dtype.kind in "iu":
             return self._deterministic(table)
         shape = (self.n_states, self.n_actions)
-        table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, copy=False)
+        exact = table.dtype != np.float32
+        table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, order="C", copy=False)
         sums = table.sum(axis=1)
-        off = np.abs(sums - 1.0) > _SUM_TOL
+        off = np.abs(sums - 1.0) > (_SUM_TOL if exact else 1e-5)
         if off.any():
             s = int(np.argmax(off))
             raise ValueError(f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}")
@@ -199,9 +201,12 @@ class MDP:
                     f"a policy must not take an action that is not available: action {a} has probability "
                     f"{table[s, a]:.3g} in state {s}"
                 )
-        return table
+        return table if exact else table / sums[:, None]
 
-    def _deterministic(self, actions: np.ndarray) -> np.ndarray:
+    def checked_actions(self, actions: np.ndarray) -> np.ndarray:
+        """Return one action per state as int64 after checking that each exists; the state is named where not."""
+        if actions.dtype.kind not in "iu":
+            raise TypeError(f"a policy of one action per state must hold integers, got dtype {actions.dtype}")
         if actions.shape != (self.n_states,):
             raise ValueError(
                 f"a policy of one action per state must have shape ({self.n_states},), got {actions.shape}"
@@ -215,8 +220,11 @@ class MDP:
             if wrong.any():
                 s = int(np.argmax(wrong))
                 raise ValueError(f"action {int(actions[s])} is not available in state {s}")
+        return actions.astype(np.int64, copy=False)
+
+    def _deterministic(self, actions: np.ndarray) -> np.ndarray:
         table = np.zeros((self.n_states, self.n_actions))
-        table[np.arange(self.n_states), actions] = 1.0
+        table[np.arange(self.n_states), self.checked_actions(actions)] = 1.0
         return table
 
     # ------------------------------------------------------------------ evaluation
@@ -227,17 +235,17 @@ class MDP:
 
     def _transition_matrix(self, table: np.ndarray) -> sp.csr_matrix:
         P = self.transitions
-        weights = np.repeat(table.ravel(), np.diff(P.indptr)) * P.data
-        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared
         matrix = sp.csr_matrix((self.n_states, self.n_states))
-        matrix.data, matrix.indices, matrix.indptr = weights, P.indices, P.indptr[:: self.n_actions]
+        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared
+        matrix.data = np.repeat(table.ravel(), np.diff(P.indptr)) * P.data
+        matrix.indices, matrix.indptr = P.indices, np.ascontiguousarray(P.indptr[:: self.n_actions])
         return matrix
 
     def policy_cost(self, policy: Any) -> np.ndarray:
         """Return ``c_pi(s) = sum_a pi(a | s) c(s, a)``, shape (S,)."""
-        return np.einsum("sa,sa->s", self.probabilities_of(policy), self.cost)
+        return self.rows.mixed_cost(self.probabilities_of(policy))
 
-    def evaluate(self, policy: Any, *, guess: Any = None, tol: float = 1e-10) -> Evaluation:
+    def evaluate(self, policy: Any, *, guess: Any = None, tol: float = 1e-12) -> Evaluation:
         """Return values and action values of a policy.
 
         Policy objects are remembered while they live: measuring one that a method has just evaluated costs nothing.
@@ -247,8 +255,8 @@ class MDP:
         policy : policy object, array_like (S, A), or integer array (S,)
         guess : array_like, shape (S,), optional
             Start of the iterative solver, such as the values of an earlier policy.
-        tol : float, default 1e-10
-            Bound on ``|V - V^pi|_inf`` relative to ``max(1, |V|_inf)``; small problems are solved directly.
+        tol : float, default 1e-12
+            Bound on ``|V - V^pi|_inf`` relative to ``|V|_inf``; up to 200 states the solver is direct.
 
         Returns
         -------
@@ -259,17 +267,29 @@ class MDP:
         known = self._evaluations.get(id(policy))
         if known is not None and known[0]() is policy and known[1] <= tol:
             return known[2]
-        table = self.probabilities_of(policy)
         if guess is not None:
             guess = as_float_array(guess, "guess", shape=(self.n_states,)).astype(np.float64, copy=False)
-        right = np.einsum("sa,sa->s", table, self.cost)
-        values, iterations = solve_evaluation(
-            self._transition_matrix(table), right, self.discount, guess=guess, tol=tol
-        )
-        evaluation = Evaluation(values, iterations, self, table)
+        if isinstance(policy, np.ndarray) and policy.ndim == 1:
+            csr, right = self.rows.chosen(self.checked_actions(policy))
+            weights = np.ones((self.n_states, 1))
+        else:
+            csr, weights = self.rows.csr, self.probabilities_of(policy)
+            right = self.rows.mixed_cost(weights)
+        values, iterations = solve_values(csr, weights, right, self.discount, guess=guess, tol=tol)
+        values.setflags(write=False)
+        evaluation = Evaluation(values, iterations, self)
         if hasattr(policy, "probabilities"):  # an array could be changed afterwards, a policy object is immutable
             self._remember(policy, tol, evaluation)
         return evaluation
+
+    def remember(
+        self, policy: Any, values: np.ndarray, tol: float = 1e-12, *, advantage_gap: float | None = None
+    ) -> None:
+        """Keep what a method has computed about a policy object as if `evaluate` had, while the object lives."""
+        evaluation = Evaluation(values, 0, self)
+        if advantage_gap is not None:
+            evaluation.__dict__["advantage_gap"] = float(advantage_gap)
+        self._remember(policy, tol, evaluation)
 
     def _remember(self, policy: Any, tol: float, evaluation: Evaluation) -> None:
         try:
@@ -287,22 +307,21 @@ class MDP:
 
         Pairs that are not available get a finite value above every attainable one: no minimum picks them.
         """
-        Q = self.cost + self.discount * (self.transitions @ values).reshape(self.n_states, self.n_actions)
+        Q = self.rows.action_values(np.ascontiguousarray(values, dtype=np.float64))
         if self.available is not None:
-            Q[~self.available] = self._out_of_reach(values)
+            top = max(float(self.cost.max()) / (1.0 - self.discount), float(Q[self.available].max()))
+            Q[~self.available] = top + max(1.0, abs(top))
         return Q
-
-    def _out_of_reach(self, values: np.ndarray) -> float:
-        top = max(
-            float(self.cost.max()) / (1.0 - self.discount), float(self.cost.max() + self.discount * np.max(values))
-        )
-        return top + max(1.0, abs(top))
 
     def backup(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ``min_a Q(s, a)`` and the first minimising action, for ``Q = c + discount P values``."""
-        Q = self.action_values(values)
-        greedy = Q.argmin(axis=1)
-        return np.take_along_axis(Q, greedy[:, None], axis=1)[:, 0], greedy
+        return self.rows.greedy_backup(np.ascontiguousarray(values, dtype=np.float64))[:2]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The compiled passes over the transitions; see `optlab.policy.passes`."""
+        cost = self.cost if self.available is None else np.where(self.available, self.cost, np.inf)
+        return Rows(self.transitions, cost, self.discount)
 
     def visitation(self, policy: Any, start: Any = None) -> np.ndarray:
         """Return the normalised discounted state visitation ``d_rho^pi``, shape (S,), which sums to one.
@@ -315,8 +334,9 @@ class MDP:
         """
         rho = self.start if start is None else self._distribution(start, "start")
         matrix = self._transition_matrix(self.probabilities_of(policy))
-        law, _ = solve_evaluation(matrix, (1.0 - self.discount) * rho, self.discount, tol=1e-12, transpose=True)
-        law = np.maximum(law, 0.0)
+        floor = (1.0 - self.discount) * rho
+        law, _ = solve_evaluation(matrix, floor, self.discount, transpose=True)
+        law = np.maximum(law, floor)
         return law / law.sum()
 
     # ------------------------------------------------------------------ the optimum
@@ -324,18 +344,18 @@ class MDP:
     @cached_property
     def optimal(self) -> OptimalSolution:
         """An optimal policy with its values, by policy iteration; computed on first access."""
-        values = np.zeros(self.n_states)
-        _, policy = self.backup(values)
-        for _ in range(10_000):
-            values = self.evaluate(policy, guess=values, tol=1e-12).values
-            Q = self.action_values(values)
-            best = Q.min(axis=1)
-            current = Q[np.arange(self.n_states), policy]
-            better = best < current - 1e-11 * np.maximum(1.0, np.abs(current))
-            if not better.any():
-                break
-            policy = np.where(better, Q.argmin(axis=1), policy)
-        return OptimalSolution(values, Q, policy, self._deterministic(policy))
+        from optlab.policy.dynamic_programming import PolicyIteration
+
+        method = PolicyIteration()
+        state = method.init(self, np.zeros(self.n_states), None)
+        state = method.step(self, state)
+        while state.changes:
+            state = method.step(self, state)
+        Q = self.action_values(state.values)
+        policy = state.policy
+        for array in (Q, policy):
+            array.setflags(write=False)
+        return OptimalSolution(state.values, Q, policy, self._deterministic(policy))
 
     # ------------------------------------------------------------------ the problem protocol
 
