@@ -7,6 +7,8 @@
 Cost form everywhere: values are minimised.
 """
 
+from optlab.policy.baselines import PPO, TRPO, ProjectedPolicyGradient, SoftmaxPolicyGradient
+from optlab.policy.dynamic_programming import ModifiedPolicyIteration, PolicyIteration, ValueIteration
 from optlab.policy.environments import frozen_lake, garnet
 from optlab.policy.evaluation import Evaluation
 from optlab.policy.features import RandomFourier, TileCoding
@@ -16,12 +18,15 @@ from optlab.policy.mdp import MDP, OptimalSolution
 from optlab.policy.mirror_descent import PolicyMirrorDescent
 from optlab.policy.networks import MLP
 from optlab.policy.policies import TabularPolicy
+from optlab.policy.regularized import SoftPolicyIteration, soft_optimal
 from optlab.policy.step_sizes import AdaptiveStepSize, Constant, DiscountGrowth, Geometric, LinearGrowth
 
 __all__ = [
     "LQR",
     "MDP",
     "MLP",
+    "PPO",
+    "TRPO",
     "AdaptiveStepSize",
     "BlockFeatures",
     "Constant",
@@ -34,12 +39,19 @@ __all__ = [
     "HewerPolicyIteration",
     "LinearFeatures",
     "LinearGrowth",
+    "ModifiedPolicyIteration",
     "OptimalSolution",
+    "PolicyIteration",
+    "ValueIteration",
     "PolicyMirrorDescent",
+    "ProjectedPolicyGradient",
     "RandomFourier",
+    "SoftPolicyIteration",
+    "SoftmaxPolicyGradient",
     "Tabular",
     "TabularPolicy",
     "TileCoding",
     "frozen_lake",
     "garnet",
+    "soft_optimal",
 ]
