@@ -61,18 +61,22 @@ def judge(deviations: Iterable[Deviation], note: str = "") -> Evidence:
 
 
 def rate(failures: Sequence[bool], bound: float, what: str, **detail: float) -> Evidence:
-    """Return the evidence that the observed share of failures is at most `bound`, with its exact 95 % interval."""
+    """Return the evidence on a claim that failures have probability at most `bound`.
+
+    The claim is refuted if the one-sided exact 99 % lower limit of the probability exceeds it: the observed share of a
+    few repetitions may exceed it by luck.
+    """
     n, hits = len(failures), int(np.sum(failures))
-    interval = binomtest(hits, n).proportion_ci(0.95)
+    interval = binomtest(hits, n, alternative="greater").proportion_ci(0.99)
     return Evidence(
         [n],
-        [hits / n],
+        [float(interval.low)],
         [bound],
         rtol=0.0,
-        detail={what: f"{hits} of {n}", "95 % interval": f"{interval.low:.3f} to {interval.high:.3f}", **detail},
-        note="the observed share is judged; the interval says how far a repetition may be from it",
+        detail={what: f"{hits} of {n}", "share": hits / n, **detail},
+        note="judged by the 99 % lower confidence limit of the probability",
         xlabel="repetitions",
-        ylabel=f"share of {what}",
+        ylabel=f"share of {what}, lower limit",
     )
 
 

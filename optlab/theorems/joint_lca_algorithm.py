@@ -35,11 +35,13 @@ from optlab.theorems._joint_lca import (
 
 def _descent(seed: int, count: int, iterations: int) -> Evidence:
     """Return the largest step up of the objective in each of `count` random problems."""
-    penalties, method, worst = (*GROUPED, "adaptive", "factored"), AlternatingProcrustes(refine_every=2), []
+    # a shrinkage under the factored penalty costs as much as fifty others
+    penalties = (*(4 * (*GROUPED, "adaptive"))[:17], "factored")
+    method, worst = AlternatingProcrustes(refine_every=2), []
     for i in range(count):
         rng = np.random.default_rng([seed, i])
         share = 0.0 if i % 7 == 0 else rng.uniform(0, 1.1)
-        problem = small_problem(seed + i, penalties[i % len(penalties)], share, n_views=2 + i % 3)
+        problem = small_problem(seed + i, penalties[i % len(penalties)], share, n_views=int(rng.integers(2, 5)))
         x0 = problem.random_start(rng) if (i // len(penalties)) % 2 else problem.spectral_start()
         states = islice(optlab.iterate(problem, method, x0=x0), iterations + 1)
         values = [problem.objective(state.c, state.d, state.a, state.adaptive) for state in states]
@@ -72,7 +74,7 @@ def _steps_up(worst: list[float], iterations: int) -> Evidence:
     source=RECONSTRUCTED,
 )
 def descent(scale: str, seed: int) -> Evidence:
-    return _descent(seed, at_scale(scale, 24, 1200, 6000), at_scale(scale, 5, 12))
+    return _descent(seed, at_scale(scale, 36, 900, 9000), at_scale(scale, 5, 12))
 
 
 @descent.control("the component pass under the ungrouped lasso")
