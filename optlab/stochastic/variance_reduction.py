@@ -18,243 +18,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import types
 
 from optlab.core.validation import as_integer
 from optlab.stochastic import losses as scalar_losses
-from optlab.stochastic.compilation import (
-    F8,
-    I4,
-    I8,
-    Compiled,
-    matrix,
-    oracle_arguments,
-    oracle_signature,
-    vector,
-)
-from optlab.stochastic.kernels import AVERAGE_WEIGHT, SCALE, STEP_SIZE, _dot
+from optlab.stochastic.kernels import SCALE
 from optlab.stochastic.linear import LinearModel
-from optlab.stochastic.losses import scalar_loss
 from optlab.stochastic.method import StochasticMethod, StochasticState
 from optlab.stochastic.own_loops import loop_and_oracle, work_space
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
-
-
-def linear_dense(
-    a, targets, l2, code, order, batch, k, schedule, period, x, table, mean, slopes, work, scalars,
-    average, average_rule,
-):  # fmt: skip
-    """Advance ``order.size / batch`` steps on dense data. ``period`` 0: SAGA. Return how often all were refreshed."""
-    d = x.size
-    n = table.size - 1
-    refreshed = 0
-    for step in range(order.size // batch):
-        if period > 0 and (k + step) % period == 0:
-            refreshed += 1
-            work[:] = 0.0
-            for i in range(n):
-                _, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
-                table[i] = slope
-                for j in range(d):
-                    work[j] += slope / n * float(a[i, j])
-            for j in range(d):
-                mean[j] = work[j]
-        gamma = schedule[step if schedule.size > 1 else 0]
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
-                average[j] += w * float(x[j])
-        if batch == 1:  # the common case in one pass over the row
-            i = order[step]
-            _, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
-            c = slope - table[i]
-            if period == 0:
-                table[i] = slope
-                for j in range(d):
-                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
-                    mean[j] += (c / n) * float(a[i, j])
-            else:
-                for j in range(d):
-                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
-            scalars[STEP_SIZE] = gamma
-            continue
-        for q in range(batch):
-            i = order[step * batch + q]
-            _, slopes[q] = scalar_loss(code, _dot(a, i, x), float(targets[i]))
-        for j in range(d):
-            work[j] = float(mean[j]) + l2 * float(x[j])
-        for q in range(batch):
-            i = order[step * batch + q]
-            c = (slopes[q] - table[i]) / batch
-            for j in range(d):
-                work[j] += c * float(a[i, j])
-        for j in range(d):
-            x[j] -= gamma * work[j]
-        if period == 0:
-            for q in range(batch):
-                i = order[step * batch + q]
-                c = (slopes[q] - table[i]) / n
-                table[i] = slopes[q]
-                for j in range(d):
-                    mean[j] += c * float(a[i, j])
-        scalars[STEP_SIZE] = gamma
-    return refreshed
-
-
-def linear_sparse(
-    values, indices, indptr, targets, l2, code, order, batch, k, schedule, period,
-    x, table, mean, slopes, work, scalars, average, average_rule,
-):  # fmt: skip
-    """As `linear_dense` on CSR data; the iterate is ``scalars[SCALE] * x + table[n] * mean``."""
-    d = x.size
-    n = table.size - 1
-    scale, shift = scalars[SCALE], table[n]
-    refreshed = 0
-    for step in range(order.size // batch):
-        snapshot = period > 0 and (k + step) % period == 0
-        if snapshot or (k + step) % n == 0:  # shift * mean and scale * x grow against each other: add them up
-            for j in range(d):
-                x[j] = scale * float(x[j]) + shift * float(mean[j])
-            scale, shift = 1.0, 0.0
-        if snapshot:
-            refreshed += 1
-            work[:] = 0.0
-            for i in range(n):
-                z = 0.0
-                for p in range(indptr[i], indptr[i + 1]):
-                    z += float(values[p]) * float(x[indices[p]])
-                _, slope = scalar_loss(code, z, float(targets[i]))
-                table[i] = slope
-                for p in range(indptr[i], indptr[i + 1]):
-                    work[indices[p]] += slope / n * float(values[p])
-            for j in range(d):
-                mean[j] = work[j]
-        gamma = schedule[step if schedule.size > 1 else 0]
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
-                average[j] += w * (scale * float(x[j]) + shift * float(mean[j]))
-        for q in range(batch):
-            i = order[step * batch + q]
-            z = 0.0
-            for p in range(indptr[i], indptr[i + 1]):
-                j = indices[p]
-                z += float(values[p]) * (scale * float(x[j]) + shift * float(mean[j]))
-            _, slopes[q] = scalar_loss(code, z, float(targets[i]))
-        # x+ = (1 - gamma l2) x - gamma mean - gamma sum_q (slope - old) a / batch
-        alpha = 1.0 - gamma * l2
-        scale *= alpha
-        shift = alpha * shift - gamma
-        if not (1e-4 < abs(scale) < 1e6):  # also where it is zero
-            for j in range(d):
-                x[j] = scale * float(x[j]) + shift * float(mean[j])
-            scale, shift = 1.0, 0.0
-        for q in range(batch):
-            i = order[step * batch + q]
-            c = gamma * (slopes[q] - table[i]) / batch / scale
-            for p in range(indptr[i], indptr[i + 1]):
-                x[indices[p]] -= c * float(values[p])
-        if period == 0:
-            for q in range(batch):
-                i = order[step * batch + q]
-                c = (slopes[q] - table[i]) / n
-                table[i] = slopes[q]
-                b = c * shift / scale
-                for p in range(indptr[i], indptr[i + 1]):
-                    j = indices[p]
-                    mean[j] += c * float(values[p])
-                    x[j] -= b * float(values[p])
-        scalars[STEP_SIZE] = gamma
-    scalars[SCALE] = scale
-    table[n] = shift
-    return refreshed
-
-
-def general(
-    dense, values, indices, indptr, targets, integers, reals, oracle, every, order, batch, k, schedule, period,
-    x, stored, gradient, other, work, scalars, average, average_rule,
-):  # fmt: skip
-    """Advance with any oracle. Rows of `stored`: mean, then the gradients of all samples or (SVRG) the snapshot."""
-    d = x.size
-    n = every.size
-    refreshed = 0
-    mean = stored[0]
-    for step in range(order.size // batch):
-        if period > 0 and (k + step) % period == 0:
-            refreshed += 1
-            oracle(dense, values, indices, indptr, targets, integers, reals, x, every, gradient, work)
-            mean[:] = gradient
-            stored[1, :] = x
-        gamma = schedule[step if schedule.size > 1 else 0]
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
-                average[j] += w * float(x[j])
-        rows = order[step * batch : (step + 1) * batch]
-        if period > 0:
-            oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work)
-            oracle(dense, values, indices, indptr, targets, integers, reals, stored[1], rows, other, work)
-            for j in range(d):
-                x[j] -= gamma * (float(gradient[j]) - float(other[j]) + float(mean[j]))
-        else:
-            for j in range(d):
-                other[j] = float(mean[j])
-            for q in range(batch):
-                i = rows[q]
-                count = 0  # a sample drawn twice enters the step twice and the table once
-                seen = False
-                for other_q in range(batch):
-                    if rows[other_q] == i:
-                        count += 1
-                        seen = seen or other_q < q
-                if seen:
-                    continue
-                oracle(dense, values, indices, indptr, targets, integers, reals, x, rows[q : q + 1], gradient, work)
-                old = stored[1 + i]
-                for j in range(d):
-                    delta = float(gradient[j]) - float(old[j])
-                    other[j] += delta * count / batch
-                    mean[j] += delta / n
-                    old[j] = gradient[j]
-            for j in range(d):
-                x[j] -= gamma * float(other[j])
-        scalars[STEP_SIZE] = gamma
-    return refreshed
-
-
-def _tail(scalar):
-    return (
-        vector(scalar), vector(F8), vector(scalar), vector(F8), vector(F8), vector(F8), vector(F8), vector(I8, True),
-    )  # fmt: skip
-
-
-def _head(scalar):
-    return vector(scalar, True), F8, I8, vector(I8, True), I8, I8, vector(F8, True), I8
-
-
-def _signature_dense(scalar, layout):
-    return I8(matrix(scalar, layout, True), *_head(scalar), *_tail(scalar))
-
-
-def _signature_sparse(scalar, layout):
-    return I8(vector(scalar, True), vector(I4, True), vector(I8, True), *_head(scalar), *_tail(scalar))
-
-
-def _signature_general(scalar, layout):
-    v, f8, i8 = vector(scalar), vector(F8), vector(I8, True)
-    return I8(
-        *oracle_arguments(scalar, layout), types.FunctionType(oracle_signature(scalar, layout)), i8, i8, I8, I8,
-        vector(F8, True), I8, v, matrix(scalar), v, v, f8, f8, f8, i8,
-    )  # fmt: skip
-
-
-LINEAR_DENSE = Compiled(linear_dense, _signature_dense)
-LINEAR_SPARSE = Compiled(linear_sparse, _signature_sparse)
-GENERAL = Compiled(general, _signature_general)
+from optlab.stochastic.variance_reduction_loops import GENERAL, LINEAR_DENSE, LINEAR_SPARSE
 
 
 @dataclass(frozen=True)
@@ -270,6 +43,7 @@ class SAGA(StochasticMethod):
     batch_size : int, default 1
     sampling : {"replacement", "shuffle", "sequential"}, default "replacement"
         The theory is for "replacement".
+    trace : bool, default False
 
     Notes
     -----
@@ -290,11 +64,6 @@ class SAGA(StochasticMethod):
 
     reference: ClassVar[str] = "defazio2014saga"
     factor: ClassVar[float] = 3.0  # default step size 1 / (factor L)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.trace:
-            raise ValueError(f"trace is not offered by {type(self).__name__}: its step size is not adapted")
 
     def steps_between(self, problem: FiniteSum) -> int:
         """Return the number of steps between snapshots; 0: a table, renewed sample by sample."""
@@ -349,7 +118,7 @@ class SAGA(StochasticMethod):
             head = (data.targets, problem.l2, problem.code, order, batch, state.k, step_sizes, period)
             tail = (
                 state.x, state.memory, state.vectors[0], np.empty(batch), np.empty(problem.size), state.scalars,
-                state.average, average_rule,
+                state.average, average_rule, trace,
             )  # fmt: skip
             if problem.is_sparse:
                 loop = LINEAR_SPARSE.get(problem.dtype)
@@ -361,7 +130,7 @@ class SAGA(StochasticMethod):
             refreshed = loop(
                 *arrays, oracle, problem.all_rows, order, batch, state.k, step_sizes, period, state.x, state.vectors,
                 np.empty_like(state.x), np.empty_like(state.x), work_space(problem, problem.n_samples), state.scalars,
-                state.average, average_rule,
+                state.average, average_rule, trace,
             )  # fmt: skip
             if period > 0:
                 state.oracle_calls += order.size  # the second gradient of every step
@@ -388,6 +157,7 @@ class SVRG(SAGA):
         Steps between snapshots, which are the current iterates; default: two passes over the data.
     batch_size : int, default 1
     sampling : {"replacement", "shuffle", "sequential"}, default "replacement"
+    trace : bool, default False
 
     Notes
     -----

@@ -23,6 +23,7 @@ from optlab.stochastic import (
     SigmoidLeastSquares,
     SoftmaxRegression,
     StochasticProximalPoint,
+    trace,
 )
 
 
@@ -134,12 +135,31 @@ def test_averages_of_reduced_variance_iterates():
     np.testing.assert_allclose(mean.solution, np.mean(points, axis=0), rtol=1e-11)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("name", ["ridge logistic", "sparse logistic", "softmax", "user"])
+def test_traces_hold_loss_and_gradient_norm_of_every_batch(name, batch):
+    problem = PROBLEMS[name]
+    for method in (SAGA(0.1, batch_size=batch), SVRG(0.1, period=7, batch_size=batch)):
+        traced = dataclasses.replace(method, trace=True, sampling="sequential")
+        plain = dataclasses.replace(traced, trace=False)
+        result = optlab.solve(problem, traced, x0=start(problem), max_iter=30)
+        other = optlab.solve(problem, plain, x0=start(problem), max_iter=30)
+        np.testing.assert_array_equal(result.solution, other.solution)
+        assert result.history["oracle_calls"][-1] == other.history["oracle_calls"][-1]
+        found = trace(result)
+        state = plain.init(problem, start(problem), np.random.default_rng(0))
+        for k, rows in enumerate(batches(problem, method, 30)):
+            x = plain.iterate(problem, state)
+            assert found["loss"][k] == pytest.approx(np.mean(problem.losses(x, rows)), rel=1e-10)
+            assert found["gradient_norm"][k] == pytest.approx(np.linalg.norm(gradient(problem, x, rows)), rel=1e-10)
+            state = plain.advance(problem, state, 1)
+        np.testing.assert_array_equal(found["step_size"], 0.1)
+
+
 def test_default_step_size_needs_a_smoothness_constant():
     problem = NeuralNetwork(design(), np.arange(20) % 2, hidden=(3,))
     with pytest.raises(ValueError, match="step_size must be given for NeuralNetwork"):
         optlab.solve(problem, SAGA(), max_iter=1)
-    with pytest.raises(ValueError, match="trace"):
-        SAGA(trace=True)
     with pytest.raises(ValueError, match="period"):
         SVRG(period=0)
 
