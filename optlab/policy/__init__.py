@@ -9,7 +9,18 @@ Cost form everywhere: values are minimised.
 
 from optlab.policy.baselines import PPO, TRPO, ProjectedPolicyGradient, SoftmaxPolicyGradient
 from optlab.policy.dynamic_programming import ModifiedPolicyIteration, PolicyIteration, ValueIteration
-from optlab.policy.environments import frozen_lake, garnet
+from optlab.policy.environments import (
+    cliff_walking,
+    deep_sea,
+    frozen_lake,
+    garnet,
+    linear_mdp,
+    lower_bound_chain,
+    lower_bound_start,
+    mountain_car,
+    pendulum,
+    taxi,
+)
 from optlab.policy.evaluation import Evaluation
 from optlab.policy.features import RandomFourier, TileCoding
 from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
@@ -51,7 +62,15 @@ __all__ = [
     "Tabular",
     "TabularPolicy",
     "TileCoding",
+    "cliff_walking",
+    "deep_sea",
     "frozen_lake",
     "garnet",
+    "linear_mdp",
+    "lower_bound_chain",
+    "lower_bound_start",
+    "mountain_car",
+    "pendulum",
+    "taxi",
     "soft_optimal",
 ]

@@ -15,6 +15,7 @@ not covered.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -75,6 +76,12 @@ class MDP:
     known_optimal : bool, optional
         Whether `measure` reports the gap to the optimum, which has to be computed once (by policy iteration). Default:
         up to 400,000 state-action pairs.
+    features : array_like, shape (S, A, d), optional
+        Features of state and action that come with the problem.
+    coordinates : array_like, shape (S, m), optional
+        A physical state for each state.
+    grid : tuple of int, optional
+        Shape that a value function can be reshaped to.
     name : str, optional
         For plots and reports.
 
@@ -116,6 +123,9 @@ class MDP:
         reward: Any = None,
         available: Any = None,
         known_optimal: bool | None = None,
+        features: Any = None,
+        coordinates: Any = None,
+        grid: tuple[int, ...] | None = None,
         name: str = "MDP",
     ) -> None:
         self.discount = as_number(discount, "discount", above=0.0, below=1.0)
@@ -140,8 +150,64 @@ class MDP:
             known_optimal = self.n_states * self.n_actions <= _KNOWN_OPTIMAL_LIMIT
         self.known_optimal = bool(known_optimal)
         self.primary_metric = "gap" if self.known_optimal else "advantage_gap"
+        S, A = shape
+        self.features = None if features is None else as_float_array(features, "features", shape=(S, A, None))
+        self.coordinates = None if coordinates is None else as_float_array(coordinates, "coordinates", shape=(S, None))
+        self.grid = grid
         self.name = str(name)
         self._evaluations: dict[int, tuple[Any, float, Evaluation]] = {}
+
+    @classmethod
+    def from_gymnasium(cls, env: Any, discount: float = 0.99, start: Any = None, **options: Any) -> MDP:
+        """Return the MDP of a gymnasium environment that has a transition table ``P`` (the toy-text ones).
+
+        Transitions flagged as the end of an episode lead to one extra absorbing state, the last, without reward from
+        then on. A table's several entries for one state and action are added up, rewards in expectation.
+
+        Parameters
+        ----------
+        env : gymnasium.Env or mapping
+            ``env.unwrapped.P[s][a]`` must be a list of ``(probability, next state, reward, terminated)``; or that
+            table itself.
+        discount : float, default 0.99
+        start : array_like, shape (S,) or (S - 1,), optional
+            Default: the environment's ``initial_state_distrib`` if it has one, otherwise uniform.
+        **options
+            Further arguments of `MDP`.
+
+        Raises
+        ------
+        TypeError
+            If there is no table.
+        ValueError
+            If the probabilities of a state and action do not sum to one.
+        """
+        inner = getattr(env, "unwrapped", env)
+        table = env if isinstance(env, Mapping) else getattr(inner, "P", None)
+        if not isinstance(table, Mapping) or not table:
+            raise TypeError(
+                f"{type(inner).__name__} has no table P[state][action] of transitions; only the toy-text ones do"
+            )
+        S, A = len(table), len(table[0])
+        rows, columns, data, reward = [], [], [], np.zeros((S + 1, A))
+        for s in range(S):
+            for a in range(A):
+                for probability, following, r, ended in table[s][a]:
+                    rows.append(s * A + a)
+                    columns.append(S if ended else int(following))
+                    data.append(float(probability))
+                    reward[s, a] += probability * float(r)
+        rows += range(S * A, S * A + A)
+        columns += [S] * A
+        data += [1.0] * A
+        P = sp.coo_matrix((data, (rows, columns)), shape=((S + 1) * A, S + 1)).tocsr()
+        if start is None:
+            start = getattr(inner, "initial_state_distrib", None)
+        if start is not None and np.shape(start) == (S,):
+            start = np.append(np.asarray(start, dtype=np.float64), 0.0)
+        spec = getattr(inner, "spec", None)
+        options.setdefault("name", getattr(spec, "id", None) or "gymnasium table")
+        return cls(P, discount=discount, start=start, reward=reward, **options)
 
     # ------------------------------------------------------------------ reading arguments
 

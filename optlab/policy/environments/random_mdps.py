@@ -1,14 +1,14 @@
-"""Garnet problems: random MDPs with a given branching factor, after Archibald, McKinnon and Thomas (1995)."""
+"""Random MDPs: Garnet (Archibald, McKinnon and Thomas 1995) and linear MDPs, fully determined by a seed."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, as_number
 from optlab.policy.mdp import MDP
 
-__all__ = ["garnet"]
+__all__ = ["garnet", "linear_mdp"]
 
 
 def garnet(
@@ -67,3 +67,47 @@ def garnet(
     P = sp.csr_matrix((data.ravel(), indices.ravel(), np.arange(rows + 1, dtype=np.int64) * b), shape=(rows, S))
     cost = rng.random((S, A))
     return MDP(P, cost, discount, known_optimal=known_optimal, name=f"Garnet({S}, {A}, {b})")
+
+
+def linear_mdp(
+    n_states: int = 60,
+    n_actions: int = 4,
+    dimension: int = 8,
+    discount: float = 0.9,
+    seed: int = 0,
+    concentrations: tuple[float, float] = (0.3, 0.1),
+) -> MDP:
+    """Return a linear MDP: ``P(. | s, a) = sum_i phi_i(s, a) mu_i`` and ``c = <phi(s, a), w>``.
+
+    The features are probability vectors, Dirichlet, as are the `dimension` laws ``mu_i`` over states; w is uniform on
+    [0, 1]. Action values of every policy are linear in the features ``mdp.features`` (S, A, dimension), so methods
+    with log-linear policies on them can be exact.
+
+    Parameters
+    ----------
+    n_states, n_actions, dimension : int
+        Default 60, 4, 8.
+    discount : float, default 0.9
+    seed : int, default 0
+    concentrations : tuple of two floats, default (0.3, 0.1)
+        Dirichlet parameters of the features and of the laws over states; small ones make them sparse.
+
+    Returns
+    -------
+    MDP
+
+    Examples
+    --------
+    >>> mdp = linear_mdp(seed=1)
+    >>> mdp.features.shape
+    (60, 4, 8)
+    """
+    S = as_integer(n_states, "n_states", minimum=1)
+    A = as_integer(n_actions, "n_actions", minimum=1)
+    d = as_integer(dimension, "dimension", minimum=1)
+    first, second = (as_number(c, "concentrations", above=0.0) for c in concentrations)
+    rng = np.random.default_rng(seed)
+    phi = rng.dirichlet(np.full(d, first), size=(S, A))
+    mu = rng.dirichlet(np.full(S, second), size=d)
+    P, cost = phi @ mu, phi @ rng.random(d)
+    return MDP(P, cost, discount, features=phi, name=f"Linear MDP({S}, {A}, {d})")
