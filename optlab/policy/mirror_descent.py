@@ -32,7 +32,6 @@ from optlab.policy.certificates import (
 )
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.step_sizes import (
-    PolicyStepSize,
     StepSizeRule,
     check_policy_step_size,
     greedy_divergence,
@@ -198,10 +197,9 @@ class PolicyMirrorDescent(TabularMethod):
         return (
             problem.n_states * problem.n_actions >= _FUSED_FROM
             and self._exact
-            and hasattr(problem, "rows")
             and self.form == "mirror"
             and isinstance(self.geometry, (NegativeEntropyMap, EuclideanMap))
-            and not (isinstance(self.step_size, PolicyStepSize) and getattr(self.step_size, "reads_policy", True))
+            and not getattr(self.step_size, "reads_policy", hasattr(self.step_size, "for_policy"))
         )
 
     def _improve_in_one_pass(

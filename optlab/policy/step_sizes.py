@@ -188,7 +188,7 @@ def check_policy_step_size(step_size: Any, name: str = "step_size") -> Any:
         ...
     ValueError: step_size must be a number above 0, got -1.0
     """
-    if isinstance(step_size, PolicyStepSize) or callable(step_size):
+    if hasattr(step_size, "for_policy") or callable(step_size):
         return step_size
     return as_number(step_size, name, above=0)
 
@@ -205,8 +205,8 @@ def policy_step_size(
     >>> policy_step_size(lambda k: 10.0**k, 2, None, None, None, None)
     100.0
     """
-    if isinstance(rule, PolicyStepSize):
-        eta: Any = rule.for_policy(k, problem, action_values, log_policy, mirror_map)  # type: ignore[arg-type]
+    if hasattr(rule, "for_policy"):
+        eta: Any = rule.for_policy(k, problem, action_values, log_policy, mirror_map)
         if isinstance(eta, np.ndarray):
             return np.minimum(eta, LARGEST_STEP_SIZE)
         return min(as_number(eta, f"step_size at iteration {k}", above=0), LARGEST_STEP_SIZE)
