@@ -30,11 +30,15 @@ _EXPORTS = {
     "LinearProgram": "solvers",
     "PeerSinkhorn": "solvers",
     "transport": "oneshot",
+    "BatchTransport": "batch",
+    "batch_transport": "batch",
 }
 
 __all__ = list(_EXPORTS)
 
 if TYPE_CHECKING:
+    from optlab.transport.batch import BatchTransport as BatchTransport
+    from optlab.transport.batch import batch_transport as batch_transport
     from optlab.transport.costs import DenseCost as DenseCost
     from optlab.transport.costs import GaugedCost as GaugedCost
     from optlab.transport.costs import PointCloudCost as PointCloudCost

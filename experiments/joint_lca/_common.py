@@ -1,0 +1,102 @@
+"""What the figures of this folder share: repetitions in parallel, the methods compared, and how their curves look.
+
+All simulated views come from `optlab.datasets.multiview.make_linked_views`. Its designs, and with them every number in
+these figures, are ours: the settings of Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761) were
+not available, and the estimator is a reconstruction.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from optlab.multiview import JointLCA
+from optlab.multiview.baselines import AJIVE, JIVE, MCCA, ConcatenatedPCA, SequentialExtraction
+from optlab.plotting import style
+
+PAPER = "joint-lca"
+INDIVIDUAL_RANK = 2  # of every design used here but N
+
+# one look per method, the same in all figures
+LOOKS = {
+    "joint": 0,
+    "sequential": 1,
+    "permutation": 2,
+    "MCCA": 2,
+    "AJIVE": 3,
+    "JIVE": 5,
+    "concatenated PCA": 6,
+    "whitened": 4,
+    "hybrid": 7,
+}
+
+
+def look(name: str) -> dict[str, Any]:
+    """Return colour, line style and marker of a method, a marker at every point."""
+    return style(LOOKS[name]) | {"markevery": 1}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Turn a list of rows into columns."""
+    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+
+
+def joint(lam: float | str = 0.0, rank: int | None = None, **settings: Any) -> JointLCA:
+    """Return `JointLCA` with the true rank (or a rule for it) and without its warning, which thousands would repeat."""
+    return JointLCA(lam=lam, max_rank=rank, **{"off_diagonal_limit": 1.0, **settings})
+
+
+def with_true_rank(rank: int) -> dict[str, Any]:
+    """Return the methods compared, each told the joint rank; JIVE and AJIVE are told the individual ranks too."""
+    methods = {
+        "joint": joint(rank=rank),
+        "sequential": SequentialExtraction(rank),
+        "AJIVE": AJIVE(rank + INDIVIDUAL_RANK, rank=rank),
+        "JIVE": JIVE(rank, INDIVIDUAL_RANK, tol=1e-6),
+        "concatenated PCA": ConcatenatedPCA(rank),
+    }
+    if importlib.util.find_spec("cca_zoo") is not None:  # an optional package
+        methods["MCCA"] = MCCA(rank)
+    return methods
+
+
+def repeat(function: Callable[..., list[dict]], tasks: Iterable[tuple[Any, ...]], parallel: bool = True) -> list[dict]:
+    """Return the rows of ``function(*task)`` for all tasks, from worker processes with one BLAS thread each.
+
+    Within a worker of ``optlab reproduce`` the tasks run one after the other: its figures share the cores already.
+    """
+    import joblib
+    from threadpoolctl import threadpool_limits
+
+    try:
+        import cloudpickle  # what joblib sends functions with
+    except ImportError:
+        from joblib.externals import cloudpickle  # its own copy, before joblib 1.6
+
+    tasks = list(tasks)
+    jobs = min(joblib.cpu_count(), len(tasks))
+    if not parallel or jobs < 2 or joblib.parallel.get_active_backend()[0].nesting_level:
+        with threadpool_limits(1, user_api="blas"):
+            return list(chain.from_iterable(function(*task) for task in tasks))
+    # files loaded by path have no name that a fresh process could import: send their functions themselves
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(__package__ + ".")]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            found = joblib.Parallel(n_jobs=jobs)(joblib.delayed(function)(*task) for task in tasks)
+            return list(chain.from_iterable(found))
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str, **which: Any) -> float:
+    """Return the mean of a column over the rows with these values; NaN without any."""
+    values = [row[key] for row in rows if all(row[name] == value for name, value in which.items())]
+    return float(np.mean(values)) if values else float("nan")

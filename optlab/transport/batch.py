@@ -1,0 +1,220 @@
+"""Thousands of small entropic transport problems in one call, each with its own certificate.
+
+A Python call per problem costs more than solving it: here the loop over problems is compiled (see
+`optlab.transport.batch_kernels`), and the problems are dealt out to threads. Each is solved by Sinkhorn's iteration on
+a stabilised kernel (Schmitzer 2019), cooled in steps of four from a temperature at which it takes a few iterations,
+and what that leaves by Newton's method on the dual with one potential maximised out.
+
+Not here: problems of different shapes in one call, forbidden pairs, and regularization zero (solve those one by one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from optlab.core.validation import as_float_array, as_integer, as_number, first_index
+from optlab.transport import passes
+
+_GRAIN = 16  # fewer problems than this are not worth a thread
+
+
+@dataclass(frozen=True, eq=False)
+class BatchTransport:
+    """The answers of `batch_transport`, one entry per problem.
+
+    Attributes
+    ----------
+    f, g : ndarray, shapes (N, n) and (N, m)
+        Dual potentials, in units of the cost; -inf where a weight is zero.
+    cost : ndarray, shape (N,)
+        ``<C, X>`` of the plan rounded to the marginals.
+    objective, dual_objective : ndarray, shape (N,)
+        ``<C, X> + regularization sum X (log X - 1)`` of the rounded plan, and a proven lower bound on its minimum.
+    gap, relative_gap : ndarray, shape (N,)
+        Their difference, and that over ``max(|dual_objective|, 1e-6 mass range of the cost)``: certificates.
+    marginal_error : ndarray, shape (N,)
+        L1 error of the marginals before rounding, over the mass.
+    n_iter : ndarray of int, shape (N,)
+    converged : ndarray of bool, shape (N,)
+        Whether `marginal_error` met the tolerance.
+    """
+
+    f: np.ndarray
+    g: np.ndarray
+    cost: np.ndarray
+    objective: np.ndarray
+    dual_objective: np.ndarray
+    gap: np.ndarray
+    relative_gap: np.ndarray
+    marginal_error: np.ndarray
+    n_iter: np.ndarray
+    converged: np.ndarray
+    _data: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = field(repr=False)
+
+    def __len__(self) -> int:
+        return int(self.cost.size)
+
+    @property
+    def success(self) -> bool:
+        """Whether every problem converged."""
+        return bool(np.all(self.converged))
+
+    def plan(self, k: int) -> Any:
+        """Return the plan of problem k as a `TransportPlan`, with everything that has."""
+        from optlab.transport.plan import TransportPlan
+        from optlab.transport.potentials import MirrorPlan
+        from optlab.transport.problem import OptimalTransport
+
+        k = as_integer(k, "k", minimum=0)
+        if k >= len(self):
+            raise ValueError(f"k must be below the number of problems, {len(self)}, got {k}")
+        a, b, C, eps = (array[k % array.shape[0]] for array in self._data)
+        problem = OptimalTransport(a, b, C, regularization=float(eps))
+        row, column = self.f[k][problem.rows] / eps, self.g[k][problem.columns] / eps
+        return TransportPlan(problem, MirrorPlan(row, column, 1.0 / float(eps)))
+
+    def dense(self) -> np.ndarray:
+        """Return the plans before rounding as an array of shape (N, n, m)."""
+        _, _, C, eps = self._data
+        logs = self.f[:, :, None] + self.g[:, None, :] - C
+        return np.exp(logs / eps[:, None, None])
+
+
+def batch_transport(
+    a: Any,
+    b: Any,
+    cost: Any,
+    regularization: Any,
+    *,
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+    x0: Any = None,
+) -> BatchTransport:
+    """Solve many small entropic transport problems ``min <C, X> + regularization sum X (log X - 1)`` at once.
+
+    Parameters
+    ----------
+    a : array_like, shape (N, n) or (n,)
+        Source weights of each problem, or of all.
+    b : array_like, shape (N, m) or (m,)
+        Target weights, each row of the same sum as that of `a` to 1e-9 (1e-6 in float32).
+    cost : array_like, shape (N, n, m) or (n, m)
+        float64 or float32, finite.
+    regularization : float or array_like of shape (N,)
+        Above 0, in units of the cost.
+    tol : float, default 1e-9
+        Marginal error (L1, relative to the mass) at which a problem is done.
+    max_iter : int, default 10_000
+        Iterations for each problem: those at higher temperatures, and Newton steps, included.
+    x0 : BatchTransport or (f, g), optional
+        Potentials to start from, of shapes (N, n) and (N, m); cooling is then left out.
+
+    Returns
+    -------
+    BatchTransport
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit together, weights that are negative or of different sums; naming the problem.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optlab.transport import batch_transport
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.dirichlet(np.ones(5), 100), rng.dirichlet(np.ones(6), 100)
+    >>> answer = batch_transport(a, b, rng.random((100, 5, 6)), regularization=0.05)
+    >>> answer.success, bool(np.max(answer.relative_gap) < 1e-6), answer.plan(7).shape
+    (True, True, (5, 6))
+    """
+    a, b, C, eps, count = _validated(a, b, cost, regularization)
+    tol = as_number(tol, "tol", above=0.0)
+    max_iter = as_integer(max_iter, "max_iter", minimum=1)
+    n, m = C.shape[1:]
+    F, G, report = np.zeros((count, n)), np.zeros((count, m)), np.zeros((count, 3))
+    if x0 is not None:
+        f, g = (x0.f, x0.g) if isinstance(x0, BatchTransport) else x0
+        as_float_array(f, "x0[0]", shape=(count, n), finite=False)
+        g = as_float_array(g, "x0[1]", shape=(count, m), finite=False)
+        G[:] = np.where(np.isfinite(g), g, 0.0)
+        report[:, 2] = 1.0
+
+    from optlab.transport import batch_kernels
+
+    parts = max(1, min(4 * passes.thread_count(), count // _GRAIN))
+    ranges = [(p * count // parts, (p + 1) * count // parts) for p in range(parts)]
+    out = np.empty((count, 4))
+
+    def task(start: int, stop: int) -> Any:
+        def call() -> None:
+            # data shared by all problems has one entry, which the kernels take in turn
+            part = [array[start:stop] if array.shape[0] > 1 else array for array in (a, b, C, eps)]
+            part[2] = part[2].astype(np.float64, copy=False)  # float32 costs are widened a part at a time
+            batch_kernels.solve(*part, tol, max_iter, F[start:stop], G[start:stop], report[start:stop])
+            batch_kernels.certify(*part, F[start:stop], G[start:stop], out[start:stop])
+
+        return call
+
+    passes.run([task(start, stop) for start, stop in ranges])
+    mass = np.broadcast_to(a.sum(axis=1), count)
+    spread = np.broadcast_to(C.max(axis=(1, 2)).astype(np.float64) - C.min(axis=(1, 2)), count)
+    value, objective, dual, error = out.T.copy()
+    gap = np.maximum(objective - dual, 0.0)
+    scale = np.maximum(np.abs(dual), 1e-6 * mass * np.where(spread > 0, spread, 1.0))
+    error = error / mass
+    unit = np.broadcast_to(eps, count)[:, None]
+    # the certificate's own half-step leaves the error on the rows
+    done = error <= np.maximum(tol, 1e-15 * (n + m)) * (1.0 + 1e-6)
+    return BatchTransport(
+        F * unit,
+        G * unit,
+        value,
+        objective,
+        dual,
+        gap,
+        gap / scale,
+        error,
+        report[:, 0].astype(int),
+        done,
+        (a, b, C, eps),
+    )
+
+
+def _validated(
+    a: Any, b: Any, cost: Any, regularization: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    C = as_float_array(cost, "cost", ndim=(2, 3))
+    C = np.ascontiguousarray(C if C.ndim == 3 else C[None])
+    a = as_float_array(a, "a", ndim=(1, 2), nonnegative=True)
+    b = as_float_array(b, "b", ndim=(1, 2), nonnegative=True)
+    single = np.dtype(np.float32) in (a.dtype, b.dtype)
+    a, b = (np.array(np.atleast_2d(w), dtype=np.float64, order="C") for w in (a, b))
+    eps = np.atleast_1d(as_float_array(regularization, "regularization", ndim=(0, 1), positive=True)).astype(np.float64)
+    sizes = {"a": a.shape[0], "b": b.shape[0], "cost": C.shape[0], "regularization": eps.size}
+    count = max(sizes.values())
+    for name, size in sizes.items():
+        if size not in (1, count):
+            raise ValueError(f"{name} must hold one problem or {count} of them, as the others do, got {size}")
+    if C.shape[1:] != (a.shape[1], b.shape[1]):
+        raise ValueError(f"cost must have problems of shape {(a.shape[1], b.shape[1])}, got {C.shape[1:]}")
+    with np.errstate(over="ignore"):
+        sum_a, sum_b = (np.broadcast_to(w.sum(axis=1), count) for w in (a, b))
+    for name, sums in (("a", sum_a), ("b", sum_b)):
+        bad = ~((sums > 0.0) & np.isfinite(sums))
+        if np.any(bad):
+            raise ValueError(
+                f"{name} must have a positive finite sum, got {sums[bad][0]:g} in problem {first_index(bad)}"
+            )
+    bad = np.abs(sum_a - sum_b) > (1e-6 if single else 1e-9) * np.maximum(sum_a, sum_b)
+    if np.any(bad):
+        raise ValueError(
+            f"a and b must have the same sum, got {sum_a[bad][0]:.12g} and {sum_b[bad][0]:.12g} in problem "
+            f"{first_index(bad)}; divide each by its sum"
+        )
+    if np.any(sum_a != sum_b):
+        b = b * (sum_a / sum_b)[:, None] if b.shape[0] == count else np.tile(b, (count, 1)) * (sum_a / sum_b)[:, None]
+    return a, np.ascontiguousarray(b), C, eps, count
