@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, one_of
+from optlab.datasets.multiview_files import MultiviewDataset, read_views
 
 __all__ = [
     "DESIGNS",
@@ -30,6 +31,7 @@ __all__ = [
     "load_linnerud",
     "loading_error",
     "make_linked_views",
+    "read_views",
     "score_correlation",
     "subspace_error",
 ]
@@ -350,33 +352,6 @@ def _unit(A: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- real data
-
-
-@dataclass(frozen=True)
-class MultiviewDataset:
-    """Real views with names.
-
-    Parameters
-    ----------
-    views : dict of str to ndarray
-    feature_names : dict of str to list of str
-    labels : ndarray, shape (n,)
-        Class or group of each sample, for colours; not a view.
-    label_names : list of str
-    description : str
-    """
-
-    views: dict[str, np.ndarray] = field(repr=False)
-    feature_names: dict[str, list[str]] = field(repr=False)
-    labels: np.ndarray = field(repr=False)
-    label_names: list[str]
-    description: str
-
-    def frames(self) -> dict[str, Any]:
-        """The views as DataFrames (needs pandas)."""
-        import pandas as pd
-
-        return {name: pd.DataFrame(X, columns=self.feature_names[name]) for name, X in self.views.items()}
 
 
 def load_breast_cancer() -> MultiviewDataset:

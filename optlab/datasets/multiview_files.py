@@ -1,0 +1,299 @@
+"""A user's own views: files or DataFrames, one per view, brought to the same samples.
+
+Reads comma- or tab-separated text with pandas. It aligns samples by name, takes a column of group labels out of the
+views, and reports what an estimator could not use. It does not impute (beyond a column's median, if asked to), encode
+text or scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optlab.core.validation import one_of
+
+__all__ = ["MultiviewDataset", "read_views"]
+
+
+@dataclass(frozen=True)
+class MultiviewDataset:
+    """Real views with names.
+
+    Parameters
+    ----------
+    views : dict of str to ndarray
+    feature_names : dict of str to list of str
+    labels : ndarray, shape (n,)
+        Class or group of each sample, for colours; not a view.
+    label_names : list of str
+    description : str
+    sample_names : list of str, optional
+        Names of the rows.
+    """
+
+    views: dict[str, np.ndarray] = field(repr=False)
+    feature_names: dict[str, list[str]] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    label_names: list[str]
+    description: str
+    sample_names: list[str] | None = field(default=None, repr=False)
+
+    def frames(self) -> dict[str, Any]:
+        """The views as DataFrames (needs pandas)."""
+        import pandas as pd
+
+        return {
+            name: pd.DataFrame(X, columns=self.feature_names[name], index=self.sample_names)
+            for name, X in self.views.items()
+        }
+
+
+def read_views(
+    source: Any,
+    *,
+    sample_column: str | int | None = None,
+    labels: str | None = None,
+    samples: str = "same",
+    missing: str = "raise",
+) -> MultiviewDataset:
+    """Read views from files or DataFrames and bring them to the same samples, in the order of the first view.
+
+    Parameters
+    ----------
+    source : mapping, sequence of paths, or path of a folder
+        ``{"genes": "genes.csv", "lipids": frame}``: paths or DataFrames by the name of the view; a list of paths
+        (views are named after the files); or a folder, of which all ``.csv``, ``.tsv`` and ``.txt`` files are taken in
+        alphabetical order. Rows are samples; the first line has the names of the columns. ``.csv`` is
+        comma-separated, ``.tsv`` and ``.txt`` tab-separated.
+    sample_column : str or int, optional
+        Column of every file with the names of the samples, by name or position. Not for DataFrames, whose index has
+        them. Without one the rows of all views must be the same samples in the same order.
+    labels : str, optional
+        A column, in one of the views, with the group of each sample; it becomes `labels` and leaves the view.
+    samples : {"same", "common"}
+        Whether all views must have the same samples (in any order), or those that all have are kept.
+    missing : {"raise", "drop", "median"}
+        What to do about missing values: an error naming the first, drop the samples that have any, or fill in the
+        median of the column.
+
+    Returns
+    -------
+    MultiviewDataset
+        ``views`` and ``frames()`` are what `JointLCA.fit` takes.
+
+    Raises
+    ------
+    ValueError, TypeError, FileNotFoundError
+        Naming the view, and the column or the sample.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> genes = pd.DataFrame({"brca1": [1.0, 2.0, 4.0], "diet": ["oil", "fish", "oil"]}, index=["a", "b", "c"])
+    >>> lipids = pd.DataFrame({"C16": [0.3, 0.1, 0.2]}, index=["c", "a", "b"])
+    >>> data = read_views({"genes": genes, "lipids": lipids}, labels="diet")
+    >>> data.views["lipids"].ravel().tolist(), data.sample_names, data.label_names, data.labels.tolist()
+    ([0.1, 0.2, 0.3], ['a', 'b', 'c'], ['fish', 'oil'], [1, 0, 1])
+    """
+    one_of(samples, "samples", ("same", "common"))
+    one_of(missing, "missing", ("raise", "drop", "median"))
+    frames = {name: _frame(value, name, sample_column) for name, value in _sources(source).items()}
+    named = sample_column is not None or not all(_is_range(frame.index) for frame in frames.values())
+    frames = _aligned(frames, samples) if named else _same_rows(frames)
+    frames, groups = _take_labels(frames, labels)
+    for name, frame in frames.items():
+        _check_numeric(frame, name)
+    frames = {name: frame.astype(float) for name, frame in frames.items()}
+    frames, kept = _complete(frames, missing, named)
+    first = next(iter(frames.values()))
+    values, codes = ([], np.zeros(len(first), dtype=int)) if groups is None else _codes(groups[kept])
+    return MultiviewDataset(
+        {name: frame.to_numpy() for name, frame in frames.items()},
+        {name: [str(c) for c in frame.columns] for name, frame in frames.items()},
+        codes,
+        values or ["all"],
+        f"{len(frames)} views of {len(first)} samples: " + ", ".join(frames),
+        [str(s) for s in first.index] if named else None,
+    )
+
+
+def _sources(source: Any) -> dict[str, Any]:
+    """What to read, by the name of the view."""
+    if isinstance(source, Mapping):
+        found = {str(name): value for name, value in source.items()}
+    elif isinstance(source, (str, Path)):
+        folder = Path(source)
+        if not folder.is_dir():
+            raise ValueError(
+                f"source must be a folder, a list of files or a dict of them by view; {str(source)!r} is no folder"
+            )
+        found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".csv", ".tsv", ".txt")}
+    elif isinstance(source, Sequence):
+        paths = []
+        for i, value in enumerate(source):
+            if not isinstance(value, (str, Path)):
+                raise TypeError(
+                    f"source[{i}] must be a path, got {type(value).__name__}; name DataFrames, as in {{'genes': frame}}"
+                )
+            paths.append(Path(value))
+        found = {path.stem: path for path in paths}
+        if len(found) < len(paths):
+            raise ValueError("source must have files of different names, or be a dict that names the views")
+    else:
+        raise TypeError(f"source must be a dict, a list of paths or a folder, got {type(source).__name__}")
+    if len(found) < 2:
+        raise ValueError(f"source must hold at least 2 views, got {len(found)}: {', '.join(found) or 'none'}")
+    return found
+
+
+def _frame(value: Any, name: str, sample_column: str | int | None) -> Any:
+    """One view as a DataFrame with the samples in its index."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ImportError("read_views reads with pandas; install it with: pip install pandas") from None
+    if isinstance(value, pd.DataFrame):
+        frame = value
+    elif isinstance(value, (str, Path)):
+        path = Path(value)
+        if not path.is_file():
+            raise FileNotFoundError(f"view {name!r}: there is no file {path}")
+        try:
+            frame = pd.read_csv(path, sep="," if path.suffix.lower() == ".csv" else "\t")
+        except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+            raise ValueError(f"view {name!r}: {path} is not a table that can be read: {error}") from None
+        if sample_column is not None:
+            frame = frame.set_index(_sample_column(frame, name, sample_column))
+    else:
+        raise TypeError(f"view {name!r} must be a path or a DataFrame, got {type(value).__name__}")
+    if 0 in frame.shape:
+        raise ValueError(f"view {name!r} must not be empty, got {frame.shape[0]} rows and {frame.shape[1]} columns")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"view {name!r} must have different names for its columns, {twice!r} is there twice")
+    return frame
+
+
+def _sample_column(frame: Any, name: str, wanted: str | int) -> Any:
+    if isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool):
+        if not 0 <= wanted < frame.shape[1]:
+            raise ValueError(
+                f"sample_column must be below {frame.shape[1]}, the columns of view {name!r}, got {wanted}"
+            )
+        return frame.columns[wanted]
+    if wanted not in frame.columns:
+        shown = ", ".join(map(repr, frame.columns[:5])) + (", ..." if frame.shape[1] > 5 else "")
+        raise ValueError(f"sample_column {wanted!r} is not in view {name!r}, which has {shown}")
+    return wanted
+
+
+def _is_range(index: Any) -> bool:
+    """Whether rows are only numbered, 0 to n - 1."""
+    return bool(np.array_equal(np.asarray(index), np.arange(len(index))))
+
+
+def _same_rows(frames: dict[str, Any]) -> dict[str, Any]:
+    first = next(iter(frames))
+    for name, frame in frames.items():
+        if len(frame) != len(frames[first]):
+            raise ValueError(
+                f"all views must have the same samples as rows, got {len(frames[first])} rows in {first!r} and "
+                f"{len(frame)} in {name!r}; where a column has the names of the samples, pass sample_column"
+            )
+    return frames
+
+
+def _aligned(frames: dict[str, Any], samples: str) -> dict[str, Any]:
+    """The same samples in every view, in the order of the first."""
+    for name, frame in frames.items():
+        if frame.index.hasnans:
+            raise ValueError(f"view {name!r} has a row without a sample name")
+        if not frame.index.is_unique:
+            twice = frame.index[frame.index.duplicated()][0]
+            raise ValueError(f"view {name!r} must have every sample once, {twice!r} is there twice")
+    first = next(iter(frames))
+    order = frames[first].index
+    common = order[np.logical_and.reduce([order.isin(frame.index) for frame in frames.values()])]
+    if samples == "same":
+        for name, frame in frames.items():
+            if len(common) < len(order) or len(frame) > len(order):
+                lacking, other = (name, first) if len(frame.index.intersection(order)) < len(order) else (first, name)
+                gone = frames[other].index.difference(frames[lacking].index, sort=False)
+                if len(gone):
+                    raise ValueError(
+                        f"view {lacking!r} lacks {len(gone)} of the samples of {other!r}, the first is {gone[0]!r}; "
+                        "pass samples='common' to keep those that all views have"
+                    )
+    if len(common) == 0:
+        named = ", ".join(f"{frame.index[0]!r} in {name!r}" for name, frame in frames.items())
+        raise ValueError(f"the views have no sample in common; the first are {named}")
+    return {name: frame.loc[common] for name, frame in frames.items()}
+
+
+def _take_labels(frames: dict[str, Any], labels: str | None) -> tuple[dict[str, Any], np.ndarray | None]:
+    if labels is None:
+        return frames, None
+    where = [name for name, frame in frames.items() if labels in frame.columns]
+    if not where:
+        raise ValueError(f"labels must be a column of one of the views, {labels!r} is in none of them")
+    groups = frames[where[0]][labels]
+    if groups.isna().any():
+        raise ValueError(
+            f"labels must be known for every sample, {labels!r} has none for {groups.index[groups.isna()][0]!r}"
+        )
+    for name in where[1:]:
+        if not np.array_equal(groups.to_numpy(), frames[name][labels].to_numpy()):
+            raise ValueError(f"labels {labels!r} differ between the views {where[0]!r} and {name!r}")
+    rest = {name: frame.drop(columns=labels) if name in where else frame for name, frame in frames.items()}
+    for name, frame in rest.items():
+        if frame.shape[1] == 0:
+            raise ValueError(f"view {name!r} has no column but the labels")
+    return rest, groups.to_numpy()
+
+
+def _codes(groups: np.ndarray) -> tuple[list[str], np.ndarray]:
+    values, codes = np.unique(groups, return_inverse=True)
+    return [str(v) for v in values], codes
+
+
+def _check_numeric(frame: Any, name: str) -> None:
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "buif":
+            text = next((v for v in frame[column] if isinstance(v, str)), frame[column].iloc[0])
+            raise TypeError(
+                f"view {name!r}: column {column!r} is not numeric, it holds {text!r}. If it names the samples pass "
+                "sample_column, if it holds groups pass labels; otherwise encode or drop it"
+            )
+
+
+def _complete(frames: dict[str, Any], missing: str, named: bool) -> tuple[dict[str, Any], np.ndarray]:
+    """Treat missing values; which samples are kept."""
+    n = len(next(iter(frames.values())))
+    gone = np.zeros(n, dtype=bool)
+    for name, frame in frames.items():
+        absent = ~np.isfinite(frame.to_numpy())
+        empty = absent.all(axis=0)
+        if empty.any():
+            raise ValueError(f"view {name!r}: column {frame.columns[int(np.argmax(empty))]!r} has no value at all")
+        if absent.any() and missing == "raise":
+            i, j = (int(x) for x in np.argwhere(absent)[0])
+            sample = f"sample {frame.index[i]!r}" if named else f"row {i}"
+            raise ValueError(
+                f"view {name!r}: {sample} has no finite value in column {frame.columns[j]!r}, "
+                f"one of {int(absent.sum())} such; pass missing='drop' to leave such samples out, "
+                "or missing='median' to fill them in"
+            )
+        gone |= absent.any(axis=1)
+    if missing == "median":
+        filled = {}
+        for name, frame in frames.items():
+            finite = frame.where(np.isfinite(frame))
+            filled[name] = finite.fillna(finite.median())
+        return filled, np.ones(n, dtype=bool)
+    if gone.all():
+        raise ValueError(f"every one of the {n} samples has a missing value in some view; use missing='median'")
+    return {name: frame[~gone] for name, frame in frames.items()}, ~gone
