@@ -123,6 +123,32 @@ def test_jive_against_the_published_iteration():
         np.testing.assert_allclose(ours.scores_.T @ A, 0, atol=1e-8)
 
 
+def test_jive_is_a_method_run_by_the_driver(tmp_path):
+    import optlab
+    from optlab.multiview.baselines.jive import AlternatingJIVE, JointIndividual
+
+    data = make_linked_views("S", n=40, p=(8, 9, 10), individual=(2,), seed=0)
+    X = tuple(V / np.linalg.norm(V) for V in scaled(data.views))
+    problem = JointIndividual(X, 3, (1, 2, 1))
+    for method in (AlternatingJIVE(), AlternatingJIVE(orthogonal_individual=True)):
+        whole = optlab.solve(problem, method, max_iter=12, record=3)
+        assert np.all(np.diff(whole.history["residual"][1:]) <= 1e-15)
+        part = optlab.solve(problem, method, max_iter=5, record=3)
+        joined = optlab.solve(problem, method, max_iter=7, x0=part, record=3)
+        np.testing.assert_array_equal(joined.solution.scores, whole.solution.scores)
+        optlab.solve(problem, method, max_iter=6, record=3, checkpoint=tmp_path / "run.npz")
+        resumed = optlab.solve(problem, method, max_iter=12, record=3, checkpoint=tmp_path / "run.npz", resume=True)
+        assert resumed.history.equals(whole.history)
+        assert optlab.cite(method).startswith("@article{lock2013joint")
+    fitted = JIVE(rank=3, individual_ranks=(1, 2, 1)).fit(data.views)
+    assert fitted.result_.success
+    assert fitted.history_["change"][-1] <= 1e-8
+    again = optlab.solve(problem, AlternatingJIVE(), x0=fitted.result_.solution, max_iter=1)
+    assert again.metrics["change"] < 1e-7
+    with pytest.raises(TypeError, match="x0 must be a JIVESolution"):
+        optlab.solve(problem, AlternatingJIVE(), x0=X)
+
+
 def test_jive_without_individual_parts_is_concatenated_pca(data):
     jive, pca = JIVE(rank=2, max_iter=5).fit(data.views), ConcatenatedPCA(rank=2).fit(data.views)
     assert score_correlation(jive.scores_, pca.scores_) == pytest.approx(1)
