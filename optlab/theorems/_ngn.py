@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 import optlab
+from optlab.reproduce import Evidence, at_scale
 from optlab.stochastic import FiniteSum, LeastSquares, LogisticRegression
 from optlab.theorems._ngn_paths import Terms, linear_terms
 
@@ -173,6 +174,28 @@ def convex_instances(seed: int, n: int = 12, d: int = 3) -> list[Instance]:
         logistic(seed, n, d, l2=0.1),
         batches(seed, batch=2 * d, count=max(n // (2 * d), 3), d=d),
     ]
+
+
+@cache
+def instances(scale: str, seed: int) -> list[Instance]:
+    """Return the instances of the checks that average over runs: six classes, six draws from scale *cpu* on."""
+    draws = at_scale(scale, 1, 6, 20)
+    return [instance for i in range(draws) for instance in convex_instances(100 * seed + i, n=12 + 4 * i, d=3 + i % 3)]
+
+
+def sigma_grid(scale: str) -> Array:
+    """Return the values of t = sigma L of these checks."""
+    return at_scale(scale, np.array([1e-2, 0.5, 10.0, 1e6]), np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e4, 1e6]))
+
+
+def nearest_to_bound(observed: Any, bound: Any, t: Any, slack: float, **fields: Any) -> Evidence:
+    """Return the evidence of the (at most) 2000 inequalities nearest to their bound, given as lists of arrays."""
+    observed, bound, t = (np.concatenate([np.ravel(part) for part in v]).astype(float) for v in (observed, bound, t))
+    order = np.sort(np.argsort((observed - slack) / np.maximum(bound, slack))[-2000:])
+    detail = {"inequalities tested": len(observed), **fields.pop("detail", {})}
+    return Evidence(
+        t[order], observed[order], bound[order], slack=slack, rtol=1e-9, detail=detail, xlabel="sigma L", **fields
+    )
 
 
 def whole(method: Any, term: FiniteSum) -> Any:

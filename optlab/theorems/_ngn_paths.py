@@ -70,6 +70,11 @@ def step_sizes(loss: Array, square: Array, sigma: Array) -> Array:
     return np.where(denominator > 0, sigma * (loss / safe), sigma)
 
 
+def gradient_steps(loss: Array, square: Array, sigma: Array) -> Array:
+    """Return sigma itself, the step sizes of SGD, for controls."""
+    return np.broadcast_to(sigma, np.broadcast_shapes(np.shape(loss), np.shape(sigma)))
+
+
 @dataclass
 class Paths:
     """What was recorded, arrays of shape (records, sigmas, seeds, ...).

@@ -30,8 +30,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from optlab.reproduce import Evidence, at_scale, theorem
-from optlab.theorems._ngn import PAPER
-from optlab.theorems._ngn_paths import Terms, paths, step_sizes
+from optlab.theorems._ngn import PAPER, nearest_to_bound, sigma_grid
+from optlab.theorems._ngn_paths import Terms, gradient_steps, paths, step_sizes
 
 SOURCE = "Islamov, Ajroldi, Orvieto, Lucchi 2024 and 2025; the step derived here, verified numerically"
 EXCESS = 1.5  # alpha - beta of the bent parabolas
@@ -117,10 +117,6 @@ def _cases(scale: str, seed: int) -> list[Case]:
     return [make(100 * seed + i) for i in range(at_scale(scale, 2, 18, 100)) for make in MAKERS]
 
 
-def _grid(scale: str) -> Any:
-    return at_scale(scale, np.array([1e-2, 0.5, 10.0, 1e6]), np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e4, 1e6]))
-
-
 def _constants(case: Case, t: Any) -> tuple[Any, Any]:
     """Return c and (1+t)(1+2t)."""
     excess = case.alpha - case.beta
@@ -129,7 +125,7 @@ def _constants(case: Case, t: Any) -> tuple[Any, Any]:
 
 def _one_step(scale: str, seed: int, step: Any = step_sizes) -> Evidence:
     observed, bound, abscissa = [], [], []
-    t, count = _grid(scale), at_scale(scale, 50, 500)
+    t, count = sigma_grid(scale), at_scale(scale, 50, 500)
     for number, case in enumerate(_cases(scale, seed)):
         rng = np.random.default_rng([seed, number])
         d = case.solution.size
@@ -150,29 +146,13 @@ def _one_step(scale: str, seed: int, step: Any = step_sizes) -> Evidence:
         observed.append((after - before + gain) / scale_of)
         bound.append(noise / scale_of)
         abscissa.append(np.broadcast_to(s, after.shape))
-    left, right, where = (np.concatenate([part.ravel() for part in v]) for v in (observed, bound, abscissa))
-    order = np.sort(np.argsort((left - 1e-12) / np.maximum(right, 1e-12))[-2000:])
-    return Evidence(
-        where[order],
-        left[order],
-        right[order],
-        slack=1e-12,
-        detail={
-            "inequalities tested": len(left),
-            **{f"alpha, largest, {c.name}": c.alpha for c in _largest_alpha(scale, seed)},
-        },
-        xlabel="sigma L",
-        ylabel="mean change of the squared distance, scaled",
+    alphas = {
+        f"alpha, largest, {make.__name__}": max(case.alpha for case in _cases(scale, seed)[k::2])
+        for k, make in enumerate(MAKERS)
+    }
+    return nearest_to_bound(
+        observed, bound, abscissa, 1e-12, detail=alphas, ylabel="mean change of the squared distance, scaled"
     )
-
-
-def _largest_alpha(scale: str, seed: int) -> list[Case]:
-    cases = _cases(scale, seed)
-    return [max((c for c in cases if c.name == name), key=lambda c: c.alpha) for name in {c.name: 0 for c in cases}]
-
-
-def _gradient_step(loss: Any, square: Any, sigma: Any) -> Any:
-    return np.broadcast_to(sigma, np.broadcast_shapes(np.shape(loss), np.shape(sigma)))
 
 
 @theorem(
@@ -191,7 +171,7 @@ def one_step(scale: str, seed: int) -> Evidence:
 
 @one_step.control("gradient step sigma instead of the NGN step")
 def _(scale: str, seed: int) -> Evidence:
-    return _one_step("smoke", seed, _gradient_step)
+    return _one_step("smoke", seed, gradient_steps)
 
 
 def _bounds(case: Case, t: float, K: int, noise: float) -> tuple[float, float]:
@@ -236,7 +216,7 @@ def _run(scale: str, seed: int, cases: list[Case], t: Any, records: tuple[int, .
     source=SOURCE,
 )
 def alpha_beta(scale: str, seed: int) -> Evidence:
-    return _run(scale, seed, _cases(scale, seed), _grid(scale), at_scale(scale, (200,), (50, 1000)), 1.0)
+    return _run(scale, seed, _cases(scale, seed), sigma_grid(scale), at_scale(scale, (200,), (50, 1000)), 1.0)
 
 
 @alpha_beta.control("both gaps left out, sigma L = 1/2")

@@ -24,9 +24,10 @@ from optlab.theorems._ngn import (
     Instance,
     averaged_gaps,
     convex_bound,
-    convex_instances,
+    instances,
     least_squares,
     logistic,
+    sigma_grid,
 )
 from optlab.theorems._ngn_paths import Paths, paths
 
@@ -35,17 +36,7 @@ RECORDS = (50, 1000)
 
 def _cells(scale: str, seed: int) -> list[tuple[Instance, float]]:
     """Return pairs of an instance and a value of t: all pairs, instance by instance."""
-    return [(instance, float(t)) for instance in _instances(scale, seed) for t in _grid(scale)]
-
-
-@cache
-def _instances(scale: str, seed: int) -> list[Instance]:
-    draws = at_scale(scale, 1, 6, 20)
-    return [instance for i in range(draws) for instance in convex_instances(100 * seed + i, n=12 + 4 * i, d=3 + i % 3)]
-
-
-def _grid(scale: str) -> Any:
-    return at_scale(scale, np.array([1e-2, 0.5, 10.0, 1e6]), np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e4, 1e6]))
+    return [(instance, float(t)) for instance in instances(scale, seed) for t in sigma_grid(scale)]
 
 
 def _records(scale: str) -> tuple[int, ...]:
@@ -63,8 +54,8 @@ def _runs(scale: str, seed: int, decaying: bool) -> list[Paths]:
     """Return the paths on every instance, recorded at `_records`."""
     seeds, records = range(at_scale(scale, 10, 200)), _records(scale)
     return [
-        paths(i.vectorized, _start(i)[0], _grid(scale) / i.smoothness, seeds, records, decaying=decaying)
-        for i in _instances(scale, seed)
+        paths(i.vectorized, _start(i)[0], sigma_grid(scale) / i.smoothness, seeds, records, decaying=decaying)
+        for i in instances(scale, seed)
     ]
 
 
@@ -72,7 +63,7 @@ def _runs(scale: str, seed: int, decaying: bool) -> list[Paths]:
 def _gaps(scale: str, seed: int, decaying: bool) -> Any:
     """Return f(mean of the iterates) - f*, one array of shape (seeds, records) per cell."""
     runs = _runs(scale, seed, decaying)
-    gaps = (i.vectorized.mean(r.average) - i.f_star for i, r in zip(_instances(scale, seed), runs, strict=True))
+    gaps = (i.vectorized.mean(r.average) - i.f_star for i, r in zip(instances(scale, seed), runs, strict=True))
     return [cell.T for gap in gaps for cell in gap.swapaxes(0, 1)]
 
 
@@ -281,7 +272,7 @@ def _(scale: str, seed: int) -> Evidence:
 def _strong(scale: str, seed: int, overstated: bool = False, terms: bool = False) -> Evidence:
     """Compare the squared distance after K steps with the bound; `terms`: with that for strongly convex terms."""
     samples, cells, bounds = [], [], []
-    for instance, run in zip(_instances(scale, seed), _runs(scale, seed, False), strict=True):
+    for instance, run in zip(instances(scale, seed), _runs(scale, seed, False), strict=True):
         mu = float(instance.problem.l2) if terms else instance.strong_convexity
         if mu == 0:
             continue
@@ -289,7 +280,7 @@ def _strong(scale: str, seed: int, overstated: bool = False, terms: bool = False
             A = instance.problem.A
             mu = float(np.linalg.eigvalsh(A.T @ A / len(A))[-1])
         distances = np.sum((run.last - instance.minimizer) ** 2, axis=-1)
-        for t, column in zip(_grid(scale), distances.swapaxes(0, 1), strict=True):
+        for t, column in zip(sigma_grid(scale), distances.swapaxes(0, 1), strict=True):
             cells.append((instance, float(t)))
             samples.append(column.T)
             for K in _records(scale):

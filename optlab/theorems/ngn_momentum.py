@@ -16,7 +16,7 @@ import optlab
 from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.stochastic import NGN, NGNMD, SGD, FiniteSum, LogisticRegression, NonlinearLeastSquares
 from optlab.stochastic.ngn import ngn_step_size
-from optlab.theorems._ngn import DERIVED, PAPER, Instance, convex_instances, least_squares, logistic, step_from
+from optlab.theorems._ngn import DERIVED, PAPER, Instance, instances, least_squares, logistic, sigma_grid, step_from
 from optlab.theorems._ngn_paths import paths
 
 FOLLOW_UP = "Islamov, Ajroldi, Orvieto, Lucchi 2025"
@@ -82,10 +82,10 @@ def _convex_bound(instance: Instance, u: float, K: int) -> float:
     return bound + 2 * u * max(0.0, 2 * u - 1) * instance.positivity_gap
 
 
-def _momentum_bound(instances: Any, ts: Any, seeds: int, records: Any) -> Evidence:
+def _momentum_bound(chosen: Any, ts: Any, seeds: int, records: Any) -> Evidence:
     samples, bounds, abscissa = [], [], []
     weight = np.minimum(ts, 0.5 / ((1 + ts) * (1 + 2 * ts)))
-    for instance in instances:
+    for instance in chosen:
         run = paths(
             instance.vectorized,
             instance.minimizer + 2.0,
@@ -117,10 +117,8 @@ def _momentum_bound(instances: Any, ts: Any, seeds: int, records: Any) -> Eviden
     source=f"{FOLLOW_UP}; constants {DERIVED}",
 )
 def momentum_convex(scale: str, seed: int) -> Evidence:
-    draws = at_scale(scale, 1, 6, 20)
-    instances = [i for k in range(draws) for i in convex_instances(100 * seed + k, n=12 + 4 * k, d=3 + k % 3)]
-    ts = at_scale(scale, np.array([0.01, 0.5, 10.0, 1e6]), np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 10.0, 1e3, 1e4, 1e6]))
-    return _momentum_bound(instances, ts, at_scale(scale, 10, 200), at_scale(scale, (100,), (50, 1000)))
+    seeds, records = at_scale(scale, 10, 200), at_scale(scale, (100,), (50, 1000))
+    return _momentum_bound(instances(scale, seed), sigma_grid(scale), seeds, records)
 
 
 @momentum_convex.control("heavy ball with the step size c, cL = 1000")
@@ -131,10 +129,10 @@ def _(scale: str, seed: int) -> Evidence:
     return Evidence.expectation([u], np.array(found)[:, None], [_convex_bound(instance, u, 50)])
 
 
-def _interpolation(instances: Any, records: Any, seeds: int) -> Evidence:
+def _interpolation(chosen: Any, records: Any, seeds: int) -> Evidence:
     samples, bounds, abscissa = [], [], []
     weight = np.array([1.0, 9.0, 99.0])
-    for instance in instances:
+    for instance in chosen:
         u = 1 / (4 * np.maximum(weight, 9.0))
         c, x0 = u / instance.smoothness, instance.minimizer + 2.0
         beta = weight / (1 + weight)
@@ -161,13 +159,13 @@ def _interpolation(instances: Any, records: Any, seeds: int) -> Evidence:
 )
 def momentum_interpolation(scale: str, seed: int) -> Evidence:
     draws = range(at_scale(scale, 2, 36, 100))
-    instances = [least_squares(100 * seed + k, n=12 + k % 12, d=3 + k % 3, noise=0.0) for k in draws]
-    return _interpolation(instances, at_scale(scale, (200,), (50, 200, 1000)), at_scale(scale, 10, 200))
+    chosen = [least_squares(100 * seed + k, n=12 + k % 12, d=3 + k % 3, noise=0.0) for k in draws]
+    return _interpolation(chosen, at_scale(scale, (200,), (50, 200, 1000)), at_scale(scale, 10, 200))
 
 
 @momentum_interpolation.control("losses that do not vanish together")
 def _(scale: str, seed: int) -> Evidence:
-    return _interpolation([least_squares(seed, noise=100.0)], (5000,), 4)
+    return _interpolation([least_squares(seed, noise=1000.0)], (1000,), 20)
 
 
 # ------------------------------------------------------------------------------------------------ x^2 + x^4

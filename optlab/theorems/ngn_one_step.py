@@ -21,10 +21,11 @@ from optlab.theorems._ngn import (
     PAPER,
     Instance,
     convex_instances,
+    nearest_to_bound,
     points_near,
     step_from,
 )
-from optlab.theorems._ngn_paths import linear_terms, step_sizes
+from optlab.theorems._ngn_paths import gradient_steps, linear_terms, step_sizes
 
 FOLLOW_UP = "Islamov, Ajroldi, Orvieto, Lucchi 2025"
 
@@ -63,20 +64,6 @@ def _fans(scale: str, seed: int, step: Any = step_sizes) -> Any:
                 )
 
 
-def _gradient_step(loss: Any, square: Any, sigma: Any) -> Any:
-    return np.broadcast_to(sigma, np.broadcast_shapes(np.shape(loss), np.shape(sigma)))
-
-
-def _largest(observed: Any, bound: Any, t: Any, slack: float, **fields: Any) -> Evidence:
-    """Return the evidence of the (at most) 2000 points nearest to their bound."""
-    observed, bound, t = (np.concatenate([np.ravel(part) for part in v]).astype(float) for v in (observed, bound, t))
-    order = np.sort(np.argsort((observed - slack) / np.maximum(bound, slack))[-2000:])
-    detail = {"inequalities tested": len(observed), **fields.pop("detail", {})}
-    return Evidence(
-        t[order], observed[order], bound[order], slack=slack, rtol=1e-9, detail=detail, xlabel="sigma L", **fields
-    )
-
-
 # ------------------------------------------------------------------------------------------------ convex losses
 
 
@@ -88,7 +75,7 @@ def _per_sample(scale: str, seed: int, step: Any = step_sizes) -> Evidence:
         observed.append((fan.after - fan.before + 2 * fan.gamma**2 / sigma * fan.f) / size)
         bound.append(2 * fan.gamma * fan.f_at_solution / size)
         ts.append(np.broadcast_to(fan.t[:, None], size.shape))
-    return _largest(observed, bound, ts, 1e-11, ylabel="change of the squared distance, scaled")
+    return nearest_to_bound(observed, bound, ts, 1e-11, ylabel="change of the squared distance, scaled")
 
 
 @theorem(
@@ -106,7 +93,7 @@ def step_inequality(scale: str, seed: int) -> Evidence:
 
 @step_inequality.control("gradient step sigma instead of the NGN step")
 def _(scale: str, seed: int) -> Evidence:
-    return _per_sample("smoke", seed, _gradient_step)
+    return _per_sample("smoke", seed, gradient_steps)
 
 
 def _noise(instance: Instance, t: Any) -> Any:
@@ -131,7 +118,7 @@ def _mean_step(scale: str, seed: int, step: Any = step_sizes) -> Evidence:
         observed.append((change + 2 * sigma / (1 + t) ** 2 * f) / np.maximum(before, simple))
         bound.append(simple / np.maximum(before, simple))
         ts += [t, t]
-    return _largest(observed, bound, ts, 1e-12, ylabel="mean change of the squared distance, scaled")
+    return nearest_to_bound(observed, bound, ts, 1e-12, ylabel="mean change of the squared distance, scaled")
 
 
 @theorem(
@@ -150,7 +137,7 @@ def mean_step(scale: str, seed: int) -> Evidence:
 
 @mean_step.control("gradient step sigma instead of the NGN step")
 def _(scale: str, seed: int) -> Evidence:
-    return _mean_step("smoke", seed, _gradient_step)
+    return _mean_step("smoke", seed, gradient_steps)
 
 
 def _strong_step(scale: str, seed: int, exponent: float) -> Evidence:
@@ -164,7 +151,7 @@ def _strong_step(scale: str, seed: int, exponent: float) -> Evidence:
         observed.append(fan.after.mean(axis=-1) / fan.before)
         bound.append(rate + _noise(fan.instance, fan.t) / fan.before)
         ts.append(fan.t)
-    return _largest(observed, bound, ts, 1e-12, ylabel="contraction of the squared distance")
+    return nearest_to_bound(observed, bound, ts, 1e-12, ylabel="contraction of the squared distance")
 
 
 @theorem(
@@ -216,7 +203,7 @@ def _descent(scale: str, seed: int, noise: float) -> Evidence:
         observed += [change + square / 12, change + (1 / (1 + s) - s / 2) * square]
         bound += [1.5 * s * variance, s * (0.5 + 0.25 / (1 + s)) * variance]
         ts += [np.broadcast_to(s, change.shape)] * 2
-    return _largest(observed, bound, ts, 1e-12, ylabel="(E f(x+) - f) / sigma plus decrease")
+    return nearest_to_bound(observed, bound, ts, 1e-12, ylabel="(E f(x+) - f) / sigma plus decrease")
 
 
 @theorem(
@@ -274,7 +261,7 @@ def _coordinates(scale: str, seed: int, enlarged: float) -> Evidence:
             observed.append((float(np.mean(ends)) - value + float(np.sum(c * gradient**2)) / 12) / float(c.min()))
             bound.append(1.5 * float(np.sum(c**2 * L * variance)) / float(c.min()))
             ts.append(share)
-    evidence = _largest([observed], [bound], [ts], 1e-9, ylabel="left side, scaled")
+    evidence = nearest_to_bound([observed], [bound], [ts], 1e-9, ylabel="left side, scaled")
     evidence.xlabel = "2 c_j L_j, largest"
     return evidence
 
