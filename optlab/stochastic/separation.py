@@ -48,7 +48,7 @@ def unregularized_minimum(A: Any, labels: np.ndarray, n_classes: int) -> tuple[f
     (0.0, 'separable data: 0 is not attained')
     >>> value, reason = unregularized_minimum(A, np.array([1, 0, 1]), 2)
     >>> round(value, 6), reason
-    (0.567741, 'entropy of a dual point')
+    (0.575045, 'entropy of a dual point')
     """
     A = _conditioned(A)
     keep = np.ones((A.shape[0], n_classes), bool)

@@ -72,10 +72,10 @@ def convex_problems(dtype, kind):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_every_number_is_finite(dtype, kind):
     for problem in convex_problems(dtype, kind):
-        for exponent in (-12, -4, 0, 4, 12):
+        for exponent in (-12, 2, 12):
             for name, make in (STABLE | OTHERS).items():
                 result = optlab.solve(
-                    problem, make(10.0**exponent), x0=np.ones(problem.shape), max_iter=120, record=60, seed=0
+                    problem, make(10.0**exponent), x0=np.ones(problem.shape), max_iter=100, record=100, seed=0
                 )
                 case = (problem, name, exponent)
                 assert result.solution.dtype == dtype
