@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core import Method, State
+from optlab.policy.mdp import MDP
 from optlab.policy.policies import TabularPolicy, as_log_table
 
 __all__ = ["TabularMethod", "TabularState", "excess_action_values"]
@@ -67,6 +68,8 @@ class TabularMethod(Method):
 
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
         """Return the state at iteration 0; DomainError if `x0` lacks an action that the method could never take up."""
+        if not isinstance(problem, MDP):
+            raise TypeError(f"{type(self).__name__} needs an optlab.policy.MDP, got {type(problem).__name__}")
         table = as_log_table(problem, x0, interior=self.needs_interior())
         policy = TabularPolicy.of(table)
         return TabularState(0, policy, self.evaluate(problem, policy, None), 0.0, 1)
