@@ -7,7 +7,10 @@
 Cost form everywhere: values are minimised.
 """
 
+from optlab.policy.ampo import AMPO
 from optlab.policy.baselines import PPO, TRPO, ProjectedPolicyGradient, SoftmaxPolicyGradient
+from optlab.policy.critics import LSTDQ, TD, Exact, MonteCarlo
+from optlab.policy.dapo import DAPO
 from optlab.policy.dynamic_programming import ModifiedPolicyIteration, PolicyIteration, ValueIteration
 from optlab.policy.environments import (
     cliff_walking,
@@ -24,44 +27,68 @@ from optlab.policy.environments import (
 from optlab.policy.evaluation import Evaluation
 from optlab.policy.features import RandomFourier, TileCoding
 from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
+from optlab.policy.function_policy import FunctionPolicy
+from optlab.policy.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
+from optlab.policy.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
 from optlab.policy.lqr import LQR, GaussianMirrorDescent, GaussianPolicy, HewerPolicyIteration
 from optlab.policy.mdp import MDP, OptimalSolution
+from optlab.policy.mdpo import MDPO
 from optlab.policy.mirror_descent import PolicyMirrorDescent
+from optlab.policy.natural_gradient import NaturalPolicyGradient, QNaturalPolicyGradient
 from optlab.policy.networks import MLP
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.regularized import SoftPolicyIteration, soft_optimal
 from optlab.policy.step_sizes import AdaptiveStepSize, Constant, DiscountGrowth, Geometric, LinearGrowth
 
 __all__ = [
+    "AMPO",
+    "DAPO",
+    "LBFGS",
     "LQR",
+    "LSTDQ",
     "MDP",
+    "MDPO",
     "MLP",
     "PPO",
+    "SGD",
+    "TD",
     "TRPO",
+    "Adam",
     "AdaptiveStepSize",
     "BlockFeatures",
     "Constant",
     "DiscountGrowth",
+    "DualDivergence",
     "Evaluation",
+    "Exact",
+    "FisherScoring",
     "FunctionClass",
+    "FunctionPolicy",
     "GaussianMirrorDescent",
     "GaussianPolicy",
     "Geometric",
     "HewerPolicyIteration",
+    "LeastSquares",
     "LinearFeatures",
     "LinearGrowth",
     "ModifiedPolicyIteration",
+    "MonteCarlo",
+    "NaturalPolicyGradient",
+    "Newton",
     "OptimalSolution",
+    "PenalizedCost",
     "PolicyIteration",
-    "ValueIteration",
     "PolicyMirrorDescent",
     "ProjectedPolicyGradient",
+    "QNaturalPolicyGradient",
     "RandomFourier",
     "SoftPolicyIteration",
     "SoftmaxPolicyGradient",
+    "SquaredError",
     "Tabular",
     "TabularPolicy",
     "TileCoding",
+    "ValueIteration",
     "cliff_walking",
     "deep_sea",
     "frozen_lake",
@@ -71,6 +98,7 @@ __all__ = [
     "lower_bound_start",
     "mountain_car",
     "pendulum",
-    "taxi",
+    "soft_actor_loss",
     "soft_optimal",
+    "taxi",
 ]
