@@ -15,13 +15,11 @@ from optlab.datasets.multiview import (
     chimera_covariances,
     linked_covariances,
     loading_error,
-    make_linked_views,
     subspace_error,
 )
 from optlab.multiview import LinkedComponents, one_factor
-from optlab.multiview.baselines import SequentialExtraction
 from optlab.reproduce import Evidence, theorem
-from optlab.theorems._joint_lca import MODEL, PAPER, RECONSTRUCTED, Deviation, at_scale, fit, judge
+from optlab.theorems._joint_lca import MODEL, PAPER, RECONSTRUCTED, Blocks, Deviation, at_scale, fit, judge
 
 GLUED = ((3.0, 1.0), (3.0, 1.0), (1.0, 3.0), (1.0, 3.0))
 ORDERED = ((3.0, 1.0),) * 4
@@ -30,24 +28,34 @@ SIZES = (20, 25, 30, 35)
 # ------------------------------------------------------------------------------------------------- the chimera
 
 
+def _best_single(blocks: Blocks, rng: np.random.Generator, starts: int = 12) -> tuple[list[np.ndarray], float]:
+    """Return the strongest single component found from a spectral and several random starts.
+
+    The two true components are local maximisers of equal strength: one start alone may end at either of them.
+    """
+    problem = LinkedComponents.from_cross_covariances(blocks, max_rank=1)
+    candidates = [problem.spectral_start(1), *(problem.random_start(rng) for _ in range(starts))]
+    ends = [problem.rank_one(np.concatenate(V)[:, 0], np.zeros((sum(SIZES), 0)), 500, tol=1e-15) for V in candidates]
+    v, norm = max(ends, key=lambda end: end[1])
+    return list(problem.split(v)), norm
+
+
 def _greedy(seed: int, count: int, strengths: Any) -> Evidence:
-    """Fit noiseless samples of the model jointly and one component at a time."""
+    """Fit population covariances jointly, and one best component at a time with deflation."""
     found = []
     for i in range(count):
-        data = make_linked_views(
-            "chimera", n=60, strengths=strengths, individual=(), noise=0.0, exact=True, seed=seed + i
-        )
-        joint = fit(LinkedComponents(data.views, max_rank=2), tol=1e-12, max_iter=500)
-        greedy = SequentialExtraction(2).fit(data.views)
-        # the baseline scales every view to unit total variance: all have variance 10 here
-        first = 10 * greedy.singular_values_[0]
+        rng = np.random.default_rng([seed, i])
+        blocks, loadings = linked_covariances(strengths, SIZES, seed + i)
+        joint = fit(LinkedComponents.from_cross_covariances(blocks, max_rank=2), tol=1e-12, max_iter=500)
+        first, norm = _best_single(blocks, rng)
+        out = [np.eye(v.size) - np.outer(v, v) for v in first]
+        second, _ = _best_single({(k, l): out[k] @ S @ out[l] for (k, l), S in blocks.items()}, rng)
+        greedy = [np.column_stack(pair) for pair in zip(first, second, strict=True)]
         found += [
-            Deviation(f"joint: loading error, {i}", loading_error(joint.solution.loadings, data.loadings), 1e-6),
+            Deviation(f"joint: loading error, {i}", loading_error(joint.solution.loadings, loadings), 1e-6),
             Deviation(f"joint: objective, {i}", joint.metrics["objective"], 1e-10),
-            Deviation(f"greedy: |first norm - sqrt(162)|, {i}", abs(first - np.sqrt(162)), 1e-6),
-            Deviation(
-                f"greedy: |loading error - 1/2|, {i}", abs(loading_error(greedy.loadings_, data.loadings) - 0.5), 1e-6
-            ),
+            Deviation(f"greedy: |first norm - sqrt(162)|, {i}", abs(norm - np.sqrt(162)), 1e-6),
+            Deviation(f"greedy: |loading error - 1/2|, {i}", abs(loading_error(greedy, loadings) - 0.5), 1e-6),
         ]
     return judge(found)
 
@@ -58,7 +66,7 @@ def _greedy(seed: int, count: int, strengths: Any) -> Evidence:
     title="Extraction of one component at a time glues two components together; the joint fit does not",
     statement="""Four views, strengths (3, 3, 1, 1) and (1, 1, 3, 3), no noise: at lam = 0 the joint fit of rank 2 has
     the true loadings. The best single component is component 1 in views 1, 2 and component 2 in views 3, 4, with norm
-    sqrt(162) against sqrt(118) for the true ones: sequential extraction has a loading error of 1/2.""",
+    sqrt(162) against sqrt(118) for the true ones: extracting the best one at a time has a loading error of 1/2.""",
     assumptions=("the order of the strengths differs between the views", "no noise"),
     source=RECONSTRUCTED,
 )
