@@ -123,8 +123,9 @@ def _recursion_evidence(scale: str, seed: int, method: Any) -> Evidence:
         gap, divergence = run.gap, run.divergence
         left = run.mismatch[1:] * np.diff(gap) + gap[:-1]
         right = -np.diff(divergence) / ((1 - mdp.discount) * run.steps)
-        # both sides may have any sign: compared after the size of their terms is added
-        size = run.mismatch[1:] * (gap[1:] + gap[:-1]) + np.abs(right) + 1e-9
+        # both sides may have any sign: compared after the size of their terms is added; the last part is for rounding,
+        # 1e-11 of the values with the slack below
+        size = run.mismatch[1:] * (gap[1:] + gap[:-1] + 1e-4 * np.abs(run.values).max()) + np.abs(right)
         cases.append((name, (left + size) / size, (right + size) / size))
     return nearest(cases, 1e-7, ylabel="left side, scaled and raised by 1")
 
