@@ -23,7 +23,7 @@ from scipy.sparse.linalg import splu
 
 from optlab.policy.passes import Csr, solve_krylov, sweep_until, unsigned
 
-DENSE_LIMIT = 200
+DENSE_LIMIT = 99  # from 100 on, LAPACK starts threads, which cost more than the factorisation on a busy machine
 _LU_LIMIT = 300_000  # states up to which a sparse factorisation is tried
 _PATIENCE = 60  # sweeps that are still to be expected when BiCGSTAB takes over
 _MAX_SWEEPS = 500

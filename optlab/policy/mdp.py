@@ -322,7 +322,7 @@ class MDP:
         guess : array_like, shape (S,), optional
             Start of the iterative solver, such as the values of an earlier policy.
         tol : float, default 1e-12
-            Bound on ``|V - V^pi|_inf`` relative to ``|V|_inf``; up to 200 states the solver is direct.
+            Bound on ``|V - V^pi|_inf`` relative to ``|V|_inf``; below 100 states the solver is direct.
 
         Returns
         -------

@@ -119,7 +119,7 @@ def _checked(matrix: sp.csr_matrix, n_states: int, n_actions: int, mask: np.ndar
         entry = int(np.argmax(bad))
         row = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
         raise ValueError(
-            f"P must hold probabilities: P(s' = {int(matrix.indices[entry])} | {where(row)}) is {data[entry]!r}"
+            f"P must hold probabilities: P(s' = {int(matrix.indices[entry])} | {where(row)}) is {float(data[entry])!r}"
         )
     if mask is not None and matrix.nnz:
         closed = np.flatnonzero(~mask.ravel())
