@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number
-from optlab.policy.evaluation import solve_evaluation
 from optlab.policy.function_classes import FunctionClass, Tabular
+from optlab.policy.regularized import soft_values
 from optlab.policy.rollouts import Transitions, monte_carlo, transitions
 
 __all__ = ["LSTDQ", "TD", "Critic", "CriticEstimate", "Exact", "MonteCarlo", "evaluate_exactly"]
@@ -66,12 +66,10 @@ def evaluate_exactly(
     >>> V.round(6), Q.round(6)
     (array([-0.386294]), array([[-0.193147,  0.806853]]))
     """
-    table = np.exp(log_policy)
     if temperature == 0.0:
-        evaluation = problem.evaluate(table, guess=guess)
+        evaluation = problem.evaluate(np.exp(log_policy), guess=guess)
         return evaluation.values, evaluation.action_values
-    cost = problem.policy_cost(table) + temperature * np.sum(np.where(table > 0, table * log_policy, 0.0), axis=1)
-    values, _ = solve_evaluation(problem.transition_matrix(table), cost, problem.discount, guess=guess)
+    values = soft_values(problem, log_policy, temperature, guess=guess)
     return values, problem.action_values(values)
 
 
