@@ -32,6 +32,10 @@ _EXPORTS = {
     "transport": "oneshot",
     "BatchTransport": "batch",
     "batch_transport": "batch",
+    "UnbalancedOptimalTransport": "unbalanced",
+    "PartialOptimalTransport": "unbalanced",
+    "RelaxedPlan": "unbalanced",
+    "GeneralizedSinkhorn": "scaling",
 }
 
 __all__ = list(_EXPORTS)
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from optlab.transport.plan import TransportPlan as TransportPlan
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn
     from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
     from optlab.transport.sinkhorn import Sinkhorn as Sinkhorn
     from optlab.transport.solvers import LinearProgram as LinearProgram
@@ -58,6 +63,9 @@ if TYPE_CHECKING:
     from optlab.transport.solvers import PeerSinkhorn as PeerSinkhorn
     from optlab.transport.sparse_cost import SparseCost as SparseCost
     from optlab.transport.step_sizes import EntropicStepSize as EntropicStepSize
+    from optlab.transport.unbalanced import PartialOptimalTransport as PartialOptimalTransport
+    from optlab.transport.unbalanced import RelaxedPlan as RelaxedPlan
+    from optlab.transport.unbalanced import UnbalancedOptimalTransport as UnbalancedOptimalTransport
 
 
 def __getattr__(name: str) -> Any:
