@@ -37,7 +37,7 @@ class Rows:
 
     def __init__(self, transitions: sp.csr_matrix, cost: np.ndarray, discount: float) -> None:
         self.csr = unsigned(transitions)
-        self.cost = cost
+        self.cost = _plain(cost)
         self.discount = discount
         self.n_states = cost.shape[0]
         self.ranges = _ranges(self.n_states, transitions.nnz)
@@ -104,14 +104,15 @@ class Rows:
 
     def chosen(self, policy: np.ndarray) -> tuple[Csr, np.ndarray]:
         """Return the CSR arrays of a deterministic policy's rows, and its costs."""
-        pointers, columns, data, right = kernels.select_rows(*self.csr, self.cost, policy)
+        pointers, columns, data, right = kernels.select_rows(*self.csr, self.cost, _plain(policy))
         return (pointers, columns, data), right
 
 
 def unsigned(matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the arrays of a CSR matrix with its indices seen as unsigned, as the kernels want them."""
     kind = np.uint32 if matrix.indices.dtype == np.int32 else np.uint64
-    return matrix.indptr.astype(matrix.indices.dtype, copy=False).view(kind), matrix.indices.view(kind), matrix.data
+    pointers = matrix.indptr.astype(matrix.indices.dtype, copy=False).view(kind)
+    return _plain(pointers), _plain(matrix.indices.view(kind)), _plain(matrix.data)
 
 
 def sweep_until(
@@ -135,7 +136,7 @@ def sweep_until(
     if len(ranges) == 1:
         here = values.copy()
         made, low, high = kernels.sweep_until(
-            *csr, weights, right, here, np.empty(n), discount, sweeps, span, float(patience)
+            *csr, _plain(weights), _plain(right), here, np.empty(n), discount, sweeps, span, float(patience)
         )
         return here, int(made), float(low), float(high)
     here, there, spare = values, np.empty(n), np.empty(n)
@@ -185,7 +186,7 @@ def solve_krylov(
     x = guess.copy()
     ranges = _ranges(right.size, csr[2].size)
     if len(ranges) == 1:
-        count, top = kernels.bicgstab(*csr, weights, right, x, discount, goal, max_iter)
+        count, top = kernels.bicgstab(*csr, _plain(weights), _plain(right), x, discount, goal, max_iter)
         return x, int(count), float(top)
     return (x, *_bicgstab(ranges, csr, weights, right, x, discount, goal, max_iter))
 
@@ -256,7 +257,25 @@ def _ranges(n: int, entries: int) -> list[tuple[int, int]]:
     return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
 
+class _Memory:
+    """The memory of an array, for NumPy to make an array of."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = array.__array_interface__ | {"data": (address, False)}
+        self.array = array  # keeps it alive
+
+
+def _plain(argument: Any) -> Any:
+    # For Numba a read-only array is of another type, and each mixture of types is compiled anew (seconds). Kernels
+    # write to their output only, so the flag may go.
+    if isinstance(argument, np.ndarray) and not argument.flags.writeable:
+        return np.asarray(_Memory(argument))
+    return argument
+
+
 def _run(ranges: list[tuple[int, int]], kernel: Any, *arguments: Any) -> list[Any]:
+    arguments = tuple(map(_plain, arguments))
     if len(ranges) == 1:
         return [kernel(*arguments, *ranges[0])]
     results: list[Any] = [None] * len(ranges)
