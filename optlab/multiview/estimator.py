@@ -10,15 +10,13 @@ abstract. The whitened and hybrid variants, the scores and the variance shares a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_number, one_of
+from optlab.multiview.fitted import FittedComponents
 from optlab.multiview.linalg import one_thread_if_small, polar
 from optlab.multiview.penalties import Penalty, as_penalty
 from optlab.multiview.prepare import Prepared, fit_problem, prepare
@@ -31,10 +29,6 @@ from optlab.multiview.selection import (
     lambda_path,
     permutation_test,
 )
-from optlab.multiview.views import View, _columns, read_array
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["JointLCA", "ModelFitWarning"]
 
@@ -43,16 +37,7 @@ class ModelFitWarning(UserWarning):
     """The shared-SVD model does not fit: cross-covariances are far from diagonal in the fitted loadings."""
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """What the parts of `JointLCA.fit` hand on."""
-
-    coordinates: tuple[np.ndarray, ...]
-    diagonals: np.ndarray
-    norms: np.ndarray
-
-
-class JointLCA(BaseEstimator):
+class JointLCA(FittedComponents, BaseEstimator):
     """Joint linked component analysis: loadings of all views and their common rank at once.
 
     Finds orthonormal loadings ``V_k`` per view such that all cross-covariances are ``S_kl = V_k D_kl V_l'`` with
@@ -393,154 +378,6 @@ class JointLCA(BaseEstimator):
                 stacklevel=5,
             )
 
-    # ------------------------------------------------------------------ using a fit
-
-    def _new_views(self, views: Any, *, subset: bool) -> list[View | None]:
-        """Check views against those of the fit; None stands for a missing one."""
-        check_is_fitted(self, "loadings_")
-        names = self.view_names_
-        if isinstance(views, Mapping):
-            unknown = [str(key) for key in views if str(key) not in names]
-            if unknown:
-                raise ValueError(
-                    f"views has {unknown[0]!r}, which was not in fit; there were {', '.join(map(repr, names))}"
-                )
-            given = {names.index(str(key)): value for key, value in views.items()}
-        else:
-            if not isinstance(views, (list, tuple)):
-                raise TypeError(f"views must be a list of matrices or a dict of them, got {type(views).__name__}")
-            if len(views) != len(names):
-                raise ValueError(
-                    f"views must be a list of all {len(names)} views in the order of fit ({', '.join(names)}), got "
-                    f"{len(views)}; put None in the place of a missing view, or pass a dict by name"
-                )
-            given = {k: value for k, value in enumerate(views) if value is not None}
-        missing = [names[k] for k in range(len(names)) if k not in given]
-        if missing and not subset:
-            raise ValueError(f"views must hold all views of fit here; {missing[0]!r} is missing")
-        if not given:
-            raise ValueError("views must hold at least one view, got none")
-        result: list[View | None] = [None] * len(names)
-        for k, value in given.items():
-            label = f"views[{names[k]!r}]" if isinstance(views, Mapping) else f"views[{k}]"
-            array = read_array(value, label)
-            self._check_features(k, _columns(value), array.shape[1], label)
-            result[k] = View(array, self.means_[k], self.scales_[k])
-        sizes = {k: view.n for k, view in enumerate(result) if view is not None}
-        first = next(iter(sizes))
-        for k, n in sizes.items():
-            if n != sizes[first]:
-                raise ValueError(
-                    f"all views must have the same samples as rows, got {sizes[first]} rows in {names[first]} and {n} "
-                    f"rows in {names[k]}"
-                )
-        return result
-
-    def _check_features(self, k: int, columns: tuple[str, ...] | None, p: int, label: str) -> None:
-        fitted = self.feature_names_in_[k]
-        if p != self.n_features_in_[k]:
-            other = [self.view_names_[i] for i, q in enumerate(self.n_features_in_) if q == p]
-            hint = f" (that of {other[0]}: are the views in another order than in fit?)" if other else ""
-            raise ValueError(f"{label} must have {self.n_features_in_[k]} features as in fit, got {p}{hint}")
-        if columns is not None and fitted is not None and list(columns) != fitted:
-            j = next(i for i, (a, b) in enumerate(zip(columns, fitted)) if a != b)
-            hint = "; the same columns in another order" if sorted(columns) == sorted(fitted) else ""
-            raise ValueError(
-                f"{label} must have the columns of fit in their order; column {j} is {columns[j]!r}, "
-                f"was {fitted[j]!r}{hint}"
-            )
-
-    def transform_views(self, views: Any) -> list[np.ndarray | None]:
-        """Scores of each view, ``(X_k - mean_k) / scale_k @ V_k``, shapes (n, rank); None for a missing view."""
-        checked = self._new_views(views, subset=True)
-        return [None if view is None else view.matmul(V) for view, V in zip(checked, self.loadings_)]
-
-    def transform(self, views: Any) -> np.ndarray:
-        """Joint scores of new samples, shape (n, rank), from all views or from some of them.
-
-        Parameters
-        ----------
-        views : sequence or mapping
-            As in `fit`. A view that is missing is None in a list, or left out of a dict.
-        """
-        return consensus_scores(self.transform_views(views), self.strengths_, self.score_variances_)
-
-    def inverse_transform(self, scores: Any) -> list[np.ndarray]:
-        """Joint part of every view from joint scores, in the features' own units, shapes (n, p_k)."""
-        check_is_fitted(self, "loadings_")
-        Z = np.asarray(scores, dtype=float)
-        if Z.ndim != 2 or Z.shape[1] != self.rank_:
-            raise ValueError(f"scores must have shape (n, {self.rank_}), got {Z.shape}")
-        return [
-            (Z @ C) @ V.T * scale + mean
-            for C, V, scale, mean in zip(self.score_maps_, self.loadings_, self.scales_, self.means_)
-        ]
-
-    def predict_view(self, views: Any, target: int | str) -> np.ndarray:
-        """Predict one view, by position or name, from the others given."""
-        check_is_fitted(self, "loadings_")
-        k = self.view_names_.index(target) if isinstance(target, str) and target in self.view_names_ else target
-        if isinstance(k, str) or not 0 <= k < self.n_views_:
-            raise ValueError(
-                f"target must be a view of fit ({', '.join(self.view_names_)}) or its position, got {target!r}"
-            )
-        if isinstance(views, Mapping):
-            others: Any = {name: X for name, X in views.items() if str(name) != self.view_names_[k]}
-        else:
-            others = [None if i == k else X for i, X in enumerate(views)]
-        return self.inverse_transform(self.transform(others))[k]
-
-    def score(self, views: Any, y: Any = None) -> float:
-        """Share of the (new) samples' cross-covariance that the fit explains; larger is better, 0 for rank 0.
-
-        ``1 - sum w_kl ||S_kl - V_k D_kl V_l'||^2 / sum w_kl ||S_kl||^2`` with the cross-covariances of these samples
-        about the means of the fit. Noise in ``S_kl`` counts as unexplained.
-        """
-        checked = self._new_views(views, subset=False)
-        present = [view for view in checked if view is not None]
-        T = [view.matmul(V) for view, V in zip(present, self.loadings_)]
-        n = present[0].n
-        grams: dict[int, np.ndarray] = {}
-        W = np.ones((self.n_views_, self.n_views_)) if self.pair_weights is None else np.asarray(self.pair_weights)
-        explained = total = 0.0
-        for k in range(self.n_views_):
-            for l in range(k + 1, self.n_views_):
-                d = self.pair_singular_values_[k, l]
-                c = np.einsum("ij,ij->j", T[k], T[l]) / n
-                explained += W[k, l] * float(2 * d @ c - d @ d)
-                total += W[k, l] * _cross_square(present[k], present[l], grams) / n**2
-        return explained / total if total > 0 else 0.0
-
-    # ------------------------------------------------------------------ reading a fit
-
-    def variance_table(self, individual: bool = True) -> dict[str, np.ndarray]:
-        """Shares of each view's variance: joint, individual, residual; columns of equal length.
-
-        The joint share is ``sum_j a_kj^2`` over the total. The individual part are the leading principal components of
-        what the joint scores leave, as many as pass the optimal hard threshold of Gavish and Donoho (2014); the
-        residual is the rest.
-        """
-        check_is_fitted(self, "loadings_")
-        joint = self.explained_variance_ratio_.sum(axis=1)
-        own, ranks = np.zeros(self.n_views_), np.zeros(self.n_views_, dtype=int)
-        for k, values in enumerate(self._residual_spectra):
-            if individual:
-                ranks[k] = _hard_threshold_rank(values, self.n_samples_ - 1, self.n_features_in_[k])
-                own[k] = np.sum(values[: ranks[k]] ** 2) / (self.n_samples_ - 1) / self.total_variance_[k]
-        own = np.minimum(own, 1.0 - joint)
-        return {
-            "view": np.array(self.view_names_),
-            "joint": joint,
-            "individual": own,
-            "residual": 1.0 - joint - own,
-            "individual_rank": ranks,
-        }
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the joint scores: component1, component2, ..."""
-        check_is_fitted(self, "loadings_")
-        return np.array([f"component{j + 1}" for j in range(self.rank_)], dtype=object)
-
     def path(self, views: Any, lams: Any = None) -> Selection:
         """Strengths and rank over a grid of penalties, with the settings of this estimator; see `lambda_path`."""
         data = prepare(
@@ -552,24 +389,6 @@ class JointLCA(BaseEstimator):
             whiten=None if self.variant == "covariance" else self.n_whiten,
         )
         return lambda_path(data, lams, max_rank=self.max_rank, penalty=self.penalty, pair_weights=self.pair_weights)
-
-    def plot_loadings(self, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
-        """Bars of the `top` largest loadings of a component in a view, with the names of the features."""
-        from optlab.multiview.plots import plot_loadings
-
-        return plot_loadings(self, view, component, top, ax)
-
-    def plot_scores(self, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
-        """Scatter of two joint scores, coloured by `labels`."""
-        from optlab.multiview.plots import plot_scores
-
-        return plot_scores(self, labels, components, ax)
-
-    def plot_variance(self, ax: Axes | None = None) -> Axes:
-        """Stacked bars of joint, individual and residual variance per view."""
-        from optlab.multiview.plots import plot_variance
-
-        return plot_variance(self, ax)
 
 
 def _generator(random_state: Any) -> np.random.Generator:
@@ -589,19 +408,6 @@ def _regression(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
 
 def _small_gram(X: np.ndarray) -> np.ndarray:
     return X @ X.T if X.shape[0] < X.shape[1] else X.T @ X
-
-
-def _hard_threshold_rank(values: np.ndarray, n: int, p: int) -> int:
-    """Number of singular values above the optimal hard threshold for unknown noise (Gavish and Donoho 2014)."""
-    small = min(n, p)
-    values = values[: min(small, values.size)]
-    if values.size < small:  # a truncated decomposition says nothing about the noise
-        median = float(values[-1]) if values.size else 0.0
-    else:
-        median = float(np.median(values))
-    beta = small / max(n, p)
-    omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return int(np.sum(values > max(omega * median, 1e-10 * max(values.max(initial=0.0), 1e-300))))
 
 
 def _activity(
@@ -624,20 +430,3 @@ def _activity(
         null = np.array([np.linalg.norm(Y.T @ target[rng.permutation(len(Y))], axis=0) for _ in range(n_permutations)])
         p[k] = (1 + np.sum(null >= observed, axis=0)) / (n_permutations + 1)
     return p, p <= 0.05
-
-
-def _cross_square(first: View, second: View, grams: dict[int, np.ndarray]) -> float:
-    """``||X' Y||_F^2``, through Gram matrices if there are fewer samples than features; never p × q at once."""
-    if first.n < min(first.p, second.p):
-        for view in (first, second):
-            if id(view) not in grams:
-                grams[id(view)] = view.gram()
-        return float(np.einsum("ij,ij->", grams[id(first)], grams[id(second)]))
-    if second.p > first.p:
-        first, second = second, first
-    total, width = 0.0, max(1, 4_000_000 // first.n)
-    for start in range(0, second.p, width):
-        E = np.zeros((second.p, min(width, second.p - start)))
-        E[start : start + E.shape[1], :] = np.eye(E.shape[1])
-        total += float(np.sum(first.rmatmul(second.matmul(E)) ** 2))
-    return total

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["complete", "one_thread_if_small", "orthonormalise", "polar", "top_left"]
+__all__ = ["complete", "leading_eigenpairs", "one_thread_if_small", "orthonormalise", "polar", "top_left"]
 
 _SMALL = 2500  # dimensions of all views together, below which threads cost more than they save
 
@@ -103,3 +103,24 @@ def top_left(G: np.ndarray) -> tuple[np.ndarray | None, float]:
     v = G @ vectors[:, -1]
     size = float(np.linalg.norm(v))
     return (v / size, (size * scale) ** 2) if size > 0 else (None, 0.0)
+
+
+def leading_eigenpairs(B: np.ndarray, R: int, values: bool = False, tol: float = 1e-10) -> np.ndarray:
+    """Eigenvectors (or eigenvalues) of the `R` largest eigenvalues of a symmetric matrix."""
+    M = B.shape[0]
+    if R == 0:
+        return np.zeros(0) if values else np.zeros((M, 0))
+    if M > 400 and R < M // 8:
+        from scipy.sparse.linalg import ArpackError, eigsh
+
+        try:
+            # a fixed start, so that the same data give the same fit
+            found, vectors = eigsh(B, k=R, which="LA", v0=np.random.default_rng(0).standard_normal(M), tol=tol)
+            order = np.argsort(-found)
+            return found[order] if values else vectors[:, order]
+        except ArpackError:
+            pass
+    from scipy.linalg import eigh
+
+    found, vectors = eigh(B, subset_by_index=[M - R, M - 1])
+    return found[::-1] if values else vectors[:, ::-1]

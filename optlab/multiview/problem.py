@@ -13,65 +13,18 @@ with the penalties of `optlab.multiview.penalties`. This file holds data and qua
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
 from optlab.multiview.compression import Reduced, reduce_view
-from optlab.multiview.linalg import orthonormalise, top_left
+from optlab.multiview.linalg import leading_eigenpairs, orthonormalise, top_left
 from optlab.multiview.penalties import Penalty, as_penalty
+from optlab.multiview.solution import ZERO, LinkedSolution
 from optlab.multiview.views import read_views, standardised
 
 __all__ = ["LinkedComponents", "LinkedSolution", "cross_covariance_blocks"]
-
-_ZERO = 1e-10  # a component below this share of the largest is zero: only matters without a penalty
-
-
-@dataclass(frozen=True)
-class LinkedSolution:
-    """Loadings and singular values of a fit; components in order of decreasing strength.
-
-    Parameters
-    ----------
-    coordinates : tuple of ndarray, shape (m_k, R)
-        Orthonormal loadings in the problem's coordinates (see `loadings`).
-    diagonals : ndarray, shape (K, K, R)
-        ``d_kl,j``, symmetric in k and l; the diagonal k = l is zero.
-    norms : ndarray, shape (R,)
-        Group norms ``(sum_{k<l} w_kl d_kl,j^2)^(1/2)``.
-    strengths : ndarray, shape (K, R), or None
-        ``a_kj`` of the factored parametrisation.
-    adaptive : ndarray, shape (R,), or None
-        Multipliers of `lam`, for the adaptive penalty.
-    """
-
-    coordinates: tuple[np.ndarray, ...]
-    diagonals: np.ndarray
-    norms: np.ndarray
-    strengths: np.ndarray | None = None
-    adaptive: np.ndarray | None = None
-    expanders: tuple[Reduced, ...] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def rank(self) -> int:
-        """Number of components that are not zero."""
-        if self.norms.size == 0:
-            return 0
-        return int(np.sum(self.norms > _ZERO * max(self.norms.max(), 1e-300)))
-
-    @property
-    def loadings(self) -> tuple[np.ndarray, ...]:
-        """Loadings of the `rank` components in the features of the views, shapes (p_k, rank); computed on access."""
-        r = self.rank
-        if self.expanders is None:
-            return tuple(V[:, :r].copy() for V in self.coordinates)
-        return tuple(reduced.expand(V[:, :r]) for reduced, V in zip(self.expanders, self.coordinates))
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{g:.4g}" for g in self.norms[: self.rank])
-        return f"{self.rank} linked component(s) in {len(self.coordinates)} views, strengths [{values}]"
 
 
 class LinkedComponents:
@@ -299,7 +252,7 @@ class LinkedComponents:
         as ``a a' - diag(a^2)``, which has exactly one positive eigenvalue. It also aligns the components across views.
         """
         R = self.max_rank if rank is None else rank
-        vectors = _leading(self.B, R, tol=tol)
+        vectors = leading_eigenpairs(self.B, R, tol=tol)
         return tuple(orthonormalise(vectors[self.block(k)]) for k in range(self.n_views))
 
     def random_start(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -401,7 +354,7 @@ class LinkedComponents:
 
     def off_diagonal_energy(self, solution: LinkedSolution) -> float:
         """Off-diagonal share of the energy of ``V_k' S_kl V_l`` over the active components, in [0, 1]."""
-        live = solution.norms > _ZERO * max(solution.norms.max(initial=0.0), 1e-300)
+        live = solution.norms > ZERO * max(solution.norms.max(initial=0.0), 1e-300)
         off = whole = 0.0
         for k, l in self.pair_list:
             C = solution.coordinates[k][:, live].T @ self.B[self.block(k), self.block(l)]
@@ -421,7 +374,7 @@ class LinkedComponents:
         v = np.concatenate(self.spectral_start(1))[:, 0]
         v, norm = self.rank_one(v, np.zeros((v.size, 0)), sweeps, tol=1e-12)
         if self.penalty.factored:
-            return float(_leading(self.B_factored(), 1, values=True)[0])
+            return float(leading_eigenpairs(self.B_factored(), 1, values=True)[0])
         return 0.5 * norm**2 if self.penalty.name == "l0" else norm
 
     def B_factored(self) -> np.ndarray:
@@ -456,24 +409,3 @@ def _pair_weights(value: Any, n_views: int) -> np.ndarray:
     if not np.any(weights > 0):
         raise ValueError("pair_weights must have a positive weight for at least one pair of views")
     return weights
-
-
-def _leading(B: np.ndarray, R: int, values: bool = False, tol: float = 1e-10) -> np.ndarray:
-    """Eigenvectors (or eigenvalues) of the `R` largest eigenvalues of a symmetric matrix."""
-    M = B.shape[0]
-    if R == 0:
-        return np.zeros(0) if values else np.zeros((M, 0))
-    if M > 400 and R < M // 8:
-        from scipy.sparse.linalg import ArpackError, eigsh
-
-        try:
-            # a fixed start, so that the same data give the same fit
-            found, vectors = eigsh(B, k=R, which="LA", v0=np.random.default_rng(0).standard_normal(M), tol=tol)
-            order = np.argsort(-found)
-            return found[order] if values else vectors[:, order]
-        except ArpackError:
-            pass
-    from scipy.linalg import eigh
-
-    found, vectors = eigh(B, subset_by_index=[M - R, M - 1])
-    return found[::-1] if values else vectors[:, ::-1]

@@ -1,0 +1,130 @@
+"""A choice of penalty and rank with its evidence, and what all the rules that make one share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optlab.multiview.linalg import one_thread_if_small
+from optlab.multiview.penalties import Penalty, as_penalty
+from optlab.multiview.prepare import fit_problem, prepare
+from optlab.multiview.problem import LinkedComponents
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+__all__ = ["Selection", "as_lam", "lambda_for_rank", "serial"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A choice of penalty and rank with its evidence.
+
+    Parameters
+    ----------
+    method : str
+    lam : float or None
+        Chosen penalty; None where nothing is chosen (a path).
+    rank : int or None
+        Chosen rank.
+    table : dict of str to ndarray
+        The evidence, in columns of equal length.
+    null : ndarray or None
+        Leading norms of permuted data.
+    x : str
+        Column for the horizontal axis of `plot`.
+    """
+
+    method: str
+    lam: float | None
+    rank: int | None
+    table: Mapping[str, np.ndarray] = field(repr=False)
+    null: np.ndarray | None = field(default=None, repr=False)
+    x: str = "rank"
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(dict(self.table))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the evidence and the choice; returns the axes."""
+        import matplotlib.pyplot as plt
+
+        from optlab.plotting import style
+
+        if ax is None:
+            _, ax = plt.subplots()
+        table, x = self.table, self.table[self.x]
+        if "loss" in table:
+            ax.errorbar(x, table["loss"], yerr=table["standard_error"], capsize=2, **style(0))
+            ax.set_ylabel("held-out loss (less that of rank 0)")
+            best = int(np.argmin(table["loss"]))
+            ax.plot(x[best], table["loss"][best], "o", ms=10, mfc="none", mec="black")
+            ax.annotate(f"rank {self.rank}", (x[best], table["loss"][best]), xytext=(6, 8), textcoords="offset points")
+        elif "null_quantile" in table:
+            ax.plot(x, table["norm"], **style(0), label="data")
+            ax.plot(x, table["null_quantile"], "--", color="0.4", label="permuted")
+            ax.set_ylabel("strength of the component")
+            ax.legend(title=f"rank {self.rank}")
+        else:
+            norms = np.column_stack([table[name] for name in table if name.startswith("norm")])
+            for j in range(norms.shape[1]):
+                ax.plot(x, norms[:, j], **style(j, markers=False))
+            ax.set_ylabel("strength of the components")
+        if self.x == "lam":
+            ax.set_xscale("log")
+            ax.set_xlabel("lam")
+        else:
+            ax.set_xlabel(self.x)
+            ax.set_xticks(x[:: max(1, len(x) // 12)])
+        return ax
+
+
+def serial(function: Callable[..., Selection]) -> Callable[..., Selection]:
+    """Prepare the views, then run with BLAS threads suited to their size."""
+
+    @functools.wraps(function)
+    def wrapped(views: Any, *args: Any, **kwargs: Any) -> Selection:
+        names = ("standardize", "scaling", "constant_columns", "compression", "whiten", "rng")
+        data = prepare(views, **{name: kwargs.pop(name) for name in names if name in kwargs})
+        with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
+            return function(data, *args, **kwargs)
+
+    return wrapped
+
+
+def as_lam(penalty: Penalty, norm: float) -> float:
+    """The `lam` whose threshold is this group norm."""
+    return 0.5 * norm**2 if penalty.name == "l0" else norm
+
+
+def lambda_for_rank(problem: LinkedComponents, rank: int) -> float:
+    """A penalty at which the penalised fit keeps `rank` components.
+
+    Between the norms of the components number `rank` and ``rank + 1`` of the unpenalised fit, nearer to the lower one:
+    a large penalty can change which components win, not only their size.
+    """
+    penalty = as_penalty(problem.penalty)
+    if rank == 0:
+        return as_lam(penalty, 1.001 * problem.replace(penalty="group").lambda_max())
+    if rank == problem.max_rank and rank < min(problem.sizes):
+        problem = problem.replace(max_rank=rank + 1)
+    solution = fit_problem(problem.replace(lam=0.0, penalty="group"), tol=1e-4, max_iter=200).solution
+    norms = np.append(solution.norms, 0.0)
+    low, high = norms[rank], norms[rank - 1]
+    share = 0.25
+    for _ in range(6):
+        guess = high * (max(low, 1e-3 * high) / high) ** (1 - share)
+        lam = as_lam(penalty, float(guess))
+        got = fit_problem(problem.replace(lam=lam), x0=solution, tol=1e-4, max_iter=200, record=5).solution.rank
+        if got == rank:
+            break
+        low, high = (float(guess), high) if got > rank else (low, float(guess))
+    return lam
