@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.bregman.elementary import quiet
 from optlab.bregman.mirror_maps import EuclideanMap, NegativeEntropyMap
 from optlab.bregman.mirror_maps.negative_entropy import normalise_log
 from optlab.core.validation import as_integer, as_number
@@ -223,13 +224,14 @@ class PPO(_GradientMethod):
         advantage = advantage / (scale if scale > 0 else 1.0)
         present = np.isfinite(old)
         new = old
-        for _ in range(self.epochs):
-            ratio = np.exp(np.where(present, new, 0) - np.where(present, old, 0))
-            # beyond the clip the surrogate is flat in the direction that lowers it
-            active = np.where(advantage < 0, ratio < 1 + self.clip, ratio > 1 - self.clip)
-            weighted = active * np.exp(new) * advantage
-            gradient = weighted - np.exp(new) * weighted.sum(axis=1, keepdims=True)
-            new = normalise_log(new - self.learning_rate * gradient)
+        with quiet():  # a ratio may overflow: it is only compared
+            for _ in range(self.epochs):
+                ratio = np.exp(np.where(present, new, 0) - np.where(present, old, 0))
+                # beyond the clip the surrogate is flat in the direction that lowers it
+                active = np.where(advantage < 0, ratio < 1 + self.clip, ratio > 1 - self.clip)
+                weighted = active * np.exp(new) * advantage
+                gradient = weighted - np.exp(new) * weighted.sum(axis=1, keepdims=True)
+                new = normalise_log(new - self.learning_rate * gradient)
         return TabularPolicy.of(new), self.learning_rate, changed
 
 

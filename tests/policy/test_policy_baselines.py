@@ -112,6 +112,26 @@ def test_every_baseline_respects_actions_that_are_not_available():
         assert result.history["gap"][-1] < 0.6 * result.history["gap"][0]
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(ProjectedPolicyGradient(eta) for eta in (1e-12, 1e12)),
+        *(SoftmaxPolicyGradient(eta) for eta in (1e-12, 1e12)),
+        *(TRPO(radius) for radius in (1e-12, 1e12)),
+        *(PPO(learning_rate=rate) for rate in (1e-12, 1e12)),
+        *(SoftPolicyIteration(0.1, eta) for eta in (1e-12, 1e12)),
+        *(SoftPolicyIteration(temperature) for temperature in (1e-12, 1e12)),
+    ],
+    ids=str,
+)
+def test_extreme_parameters_stay_finite(method):
+    result = optlab.solve(GARNET, method, max_iter=8, record="all")
+    assert result.status.value == "max_iter", result.message
+    table = result.solution.probabilities()
+    assert not np.isnan(result.solution.log_table).any()
+    np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-12)
+
+
 # ---------------------------------------------------------------- entropy regularisation
 
 

@@ -134,3 +134,12 @@ def test_bounds_by_hand():
         ValueError, match=r"must grow by theta/\(theta - 1\) = 2 at least, but grow by 1.5 from iteration 1"
     ):
         dual_certificates.dual_linear_bound(1.0, 1.0, [1.0, 2.0, 3.0], [0, 0, 0], [0, 0, 0], 2.0, 0.5)
+
+
+def test_error_terms_of_the_dual_bounds_by_hand():
+    histories = ([1.0, 2.0], [1.0, -1.0], [0.5, 0.0])  # step sizes, drifts, dual errors
+    average = dual_certificates.dual_average_bound(1.0, 1.0, *histories, 2.0, 0.5, critic_error=0.125)
+    np.testing.assert_allclose(average, [9.0, 4.5])
+    last = dual_certificates.dual_linear_bound(1.0, 1.0, *histories, 2.0, 0.5, critic_error=0.125)
+    np.testing.assert_allclose(last, [4.0, 2.0])
+    np.testing.assert_allclose(dual_certificates.dual_sup_bound(4.0, [1.0], [2.0], [4.0], 0.5, 0.25), [4.0, 9.0])

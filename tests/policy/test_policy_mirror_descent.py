@@ -236,6 +236,24 @@ def test_continuing_a_lazy_run_from_its_solution_keeps_the_dual_point():
     )
 
 
+class _Alternating:
+    """Action values (0, 1) and (1, 0) in turn, whatever the policy."""
+
+    def estimate(self, problem, policy, states, rng, memory):
+        from types import SimpleNamespace
+
+        Q = np.tile([[0.0, 1.0], [1.0, 0.0]][memory.size % 2], (states.size, 1))
+        return SimpleNamespace(action_values=Q, environment_steps=0, memory=np.zeros(memory.size + 1))
+
+
+@pytest.mark.parametrize("form", ["mirror", "lazy"])
+def test_large_steps_that_cancel_leave_small_ones_their_digits(form):
+    bandit = MDP(np.ones((1, 2, 1)), cost=[[0.0, 1.0]], discount=0.5)
+    method = PolicyMirrorDescent("kl", lambda k: 1e16 if k < 2 else 0.1, form=form, critic=_Alternating())
+    log_table = run(method, bandit, max_iter=3).solution.log_table
+    assert log_table[0, 1] - log_table[0, 0] == pytest.approx(-0.1)
+
+
 def test_one_evaluation_per_iteration_even_if_every_iterate_is_measured(monkeypatch):
     from optlab.policy import mdp as mdp_module
 
