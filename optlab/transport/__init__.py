@@ -36,11 +36,17 @@ _EXPORTS = {
     "PartialOptimalTransport": "unbalanced",
     "RelaxedPlan": "unbalanced",
     "GeneralizedSinkhorn": "scaling",
+    "WassersteinBarycenter": "barycenter",
+    "Barycenter": "barycenter",
+    "free_support_barycenter": "barycenter",
 }
 
 __all__ = list(_EXPORTS)
 
 if TYPE_CHECKING:
+    from optlab.transport.barycenter import Barycenter as Barycenter
+    from optlab.transport.barycenter import WassersteinBarycenter as WassersteinBarycenter
+    from optlab.transport.barycenter import free_support_barycenter as free_support_barycenter
     from optlab.transport.batch import BatchTransport as BatchTransport
     from optlab.transport.batch import batch_transport as batch_transport
     from optlab.transport.costs import DenseCost as DenseCost

@@ -8,8 +8,8 @@ eps >= 0. Everything is in potentials, ``log X_ij = F_i + G_j - kappa C_ij``, so
 cost. The row and the column step are exact, in closed form (Chizat, Peyre, Schmitzer and Vialard 2018): with
 ``s = log(a) - log(sums)``, a potential moves by ``s tau' / (1 + tau')`` or by s cut at ``+-tau'``; for partial
 transport sums become ``min(a, theta sums)`` with theta such that they add up to the mass (Benamou et al. 2015 use
-Dykstra's iteration there). These two steps are the Bregman resolvents of `BregmanDouglasRachford`, and the half-steps of
-`GeneralizedSinkhorn` for eps > 0, after which the Kullback-Leibler case also balances the constant that may go from
+Dykstra's iteration there). These two steps are the Bregman resolvents of `BregmanDouglasRachford`, and the half-steps
+of `GeneralizedSinkhorn` for eps > 0, after which the Kullback-Leibler case also balances the constant that may go from
 one potential to the other (Sejourne, Vialard and Peyre 2022).
 
 Certificates: the plan is feasible, or is made so; a lower bound comes from feasible potentials. For eps = 0 these are
