@@ -26,13 +26,13 @@ INDIVIDUAL_RANK = 2  # of every design used here but N
 LOOKS = {
     "joint": 0,
     "sequential": 1,
-    "permutation": 2,
     "MCCA": 2,
     "AJIVE": 3,
     "JIVE": 5,
     "concatenated PCA": 6,
     "whitened": 4,
     "hybrid": 7,
+    "permutation": 7,
 }
 
 
@@ -94,6 +94,23 @@ def repeat(function: Callable[..., list[dict]], tasks: Iterable[tuple[Any, ...]]
     finally:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
+
+
+def draw_loadings(ax: Any, model: JointLCA, view: str, component: int) -> None:
+    """Draw the loadings of a component in a view, with its share of the variance, on a common scale."""
+    model.plot_loadings(view, component, ax=ax)
+    share = model.explained_variance_ratio_[model.view_names_.index(view), component]
+    ax.set(title=f"{view}: component {component + 1} ({share:.0%})", xlim=(-0.85, 0.85), xticks=(-0.5, 0.0, 0.5))
+    ax.set_yticks(ax.get_yticks(), [name.get_text().replace(view, "").strip() for name in ax.get_yticklabels()])
+
+
+def draw_variance(ax: Any, model: JointLCA) -> None:
+    """Draw the shares of every view's variance, legend below."""
+    model.plot_variance(ax)
+    ax.set(title="Variance of every view", ylim=(0, 1))
+    ax.set_xticks(range(model.n_views_), [name.replace(" ", "\n") for name in model.view_names_])
+    ax.xaxis.grid(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=7.5)
 
 
 def mean_of(rows: Sequence[dict[str, Any]], key: str, **which: Any) -> float:

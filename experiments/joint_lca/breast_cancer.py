@@ -13,7 +13,7 @@ from optlab.datasets.multiview import load_breast_cancer
 from optlab.multiview import align, take_samples
 from optlab.reproduce import at_scale
 
-from ._common import PAPER, joint
+from ._common import PAPER, draw_loadings, draw_variance, joint
 
 SHAPE = ("concavity", "concave points")
 
@@ -51,16 +51,12 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         (scores, variance, evidence), first, second = axes
         model.plot_scores(names, ax=scores)
         scores.set_title("Samples")
-        model.plot_variance(variance)
-        variance.set(title="Variance of every view", ylim=(0, 1))
-        variance.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        variance.xaxis.grid(False)
+        draw_variance(variance, model)
         selected.plot(evidence)
         evidence.set_title("Evidence for the rank")
         for j, row in enumerate((first, second)):
             for ax, name in zip(row, model.view_names_):
-                model.plot_loadings(name, j, ax=ax)
-                ax.set_xlim(-0.75, 0.75)
+                draw_loadings(ax, model, name, j)
 
     def loading(view: str, component: int, word: str) -> float:
         k = model.view_names_.index(view)
@@ -103,7 +99,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     ]
     caption = (
         "Top: joint scores by diagnosis, shares of each view's variance, strengths against the 95 % quantile of "
-        f"{permutations} data sets with permuted samples. Below: loadings of the first and second component, with the "
+        f"{permutations} data sets with permuted samples. Below: loadings of the first and second component, with its "
         "share of the view's variance; dark is positive, red negative. Features of unit variance."
     )
     tables = {

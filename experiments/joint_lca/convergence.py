@@ -19,7 +19,6 @@ from ._common import PAPER, repeat, table
 
 LAM = 5.0
 METHODS = {"every 5": AlternatingProcrustes(refine_every=5), "never": AlternatingProcrustes(refine_every=0)}
-POINTS = {"textcoords": "offset points", "fontsize": 7.5}
 PLAIN = AlternatingProcrustes(rotations=0)
 
 
@@ -70,7 +69,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     optimum = optlab.solve(problem, METHODS["every 5"], tol=1e-12, max_iter=2000, progress=False)
     mixed = LinkedComponents(make_linked_views("X", seed=seed).views, lam=0.0, max_rank=3)
     both = {"with rotations": METHODS["every 5"], "without": PLAIN}
-    separated = traces(mixed, both, mixed.random_start(np.random.default_rng(seed)), at_scale(scale, 100, 2000))
+    separated = traces(mixed, both, mixed.random_start(np.random.default_rng(seed)), at_scale(scale, 40, 2000))
 
     def share(name: str, key) -> np.ndarray:
         return np.array([np.mean([key(r) for r in rows if r["lam"] == lam and r["method"] == name]) for lam in lams])
@@ -89,15 +88,15 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         log_axes(left, "y")
         left.legend(loc="center right", title="refined")
         for i, name in enumerate(METHODS):
-            look = style(i) | {"markevery": 1}
-            middle.plot(lams, reached[name], label=f"optimum, refined {name}", **look)
-            open_ = {"linestyle": ":", "markerfacecolor": "white", "markeredgewidth": 1.2, "markersize": 6}
-            middle.plot(lams, collapsed[name], label=f"rank 0, refined {name}", **look | open_)
+            middle.plot(lams, reached[name], label=f"optimum, refined {name}", **style(i) | {"markevery": 1})
+        look = style(2) | {"markevery": 1, "linestyle": "--"}
+        middle.plot(lams, collapsed["never"], label="rank 0, refined never", **look)
         middle.axvline(limit, color="#9aa1ab", linewidth=0.8, zorder=1)
-        middle.annotate("strongest component\nof a random start", (limit, 0.5), xytext=(-4, 0), ha="right", **POINTS)
+        words = {"xytext": (5, 0), "textcoords": "offset points", "fontsize": 7.5, "va": "center"}
+        middle.annotate("strongest component\nof a random start", (limit, 0.3), **words)
         middle.set(title=f"{starts} random starts", xlabel="penalty λ", ylabel="share of runs", ylim=(-0.04, 1.04))
         log_axes(middle, "x")
-        middle.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+        middle.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
         optlab.compare(separated, "kkt_residual", ax=right)
         right.set(title="Design X, λ = 0", ylabel="stationarity residual")
         log_axes(right, "y")
@@ -155,4 +154,4 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             ]
         ),
     }
-    return optlab.Figure(tables, draw, claims, caption, panels=(1, 3), figsize=(12.6, 4.1))
+    return optlab.Figure(tables, draw, claims, caption, panels=(1, 3), figsize=(12.4, 3.7))

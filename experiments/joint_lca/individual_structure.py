@@ -59,7 +59,7 @@ def one(strength: float, seed: int, p: tuple[int, ...] | None, permutations: int
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
     reps, permutations = at_scale(scale, (2, 5), (20, 20), (100, 50))
-    grid, p = at_scale(scale, ((0.0, H), (15, 20, 25)), (STRENGTHS, None))
+    grid, p = at_scale(scale, ((H,), (15, 20, 25)), (STRENGTHS, None))
     rows = repeat(one, [(b, seed + i, p, permutations) for b in grid for i in range(reps)], scale != "smoke")
     order = ["joint", "whitened", "hybrid", "MCCA", "AJIVE", "JIVE", "concatenated PCA"]
     methods = [name for name in order if any(row["method"] == name for row in rows)]

@@ -14,9 +14,7 @@ from optlab.multiview import permutation_test
 from optlab.plotting import style
 from optlab.reproduce import at_scale
 
-from ._common import PAPER, joint
-
-GROUPS = ("slim", "medium", "stout")
+from ._common import PAPER, draw_loadings, draw_variance, joint
 
 
 @optlab.figure(id="joint-lca-linnerud", paper=PAPER, title="Linnerud: exercise and physiology of twenty men")
@@ -28,7 +26,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     folds = joint("cv", standardize=True, random_state=seed).fit(views)
     waist = views["physiology"]["Waist"].to_numpy()
     group = np.searchsorted(np.quantile(waist, [1 / 3, 2 / 3]), waist)
-    names = np.array([f"{i + 1} {name}" for i, name in enumerate(GROUPS)])[group]
+    names = np.array([f"{waist[group == g].min():.0f} to {waist[group == g].max():.0f} inches" for g in range(3)])[
+        group
+    ]
     exercise, physiology = (T[:, 0] for T in model.view_scores_)
     p_value = float(test.table["p_value"][0])
     correlation = float(np.corrcoef(exercise, physiology)[0, 1])
@@ -37,21 +37,21 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         (evidence, variance, scatter), (one, two, scores) = axes
         test.plot(evidence)
         evidence.set_title(f"Evidence for the rank (p = {p_value:.2g})")
-        model.plot_variance(variance)
-        variance.set(title="Variance of every view", ylim=(0, 1))
-        variance.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        variance.xaxis.grid(False)
+        draw_variance(variance, model)
         for g, name in enumerate(np.unique(names)):
             look = {key: style(g)[key] for key in ("color", "marker")}
-            scatter.scatter(exercise[names == name], physiology[names == name], s=26, label=name[2:], **look)
+            scatter.scatter(exercise[names == name], physiology[names == name], s=26, label=name, **look)
         for i, (x, y) in enumerate(zip(exercise, physiology)):
-            scatter.annotate(str(i + 1), (x, y), xytext=(4, 2), textcoords="offset points", fontsize=6.5)
+            # to the left where another man stands close on the right
+            close = np.any((abs(physiology - y) < 0.2) & (exercise > x) & (exercise < x + 0.2))
+            where = {"xytext": (-4 if close else 4, 3), "ha": "right" if close else "left"}
+            scatter.annotate(str(i + 1), (x, y), textcoords="offset points", fontsize=6.5, **where)
         scatter.set(title=f"Scores of the views (r = {correlation:.2f})", xlabel="exercise", ylabel="physiology")
         scatter.legend(title="waist", loc="lower right")
         for ax, view in ((one, "exercise"), (two, "physiology")):
-            model.plot_loadings(view, 0, ax=ax)
-            ax.set_xlim(-1, 1)
+            draw_loadings(ax, model, view, 0)
         model.plot_scores(names, ax=scores)
+        scores.legend(title="waist", loc="lower left", bbox_to_anchor=(0.12, 0.0))
         scores.set(title="Joint score of every man", xlabel="man")
         scores.set_xticks(range(0, 20, 5), [str(i + 1) for i in range(0, 20, 5)])
 

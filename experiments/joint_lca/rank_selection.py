@@ -18,22 +18,20 @@ from ._common import INDIVIDUAL_RANK, PAPER, joint, look, mean_of, repeat, table
 
 DESIGN, RANK = "A", 3
 SWEEPS = {
-    "noise": ("noise σ", (0.5, 1.0, 1.5, 2.0), 1.0),
-    "views": ("number of views", (2, 3, 4, 6), 3),
-    "individual": ("individual structure, b = c (3, 2)", (0.0, 1.0, 2.0, 3.0), 1.0),
+    "noise": ("noise σ", (0.5, 1.0, 2.0), 1.0),
+    "views": ("number of views", (2, 3, 4), 3),
+    "individual": ("individual structure, b = c (3, 2)", (0.0, 1.0, 3.0), 1.0),
 }
-MOST = 5  # components
+MOST = 4  # components
 RULES = {
     "joint": lambda n, folds: joint("cv", MOST, n_folds=folds),
     "permutation": lambda n, folds: joint("permutation", MOST, n_permutations=n),
-    "sequential": lambda n, folds: joint("sequential", MOST, n_permutations=n),
     "whitened": lambda n, folds: joint("permutation", MOST, n_permutations=n, variant="whitened"),
     "AJIVE": lambda n, folds: AJIVE(RANK + INDIVIDUAL_RANK, n_samples=4 * n),
 }
 NAMES = {
     "joint": "joint LCA, cross-validation",
     "permutation": "joint LCA, permutation",
-    "sequential": "sequential permutation",
     "whitened": "whitened, permutation",
     "AJIVE": "AJIVE, its own rule",
 }
@@ -66,7 +64,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     size = at_scale(scale, {"n": 60, "p": (12, 14, 16)}, {})
     grids = {name: values for name, (_, values, _) in SWEEPS.items()}
     if scale == "smoke":
-        grids = {"noise": (1.0,), "views": (2, 3), "individual": (1.0, 3.0)}
+        grids = {"noise": (1.0,), "views": (2, 3), "individual": (1.0,)}
     # the design itself lies on all three axes: it is run once, on the first
     tasks = [
         (sweep, value, seed + i, size, effort)
@@ -113,7 +111,18 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     swamped = {name: at(name, *strong, "error", True) for name in told}
     tie = error["joint"] / error["sequential"]
     lost = noisy["joint"] - noisy["JIVE"]
+    two = [
+        [r["error"] for r in rows if r["told"] and r["sweep"] == "views" and r["value"] == 2 and r["method"] == name]
+        for name in ("joint", "sequential")
+    ]
+    same = float(np.max(np.abs(np.subtract(*two))))
     claims = [
+        (
+            "For two views joint and sequential extraction are the same: singular vectors (largest difference of the "
+            "loading errors).",
+            same < 1e-6,
+            same,
+        ),
         (
             "In the design itself cross-validation with refit finds the rank in 4 of 5 data sets (share).",
             at("joint", *base) >= 0.8 if enough else None,
@@ -130,7 +139,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             over,
         ),
         (
-            "More views help: rank found more often, lower loading error (2 views, then 6).",
+            "More views help: rank found more often, lower loading error (2 views, then 4).",
             bool(
                 at("joint", "views", last["views"]) > at("joint", "views", few)
                 and at("joint", "views", last["views"], "error", True) < at("joint", "views", few, "error", True)

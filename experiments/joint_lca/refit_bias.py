@@ -91,8 +91,10 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                 kept = np.flatnonzero(values[:, j] > 0)
                 end = kept[-1] + (1 if name == "refit" else 2)
                 left.plot(lams[:end], values[:end, j], label=name if j == 0 else None, **look)
-        left.set(title="Along the penalty, design S", xlabel="penalty λ", ylabel="strength", ylim=(0, None))
-        left.legend(loc="upper right")
+        left.set(
+            title="Along the penalty, design S", xlabel="penalty λ", ylabel="strength", ylim=(0, 1.35 * data.norms[0])
+        )
+        left.legend(loc="upper right", ncols=3)
         ticks, names = [], []
         for g, design in enumerate(SHOWN):
             for j in range(RANK):

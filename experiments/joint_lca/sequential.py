@@ -83,7 +83,7 @@ def greedy(problem: LinkedComponents, seed: int) -> list[np.ndarray]:
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
     reps, grid = at_scale(
-        scale, (2, (100, 400)), (20, (100, 200, 400, 800, 1600)), (100, (100, 200, 400, 800, 1600, 3200, 6400))
+        scale, (2, (200,)), (20, (100, 200, 400, 800, 1600)), (100, (100, 200, 400, 800, 1600, 3200, 6400))
     )
     rows = repeat(one, [(d, n, seed + i) for d in CASES for n in grid for i in range(reps)], scale != "smoke")
     limits, exact = {}, {}

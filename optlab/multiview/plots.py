@@ -63,7 +63,7 @@ def plot_loadings(model: Any, view: int | str = 0, component: int = 0, top: int 
 
 
 def plot_scores(model: Any, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
-    """Scatter of two joint scores, one colour per label; with rank 1 the score against the sample number.
+    """Scatter of two joint scores, one colour and marker per label; with rank 1 the score against the sample number.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def plot_scores(model: Any, labels: Any = None, components: tuple[int, int] = (0
     components : pair of int
     ax : Axes, optional
     """
-    from optlab.plotting import style
+    from optlab.plotting import PALETTE, style
 
     ax = _axes(ax)
     i = _component(model, components[0])
@@ -88,7 +88,9 @@ def plot_scores(model: Any, labels: Any = None, components: tuple[int, int] = (0
         raise ValueError(f"labels must have shape ({x.size},), got {groups.shape}")
     for g, value in enumerate(np.unique(groups)):
         member = groups == value
-        ax.scatter(x[member], y[member], s=14, alpha=0.8, color=style(g)["color"], label=str(value))
+        # the shift keeps more groups than colours apart
+        look = {"color": style(g)["color"], "marker": style(g + g // len(PALETTE))["marker"]}
+        ax.scatter(x[member], y[member], s=14, alpha=0.8, label=str(value), **look)
     if labels is not None:
         ax.legend(fontsize=7)
     ax.set_xlabel("sample" if i < 0 else f"joint score {i + 1}")

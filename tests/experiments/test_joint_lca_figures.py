@@ -1,0 +1,73 @@
+"""The figures on joint linked component analysis, at the smallest scale, and what they are made of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optlab.reproduce import discovery
+from optlab.reproduce.figures import FIGURES
+
+ROOT = Path(__file__).resolve().parents[2] / "experiments" / "joint_lca"
+IDS = (
+    "joint-lca-breast-cancer",
+    "joint-lca-convergence",
+    "joint-lca-digits",
+    "joint-lca-individual",
+    "joint-lca-linnerud",
+    "joint-lca-rank",
+    "joint-lca-refit",
+    "joint-lca-sequential",
+)
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return {path.stem: discovery.load(str(path)) for path in sorted(ROOT.glob("[a-z]*.py"))}
+
+
+def test_every_file_registers_its_figure(modules):
+    assert set(IDS) == {spec.id for m in modules.values() for spec in [m.figure]}
+    assert {FIGURES[id].paper for id in IDS} == {"joint-lca"}
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_figures_draw_and_their_tested_claims_hold(modules, id):
+    made = FIGURES[id](scale="smoke", seed=0)
+    assert [c.sentence for c in made.claims if c.holds is False] == []
+    assert any(c.holds for c in made.claims)  # something is tested even at this scale
+    assert all(c.number is not None for c in made.claims)
+    made.render().draw_without_rendering()
+
+
+def test_repetitions_in_workers_are_those_in_this_process(modules):
+    repeat, one = modules["sequential"].repeat, modules["sequential"].one
+    tasks = [("S", 50, 0), ("chimera", 50, 1)]
+    assert repeat(one, tasks, parallel=False) == repeat(one, tasks)
+
+
+def test_greedy_extraction_takes_the_chimera_though_the_truth_is_a_local_maximum(modules):
+    sequential = modules["sequential"]
+    problem, truth = sequential.population(sequential.make_linked_views("chimera", seed=3))
+    nothing = np.zeros((problem.offsets[-1], 0))
+    first = sequential.strongest(problem, np.random.default_rng(0))
+    norm = problem.rank_one(first, nothing, 1)[1]
+    true_norms = [problem.rank_one(np.concatenate([V[:, j] for V in truth]), nothing, 1)[1] for j in (0, 1)]
+    assert norm > 1.05 * max(true_norms)
+    overlap = np.array([np.abs(V.T @ u) for V, u in zip(truth, problem.split(first))])
+    assert overlap == pytest.approx(np.round(overlap), abs=1e-6)  # one true component in every view ...
+    assert set(np.argmax(overlap, axis=1)) == {0, 1}  # ... but not the same one
+
+
+def test_strengths_on_other_samples_do_not_see_the_noise_of_their_own(modules):
+    rng = np.random.default_rng(0)
+    views = [rng.standard_normal((60, p)) for p in (20, 25, 30)]  # nothing in common
+    fitted = modules["refit_bias"].joint(rank=1, scaling="none").fit(views).singular_values_
+    assert modules["refit_bias"].cross_fitted(views, 1, rng) < 0.4 * fitted
+
+
+def test_mean_of_selects_rows(modules):
+    rows = [{"a": 1, "b": 2.0}, {"a": 1, "b": 4.0}, {"a": 2, "b": 9.0}]
+    mean_of = modules["sequential"].joint.__globals__["mean_of"]
+    assert mean_of(rows, "b", a=1) == 3.0
+    assert np.isnan(mean_of(rows, "b", a=3))
