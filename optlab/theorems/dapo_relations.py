@@ -180,7 +180,7 @@ def _realisable_evidence(scale: str, seed: int, methods: dict[str, tuple[Any, fl
 def realisable(scale: str, seed: int) -> Evidence:
     methods = {
         "DAPO-KL, reverse": (lambda X: DAPO(policy=X, inner=FisherScoring(max_iter=20)), 1e-4),
-        "DAPO-KL, forward": (lambda X: DAPO(policy=X, order="forward"), 1e-4),
+        "DAPO-KL, forward": (lambda X: DAPO(policy=X, order="forward", inner=Newton(ridge=1e-10)), 1e-4),
         "natural policy gradient": (lambda X: NaturalPolicyGradient(policy=X, ridge=1e-13), 1e-7),
         "Q-NPG": (lambda X: QNaturalPolicyGradient(policy=X), 1e-7),
     }

@@ -158,7 +158,7 @@ def _ampo_evidence(scale: str, seed: int, counted: float, n: int, dimensions: An
     source="Alfano, Yuan, Rebeschini 2023; constants re-derived",
 )
 def ampo_average(scale: str, seed: int) -> Evidence:
-    return _ampo_evidence(scale, seed, 1.0, at_scale(scale, 20, 100), at_scale(scale, (20, 60), (10, 40, 80, 119)))
+    return _ampo_evidence(scale, seed, 1.0, at_scale(scale, 20, 60), at_scale(scale, (20, 60), (10, 40, 119)))
 
 
 @ampo_average.control("the error of the fit left out, 8 features")
