@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from optlab.policy.passes import Csr, solve_krylov, sweep_until, unsigned
+from optlab.policy.passes import Csr, dense_system, solve_krylov, sweep_until, unsigned
 
 DENSE_LIMIT = 99  # from 100 on, LAPACK starts threads, which cost more than the factorisation on a busy machine
 _LU_LIMIT = 300_000  # states up to which a sparse factorisation is tried
@@ -102,7 +102,7 @@ def solve_values(
     """
     n = right.size
     if n <= DENSE_LIMIT:
-        return np.linalg.solve(np.eye(n) - discount * _matrix(csr, weights).toarray(), right), 0
+        return np.linalg.solve(dense_system(csr, weights, discount), right), 0
     x = np.full(n, float(right.mean()) / (1.0 - discount)) if guess is None else guess
     goal = _goal(x, tol, discount)
     x, made, low, high = sweep_until(csr, weights, right, x, discount, _MAX_SWEEPS, goal, _PATIENCE)

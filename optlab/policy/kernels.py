@@ -200,6 +200,19 @@ def mixed_cost(cost, weights, out, start, stop):
         out[s] = total
 
 
+@_kernel
+def dense_system(indptr, indices, data, weights, discount):
+    """Return ``I - gamma P_pi`` as a dense array."""
+    n, n_actions = weights.shape
+    out = np.zeros((n, n))
+    for s in range(n):
+        out[s, s] = 1.0
+        for a in range(n_actions):
+            for j in range(indptr[s * n_actions + a], indptr[s * n_actions + a + 1]):
+                out[s, indices[j]] -= discount * weights[s, a] * data[j]
+    return out
+
+
 # ------------------------------------------------------------------ BiCGSTAB on (I - gamma P_pi) x = right
 
 

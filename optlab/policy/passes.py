@@ -21,7 +21,7 @@ _MAX_PARTS = 16
 
 Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-__all__ = ["Csr", "Rows", "solve_krylov", "sweep_until", "unsigned"]
+__all__ = ["Csr", "Rows", "dense_system", "solve_krylov", "sweep_until", "unsigned"]
 
 
 class Rows:
@@ -153,6 +153,12 @@ def sweep_until(
                 break
             mark = high - low
     return here, made, low, high
+
+
+def dense_system(csr: Csr, weights: np.ndarray, discount: float) -> np.ndarray:
+    """Return ``I - discount P_weights`` as a dense array."""
+    system: np.ndarray = kernels.dense_system(*csr, _plain(weights), discount)
+    return system
 
 
 def solve_krylov(
