@@ -21,6 +21,8 @@ _EXPORTS = {
     "InfeasibleError": "feasibility",
     "as_cost": "costs",
     "EntropicStepSize": "step_sizes",
+    "ExactPlan": "exact",
+    "ExactTransport": "exact",
     "Sinkhorn": "sinkhorn",
     "AnnealedSinkhorn": "sinkhorn",
     "IPOT": "ipot",
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     from optlab.transport.costs import as_cost as as_cost
     from optlab.transport.dense import EuclideanDouglasRachford as EuclideanDouglasRachford
     from optlab.transport.dense import WangBanerjeeADMM as WangBanerjeeADMM
+    from optlab.transport.exact import ExactPlan as ExactPlan
+    from optlab.transport.exact import ExactTransport as ExactTransport
     from optlab.transport.feasibility import InfeasibleError as InfeasibleError
     from optlab.transport.ipot import IPOT as IPOT
     from optlab.transport.oneshot import transport as transport
