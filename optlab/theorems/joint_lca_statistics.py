@@ -74,7 +74,7 @@ def _false_components(scale: str, seed: int, count: int, quantile: float) -> Evi
     source=MEASURED,
 )
 def false_components(scale: str, seed: int) -> Evidence:
-    return _false_components(scale, seed, at_scale(scale, 20, 100, 1000), 0.95)
+    return _false_components(scale, seed, at_scale(scale, 14, 100, 1000), 0.95)
 
 
 @false_components.control("the lowest decile in place of the 95 % quantile")
