@@ -51,7 +51,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         for ax, view in ((one, "exercise"), (two, "physiology")):
             draw_loadings(ax, model, view, 0)
         model.plot_scores(names, ax=scores)
-        scores.legend(title="waist", loc="lower left", bbox_to_anchor=(0.12, 0.0))
+        scores.legend(title="waist", loc="lower left")
         scores.set(title="Joint score of every man", xlabel="man")
         scores.set_xticks(range(0, 20, 5), [str(i + 1) for i in range(0, 20, 5)])
 
