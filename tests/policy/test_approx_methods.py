@@ -261,14 +261,19 @@ def test_a_thousand_growing_steps():
     assert result.metrics["gap"] < result.history["gap"][0]
 
 
-@pytest.mark.parametrize("make", [RandomFourier, TileCoding, MLP])
+def test_tiles_of_one_state_each_are_a_table():
+    problem = pendulum(5, 5)
+    tiles = TileCoding(problem.coordinates, 5, tiles=5, tilings=1)
+    assert np.all(tiles.features.sum(axis=0) <= 1)
+    same(problem, AMPO(policy=tiles, step_size=5.0), PolicyMirrorDescent(step_size=5.0), iterations=10, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [RandomFourier, MLP])
 def test_control_by_features_of_coordinates(make):
     problem = pendulum(11, 11)
     angle, speed = problem.coordinates.T
     points = np.stack([np.cos(angle), np.sin(angle), speed / 8], axis=1)
-    options = {"tiles": 3, "tilings": 3} if make is TileCoding else {}
-    points = problem.coordinates if make is TileCoding else points
-    method = DAPO(policy=make(points, problem.n_actions, **options), step_size=20.0)
+    method = DAPO(policy=make(points, problem.n_actions), step_size=20.0)
     result = optlab.solve(problem, method, max_iter=20, seed=0)
     assert result.metrics["gap"] < (0.5 if make is MLP else 0.1) * result.history["gap"][0]
 
