@@ -38,6 +38,7 @@ _EXPORTS = {
     "PartialOptimalTransport": "unbalanced",
     "RelaxedPlan": "unbalanced",
     "GeneralizedSinkhorn": "scaling",
+    "SinkhornNewton": "newton",
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
     "free_support_barycenter": "barycenter",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from optlab.transport.exact import ExactTransport as ExactTransport
     from optlab.transport.feasibility import InfeasibleError as InfeasibleError
     from optlab.transport.ipot import IPOT as IPOT
+    from optlab.transport.newton import SinkhornNewton as SinkhornNewton
     from optlab.transport.oneshot import transport as transport
     from optlab.transport.plan import TransportPlan as TransportPlan
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
