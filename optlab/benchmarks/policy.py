@@ -129,7 +129,7 @@ def memory(scale: str, seed: int) -> list[Row]:
         "    model.mdp(discount=0.99, rewards=(-cost).tolist(),\n"
         "              tranMatProbs=P.data.reshape(n, 4, -1).tolist(),\n"
         "              tranMatColumns=P.indices.reshape(n, 4, -1).tolist())\n"
-        "    model.solve(algorithm='mpi', tolerance=1e-3)\n"
+        "    model.solve(algorithm='mpi', tolerance=1e-9, update='gs', parallel=False)\n"
         "    return model.getValueVector()\n"
         "ours(small.transitions, small.cost, PolicyIteration(), {'changes': 0})\n"  # loads the compiled code
         "ours(small.transitions, small.cost, ModifiedPolicyIteration(), {'value_error': 1e-9})\n"
