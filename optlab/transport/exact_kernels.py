@@ -30,6 +30,7 @@ from optlab.transport.kernels import (
 )
 
 _PLAIN = {"contract"}
+_STRIDE = 40503  # 2^16 / golden ratio: spreads the rows' starting places evenly
 
 # ---------------------------------------------------------------------------------------- blocks
 
@@ -210,14 +211,19 @@ def price(data, f, g, tolerance, keep, row_edges, column_edges, indptr, blocks, 
         for i in range(row_edges[A], row_edges[A + 1]):
             found = 0
             worst = 0.0
-            for p in range(indptr[A], indptr[A + 1]):
+            visits = indptr[A + 1] - indptr[A]
+            for visit in range(visits):
+                # ties are broken differently in each row: all rows must not take the same columns
+                p = indptr[A] + (visit + i) % visits
                 j0, j1 = column_edges[blocks[p]], column_edges[blocks[p] + 1]
                 c = _segment(data, i, j0, j1, buffer)
                 low = _least(c, g[j0:j1]) - f[i]
                 worst = min(worst, low)
                 if low >= -tolerance or (found == keep and low >= best[keep - 1]):
                     continue
-                for j in range(j1 - j0):
+                turn = (_STRIDE * i) % (j1 - j0)
+                for place in range(j1 - j0):
+                    j = place + turn if place + turn < j1 - j0 else place + turn - (j1 - j0)
                     slack = (c[j] - g[j0 + j]) - f[i]
                     if slack < -tolerance and (found < keep or slack < best[keep - 1]):
                         q = found if found < keep else keep - 1
@@ -340,7 +346,9 @@ def smallest_of_rows(indptr, columns, costs, f, g, keep):
     place = np.empty(keep, dtype=np.int64)
     for i in range(n):
         found = 0
-        for p in range(indptr[i], indptr[i + 1]):
+        size = indptr[i + 1] - indptr[i]
+        for visit in range(size):
+            p = indptr[i] + (visit + _STRIDE * i) % size
             slack = costs[p] - g[columns[p]]
             if found < keep or slack < best[keep - 1]:
                 q = found if found < keep else keep - 1

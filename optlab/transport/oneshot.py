@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from optlab.core import Result, solve
 from optlab.core.validation import as_number, one_of
 from optlab.splitting import AlternatingExponentialMultipliers, BregmanADMM, BregmanDouglasRachford
-from optlab.transport.costs import DenseCost
+from optlab.transport.costs import Cost, PointCloudCost
 from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
+from optlab.transport.exact import ExactTransport
 from optlab.transport.ipot import IPOT
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
@@ -26,14 +29,20 @@ METHODS: dict[str, Callable[[], Any]] = {
     "ipot": IPOT,
     "drot": EuclideanDouglasRachford,
     "badmm": WangBanerjeeADMM,
+    "exact": ExactTransport,
     "emd": NetworkSimplex,
     "highs": LinearProgram,
     "pot-sinkhorn": PeerSinkhorn,
 }
 
-# entries up to which the network simplex is faster than any first-order method on a CPU (see `optlab bench`) and its
-# copies of the cost fit anywhere
-EXACT_ENTRIES = 9_000_000
+# Entries of the cost up to which the dense network simplex is the faster exact solver on two cores (`optlab bench`):
+# of a point cloud, whose matrix it needs made; of a given matrix.
+CLOUD_ENTRIES = 1_000_000
+DENSE_ENTRIES = 4_000_000
+# of a matrix of few different values: there it needs few pivots, as long as its copies of the matrix fit
+TIED_ENTRIES = 100_000_000
+# and beyond this an exact solution takes hours
+EXACT_ENTRIES = 10_000_000_000
 
 
 def transport(
@@ -43,7 +52,7 @@ def transport(
     method: Any = "auto",
     *,
     regularization: float = 0.0,
-    tol: float | None = 1e-3,
+    tol: float | str | None = "auto",
     max_iter: int | None = None,
     **options: Any,
 ) -> Result:
@@ -58,16 +67,17 @@ def transport(
     cost : array_like of shape (n, m), `DenseCost` or `PointCloudCost`
     method : str or Method
         ``"auto"``, one of ``"bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``, ``"overrelaxed-sinkhorn"``,
-        ``"annealed-sinkhorn"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"emd"``, ``"highs"``, ``"pot-sinkhorn"``, or a
-        method object. "auto" takes Bregman Douglas-Rachford for a regularised problem and for large ones (more than
-        9 million entries), otherwise the network simplex, which is exact and faster there; the result's message
-        says which and why.
+        ``"annealed-sinkhorn"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``, ``"highs"``,
+        ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a regularised problem (and for
+        10 thousand million entries or more), otherwise an exact method: the dense network simplex ("emd") for small
+        problems and for larger matrices of few different values, `ExactTransport` ("exact") for all others. The
+        result's message says which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
-    tol : float or None
-        Certified relative gap to stop at; None runs to `max_iter`.
+    tol : float, None or "auto"
+        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact", otherwise 1e-3.
     max_iter : int, optional
-        Default: 10_000 (1 for solvers that do everything at once).
+        Default: 10_000 (100 rounds of "exact", 1 for solvers that do everything at once).
     **options
         Further arguments of `optlab.solve`.
 
@@ -97,18 +107,23 @@ def transport(
     True
     """
     problem = OptimalTransport(a, b, cost, regularization=regularization)
-    if tol is not None:
-        tol = as_number(tol, "tol", above=0.0)
+    gap: float | None = None
+    if isinstance(tol, str):
+        one_of(tol, "tol", ("auto",))
+    elif tol is not None:
+        gap = as_number(tol, "tol", above=0.0)
     reason = ""
     if isinstance(method, str):
         name = one_of(method, "method", ("auto", *METHODS))
         if name == "auto":
             name, reason = _choose(problem)
         method = METHODS[name]()
+    if isinstance(tol, str):
+        gap = 1e-9 if isinstance(method, ExactTransport) else 1e-3
     if max_iter is None:
         at_once = isinstance(method, (NetworkSimplex, LinearProgram, PeerSinkhorn))
-        max_iter = 1 if at_once else 10_000
-    result = solve(problem, method, tol=tol, max_iter=max_iter, **options)
+        max_iter = 1 if at_once else 100 if isinstance(method, ExactTransport) else 10_000
+    result = solve(problem, method, tol=gap, max_iter=max_iter, **options)
     if reason:
         result = dataclasses.replace(result, message=f"{result.message} {reason}")
     return result
@@ -116,16 +131,40 @@ def transport(
 
 def _choose(problem: OptimalTransport) -> tuple[str, str]:
     """Return the name of the method for "auto", and the reason as a sentence."""
-    n, m = problem.active_cost.shape
+    cost = problem.active_cost
+    n, m = cost.shape
     if problem.regularization > 0.0:
         return "bdrs", (
             "Method: Bregman Douglas-Rachford, chosen because the problem is regularised "
             "(there it is an accelerated Sinkhorn iteration)."
         )
-    if n * m <= EXACT_ENTRIES:
-        return "emd", f"Method: the network simplex (POT's emd), chosen because {n} x {m} is small enough to be exact."
-    stored = "" if isinstance(problem.active_cost, DenseCost) else " and needs no matrix in memory"
-    return "bdrs", (
-        f"Method: Bregman Douglas-Rachford, chosen because {n} x {m} entries are many for an exact solver; "
-        f"it stops at a certified gap{stored}."
+    if n * m >= EXACT_ENTRIES:
+        return "bdrs", (
+            f"Method: Bregman Douglas-Rachford, chosen because {n} x {m} entries are many for an exact solver; "
+            "it stops at a certified gap."
+        )
+    cloud = isinstance(cost, PointCloudCost)
+    if n * m <= (CLOUD_ENTRIES if cloud else DENSE_ENTRIES):
+        return "emd", (
+            f"Method: the network simplex (POT's emd), chosen because it is the faster exact solver for {n} x {m} "
+            f"{'points' if cloud else 'entries'}."
+        )
+    if not cloud and n * m <= TIED_ENTRIES and _has_few_values(cost):
+        return "emd", (
+            f"Method: the network simplex (POT's emd), chosen because the {n} x {m} cost has few different values, "
+            "and with so many ties it is the faster exact solver."
+        )
+    reason = "and needs no matrix in memory" if cloud else "and needs no copies of it"
+    return "exact", (
+        f"Method: exact (scaling, a sparse linear program, pricing of all pairs), chosen because for {n} x {m} "
+        f"{'points' if cloud else 'entries'} it is faster than the network simplex on all pairs {reason}."
     )
+
+
+def _has_few_values(cost: Cost) -> bool:
+    """Whether most entries of a sample have an equal."""
+    if cost.has_forbidden:
+        return False
+    n = cost.shape[0]
+    sample = cost.submatrix(np.unique(np.linspace(0, n - 1, 16).astype(int))).dense()
+    return np.unique(sample).size < 0.5 * sample.size

@@ -29,13 +29,26 @@ def test_auto_says_what_it_chose_and_why():
     assert blurred.success
 
 
-def test_auto_leaves_the_exact_solver_when_the_matrix_is_large(monkeypatch):
+def test_auto_goes_by_size_and_kind_of_cost(monkeypatch):
+    for limit in ("CLOUD_ENTRIES", "DENSE_ENTRIES"):
+        monkeypatch.setattr(oneshot, limit, 100)
+    cloud = PointCloudCost(np.linspace(0, 1, 15), np.linspace(0, 1, 12))
+    for cost, word in ((cloud, "no matrix in memory"), (C, "no copies")):
+        result = transport(A, B, cost)
+        assert "Method: exact" in result.message
+        assert word in result.message
+        assert result.success
+        assert result.metrics["relative_gap"] <= 1e-9
+    tied = transport(A, B, np.round(C))
+    assert "few different values" in tied.message
+    assert tied.success
+
+
+def test_auto_leaves_the_exact_solvers_when_the_problem_is_very_large(monkeypatch):
     monkeypatch.setattr(oneshot, "EXACT_ENTRIES", 100)
     result = transport(A, B, PointCloudCost(np.linspace(0, 1, 15), np.linspace(0, 1, 12)), tol=1e-2)
     assert "15 x 12 entries are many" in result.message
-    assert "needs no matrix" in result.message
     assert result.success
-    assert "needs no matrix" not in transport(A, B, C, tol=1e-2).message
 
 
 def test_a_method_object_and_options_of_solve():
@@ -50,6 +63,7 @@ def test_a_method_object_and_options_of_solve():
     [
         ({"method": "sinkhorm"}, ValueError, "did you mean 'sinkhorn'"),
         ({"tol": 0.0}, ValueError, "tol must be"),
+        ({"tol": "small"}, ValueError, "tol must be"),
         ({"regularization": -1}, ValueError, "regularization must be"),
         ({"max_itr": 3}, TypeError, "max_itr"),
     ],
