@@ -78,8 +78,8 @@ class DAPO(ApproximateMethod):
 
     Notes
     -----
-    Under steps that grow geometrically the forward order deteriorates after an early optimum where features are too
-    few, since one-hot labels reward certainty only; the reverse order does not.
+    With too few features and steps that grow geometrically the forward order can deteriorate after an early optimum,
+    since one-hot labels reward certainty only; on some instances it ends lower than the reverse order all the same.
 
     Examples
     --------
