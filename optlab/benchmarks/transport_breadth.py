@@ -56,3 +56,48 @@ def batch(scale: str, seed: int) -> list[Row]:
             row["bar"] = ">= 20"
         rows.append(row)
     return rows
+
+
+@benchmark(
+    id="transport-entropic", title="Entropic transport to a certified relative gap of 1e-9: Newton and first order"
+)
+def entropic(scale: str, seed: int) -> list[Row]:
+    """Seconds of solver time, certificates excluded; who has not got there in the time limit is listed with its gap.
+
+    The ratio is against the fastest first-order method that got there, or the limit if none did; so at least that.
+    """
+    import optlab
+    from optlab.datasets import transport_family
+    from optlab.splitting import BregmanDouglasRachford
+    from optlab.transport import OptimalTransport, PeerSinkhorn, Sinkhorn, SinkhornNewton
+
+    n, limit = (60, 2.0) if scale == "smoke" else (500, 30.0)
+    contenders: dict[str, tuple[object, int]] = {
+        "SinkhornNewton": (SinkhornNewton(), 1000),
+        "Sinkhorn": (Sinkhorn(), 1_000_000),
+        "Sinkhorn, over-relaxed": (Sinkhorn(overrelaxation="adaptive"), 1_000_000),
+        "BDRS at gamma*": (BregmanDouglasRachford(), 1_000_000),
+        "POT sinkhorn_log": (PeerSinkhorn(max_iter=200 if scale == "smoke" else 2000, tol=1e-12), 1),
+    }
+    rows: list[Row] = []
+    for family, eps in (("l2", 1e-2), ("l2", 1e-3), ("gauss2d", 1e-3), ("rand", 1e-3)):
+        problem = OptimalTransport(*transport_family(family, n, seed=seed), regularization=eps)
+        optlab.solve(problem, SinkhornNewton(), max_iter=1, progress=False)  # compiles
+        seconds, notes = {}, []
+        for name, (method, count) in contenders.items():
+            run = optlab.solve(problem, method, tol=1e-9, max_iter=count, time_limit=limit, progress=False)
+            if run.success:
+                seconds[name] = run.solve_time
+                notes.append(f"{name} {run.solve_time:.2f} s ({run.n_iter} iterations)")
+            else:
+                gap = run.metrics["relative_gap"]
+                notes.append(f"{name} not there after {run.solve_time:.1f} s (gap {gap:.0e})")
+        row: Row = {"name": f"{family}, n = {n}, regularization {eps:g}", "note": "; ".join(notes)}
+        ours = seconds.pop("SinkhornNewton", None)
+        if ours is not None:
+            peer = min(seconds, key=lambda name: seconds[name]) if seconds else f"none within {limit:g} s"
+            theirs = seconds.get(peer, limit)
+            row |= {"seconds": ours, "peer": peer, "peer_seconds": theirs, "ratio": theirs / ours}
+            row["ratio_is"] = "peer / ours"
+        rows.append(row)
+    return rows
