@@ -198,7 +198,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 
 def _critic_evidence(scale: str, seed: int, with_floor: bool) -> Evidence:
-    cases, n = [], at_scale(scale, 60, 150)
+    cases, n = [], at_scale(scale, 60, 80)
     mdp = _stationary(garnet(30, 4, 5, discount=0.9, seed=1))
     theta = start_mismatch(mdp)
     for noise in at_scale(scale, (0.5,), (0.01, 0.1, 0.5)):
@@ -273,7 +273,7 @@ def _iterations_to_optimum(mdp: Any, method: Any, limit: int) -> float:
 
 def _termination_evidence(scale: str, seed: int, phi: Any) -> Evidence:
     mdp = garnet(50, 4, 5, discount=0.9, seed=1 + seed)
-    steps = np.array(at_scale(scale, (0.5, 1.0, 2.0), (0.1, 0.3, 1.0, 3.0)))
+    steps = np.array(at_scale(scale, (0.5, 1.0), (0.1, 0.2, 0.5, 1.0)))
     limit = at_scale(scale, 600, 6000)
     found = np.array([_iterations_to_optimum(mdp, PolicyMirrorDescent(phi, eta), limit) for eta in steps])
     with np.errstate(invalid="ignore"):  # never: infinite
