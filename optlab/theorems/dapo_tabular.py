@@ -295,8 +295,8 @@ def _termination_evidence(scale: str, seed: int, phi: Any) -> Evidence:
     paper=PAPER,
     title="The Euclidean map reaches the optimal policy exactly, in finitely many iterations",
     statement="""With Phi = ||.||^2 / 2 and a constant step size, policy mirror descent is at the optimal
-    deterministic policy after finitely many iterations, about inversely proportional to the step size (within 10
-    %).""",
+    deterministic policy after finitely many iterations, in number inversely proportional to the step size while
+    that is small (within 10 % for steps up to 1).""",
     assumptions=("unique optimal actions (a random MDP)", "Euclidean map", "exact action values"),
     source=DERIVED,
 )
