@@ -54,12 +54,13 @@ def population(data: LinkedData) -> tuple[LinkedComponents, list[np.ndarray]]:
     return LinkedComponents.from_cross_covariances(blocks, max_rank=data.rank), V
 
 
-def strongest(problem: LinkedComponents, rng: np.random.Generator, starts: int = 3) -> np.ndarray:
+def strongest(problem: LinkedComponents, rng: np.random.Generator, starts: int = 10) -> np.ndarray:
     """Return the strongest single component, the best of the spectral and random starts: there are local maxima."""
     points = [problem.spectral_start(1)] + [problem.random_start(rng) for _ in range(starts)]
     nothing = np.zeros((problem.offsets[-1], 0))
-    found = [problem.rank_one(np.concatenate(p)[:, 0], nothing, 500, tol=1e-14) for p in points]
-    return max(found, key=lambda pair: pair[1])[0]
+    found = [problem.rank_one(np.concatenate(p)[:, 0], nothing, 30) for p in points]
+    best = max(found, key=lambda pair: pair[1])[0]
+    return problem.rank_one(best, nothing, 2000, tol=1e-15)[0]
 
 
 def greedy(problem: LinkedComponents, seed: int) -> list[np.ndarray]:
