@@ -39,6 +39,7 @@ _EXPORTS = {
     "RelaxedPlan": "unbalanced",
     "GeneralizedSinkhorn": "scaling",
     "SinkhornNewton": "newton",
+    "AndersonSinkhorn": "anderson",
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
     "free_support_barycenter": "barycenter",
@@ -47,6 +48,7 @@ _EXPORTS = {
 __all__ = list(_EXPORTS)
 
 if TYPE_CHECKING:
+    from optlab.transport.anderson import AndersonSinkhorn as AndersonSinkhorn
     from optlab.transport.barycenter import Barycenter as Barycenter
     from optlab.transport.barycenter import WassersteinBarycenter as WassersteinBarycenter
     from optlab.transport.barycenter import free_support_barycenter as free_support_barycenter
