@@ -23,6 +23,7 @@ FILES = {
     "smooth_bound": "bdrs-smooth-bound",
     "beyond_transport": "bdrs-beyond-ot",
     "scale_memory": "bdrs-scale",
+    "exact_growth": "exact-transport-growth",
     "nonmonotone": "bdrs-nonmonotone",
     "color_transfer": "bdrs-color-transfer",
     "deblurring": "bdrs-deblurring",
