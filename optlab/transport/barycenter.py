@@ -299,7 +299,8 @@ class WassersteinBarycenter:
         for w, v, cost, b, log_b in zip(self.weights, f, self.costs, self.active, self._logs):
             row = np.where(np.isfinite(v), v, 0.0) - mean
             if eps > 0.0:
-                g = eps * (log_b - cost.logsumexp_columns(row / eps, 1.0 / eps)) - eps
+                sums = cost.in_double().logsumexp_columns(row / eps, 1.0 / eps)
+                g = eps * (log_b - sums) - eps
             else:
                 g = cost.minimum_columns(row)
             terms += (w * b * g).tolist()

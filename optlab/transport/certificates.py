@@ -335,7 +335,7 @@ def entropic_dual_bound(
     """Return the best lower bound on ``min <C, X> + eps sum X (log X - 1)``, each candidate improved by two
     half-steps.
     """
-    eps = regularization
+    eps, cost = regularization, cost.in_double()
     log_a, log_b = np.log(a), np.log(b)
     best: DualBound | None = None
     reach = _reach(cost) + 50.0 * eps

@@ -127,6 +127,41 @@ def logsumexp_columns(data: Data, n: int, m: int, F: np.ndarray, kappa: float) -
     return out
 
 
+def single_logsumexp_rows(C: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
+    """Return what `logsumexp_rows` does for a float32 matrix, in float32 arithmetic, as float64."""
+    from optlab.transport import single_kernels
+
+    n, m = C.shape
+    out = np.empty(n)
+    G = binary(G)
+    shift = float(G.max())  # exponents near zero keep more digits
+    G = (G - shift).astype(np.float32) if math.isfinite(shift) else G.astype(np.float32)
+    run(_each(n, m, single_kernels.logsumexp_rows, C, G, np.float32(kappa * _LOG2E), START, STOP, out))
+    return (out + (shift if math.isfinite(shift) else 0.0)) * _LN2
+
+
+def single_logsumexp_columns(C: np.ndarray, F: np.ndarray, kappa: float) -> np.ndarray:
+    """Return what `logsumexp_columns` does for a float32 matrix, in float32 arithmetic, as float64."""
+    from optlab.transport import single_kernels
+
+    n, m = C.shape
+    F = binary(F)
+    shift = float(F.max())
+    F = (F - shift).astype(np.float32) if math.isfinite(shift) else F.astype(np.float32)
+    parts = len(row_ranges(n, m))
+    levels, totals = np.empty((parts, m), np.float32), np.empty((parts, m), np.float32)
+    run(
+        _each(
+            n, m, single_kernels.logsumexp_columns,
+            C, F, np.float32(kappa * _LOG2E), START, STOP, lambda p, s, e: levels[p], lambda p, s, e: totals[p],
+        )
+    )  # fmt: skip
+    top = levels.max(axis=0).astype(np.float64)
+    sums = (totals * np.exp2(levels - top)).sum(axis=0)
+    out = np.where(top > -1e29, top + np.log2(np.maximum(sums, 1e-300)), -np.inf)
+    return (out + (shift if math.isfinite(shift) else 0.0)) * _LN2
+
+
 # ---------------------------------------------------------------------------------------- the plan
 
 

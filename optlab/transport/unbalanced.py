@@ -395,7 +395,7 @@ class UnbalancedOptimalTransport(_RelaxedTransport):
         if eps > 0.0:
             if self.divergence == "tv":
                 f = np.clip(f, -self.penalty[0], self.penalty[0])
-            sums = self.cost.logsumexp_columns(f / eps, 1.0 / eps)
+            sums = self.cost.in_double().logsumexp_columns(f / eps, 1.0 / eps)
             g = eps * self._column_step(sums, 1.0 / eps)
             with np.errstate(over="ignore"):
                 mass = math.fsum(np.minimum(np.exp(sums + g / eps), _HUGE / sums.size).tolist())
@@ -499,12 +499,13 @@ class PartialOptimalTransport(_RelaxedTransport):
         """
         f, eps = np.minimum(f - f.max(), 0.0), self.regularization
         if eps > 0.0:
+            cost = self.cost.in_double()
             # one step for the rows as well: the constant in f is then right
             for _ in range(2):
-                column = self._column_step(self.cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
-                row = self._row_step(self.cost.logsumexp_rows(column, 1.0 / eps), 1.0)
+                column = self._column_step(cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
+                row = self._row_step(cost.logsumexp_rows(column, 1.0 / eps), 1.0)
                 f = eps * (row - row.max())
-            column = self._column_step(self.cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
+            column = self._column_step(cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
             price = float(column.max())
             g, price = eps * (column - price), eps * price
             value = math.fsum([*(self.a * f).tolist(), *(self.b * g).tolist(), price * self.mass, -eps * self.mass])
