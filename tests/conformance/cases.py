@@ -19,9 +19,11 @@ FAMILIES = ("splitting", "transport", "stochastic", "policy", "multiview")
 
 
 def arguments(cls: type) -> dict[str, Any]:
-    """Constructor arguments of the methods that have no defaults for all of theirs."""
+    """Constructor arguments of the methods that have no defaults for all of theirs, or slow ones."""
     if cls.__name__ == "SGD":
         return {"step_size": 0.01}
+    if cls.__name__ == "PeerSinkhorn":
+        return {"max_iter": 50}  # an iteration of it is a whole run
     if cls.__name__ == "Averaged":
         from optlab.stochastic import NGN
 

@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 GALLERY = sorted((DOCS / "gallery").glob("plot_*.py"))
 MARKDOWN = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
 # scripts that take more than a few seconds, each for the sake of its pictures
-SLOW = {"plot_1_first_run.py", "plot_3_colour_transfer.py", "plot_4_digits.py"}
+SLOW = {"plot_1_first_run.py", "plot_3_colour_transfer.py", "plot_4_digits.py", "plot_6_ngn.py"}
 
 matplotlib.use("Agg")
 
