@@ -11,8 +11,8 @@ With ``first="rows"`` and ``cost_split = theta``, ``B = N{X 1 = a} + (1 - theta)
 iteration from a shifted start. The same object is the two-block problem ``max <a, u> + <b, v>, u_i + v_j <=
 C_ij`` whose Bregman ADMM is that iteration with theta = 1: block u belongs to A's marginal, block v to B's.
 
-Not here: unbalanced and partial transport, barycenters; the methods are in their own files and in
-`optlab.splitting`.
+Not here: unbalanced and partial transport (`optlab.transport.unbalanced`), barycentres (`optlab.transport.barycenter`);
+the methods are in their own files and in `optlab.splitting`.
 """
 
 from __future__ import annotations
