@@ -238,7 +238,7 @@ def _cool(
             # a cloud has coarse levels for high temperatures
             temperature = min(temperature, _slack_of(cost.cost, f, g, longest) / DEPTH)
             temperature = max(temperature, _COLDEST * scale)
-        if everything or _pairs_to_a_row(cost.cost, f, g, DEPTH * temperature) <= longest:
+        if everything or _pairs_to_a_row(cost.cost, f, g, DEPTH * temperature) <= 1.2 * longest:
             f, g, pairs, columns = _scale_lists(cost, log_a, log_b, f, g, temperature)
         elif cost.pruned:
             break  # so many ties that the pairs that matter are too many to list
