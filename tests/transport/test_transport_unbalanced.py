@@ -171,7 +171,7 @@ def test_the_translation_step_is_what_makes_strong_penalties_fast():
     assert with_it.n_iter < without.n_iter / 5
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(deadline=None, derandomize=True, max_examples=20)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 9),
