@@ -1,7 +1,7 @@
 """Critics: estimates of the action values of a policy, at given states and for all actions.
 
 `Exact` solves the linear system of policy evaluation; the others see samples only. `MonteCarlo` averages truncated
-returns from a generative model; its error bound (Xiao 2022, Lemma 14) is `MonteCarlo.rollouts_needed`. `TD` and `LSTDQ`
+returns from a generative model; its error bound (Xiao 2022, Lemma 14) needs `monte_carlo_rollouts`. `TD` and `LSTDQ`
 fit ``Q(s, a) = <phi(s, a), w>`` over a function class of their own to transitions along trajectories. That class must
 be able to represent the *values* of states: with the features of a log-linear actor, which only tell actions apart, no
 actor improves, however many samples there are.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number
+from optlab.policy.certificates import monte_carlo_rollouts
 from optlab.policy.function_classes import FunctionClass, Tabular
 from optlab.policy.regularized import soft_values
 from optlab.policy.rollouts import Transitions, monte_carlo, transitions
@@ -130,11 +131,8 @@ class MonteCarlo(Critic):
 
     @staticmethod
     def rollouts_needed(horizon: int, discount: float, pairs: int, failure: float) -> int:
-        """Return the rollouts M at which ``|Q^ - Q|_inf <= 2 discount^H / (1 - discount)`` but for a small probability.
-
-        ``M >= discount^(-2H) log(2 pairs / failure) / 2`` (Xiao 2022, Lemma 14), for costs in [0, 1].
-        """
-        return math.ceil(0.5 * discount ** (-2 * horizon) * math.log(2 * pairs / failure))
+        """Return `monte_carlo_rollouts`: how many M keep the error bound but for a probability of `failure`."""
+        return monte_carlo_rollouts(horizon, discount, pairs, failure)
 
     def estimate(
         self, problem: Any, policy: Any, states: np.ndarray, rng: np.random.Generator, memory: np.ndarray

@@ -3,7 +3,8 @@
 * Up to `DENSE_LIMIT` states: dense LU.
 * Fast-mixing chains: sweeps ``V <- c_pi + discount P_pi V``. They contract the *span* of the residual by the discount
   and by the chain's mixing, and the constant that is then missing is known in closed form, so nothing has to wait for
-  ``discount^k``; while the span shrinks fast this beats a Krylov method (on random graphs by a factor 2 to 3).
+  ``discount^k``. While the span shrinks fast this keeps up with a Krylov method, without its vectors and inner products
+  (random graphs, to 1e-12: 1.2 to 1.5 times as fast at 10^3 and 10^4 states, level at 10^5).
 * Otherwise BiCGSTAB (van der Vorst, 1992) from where the sweeps stopped.
 * Where that stalls as well (deterministic corridors with a discount near one): sparse LU.
 
@@ -21,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from optlab.policy.passes import Csr, dense_system, solve_krylov, sweep_until, unsigned
+from optlab.policy.passes import Csr, Sweep, dense_system, solve_krylov, sweep_until, unsigned
 
 DENSE_LIMIT = 99  # from 100 on, LAPACK starts threads, which cost more than the factorisation on a busy machine
 _LU_LIMIT = 300_000  # states up to which a sparse factorisation is tried
@@ -74,6 +75,7 @@ def solve_values(
     *,
     guess: np.ndarray | None = None,
     tol: float = 1e-12,
+    begun: Sweep | None = None,
 ) -> tuple[np.ndarray, int]:
     """Solve ``V = right + discount P_pi V``.
 
@@ -88,6 +90,8 @@ def solve_values(
     guess : ndarray, shape (S,), optional
     tol : float
         Bound on the error in the sup norm, relative to ``|V|_inf``; not below rounding.
+    begun : Sweep, optional
+        The first sweep, where it is known already; `guess` is then not read.
 
     Returns
     -------
@@ -103,9 +107,14 @@ def solve_values(
     n = right.size
     if n <= DENSE_LIMIT:
         return np.linalg.solve(dense_system(csr, weights, discount), right), 0
-    x = np.full(n, float(right.mean()) / (1.0 - discount)) if guess is None else guess
-    goal = _goal(x, tol, discount)
-    x, made, low, high = sweep_until(csr, weights, right, x, discount, _MAX_SWEEPS, goal, _PATIENCE)
+    if begun is not None:
+        x, low, high = begun
+        made, goal = 0, _goal(x, tol, discount)
+    else:
+        x = np.full(n, float(right.mean()) / (1.0 - discount)) if guess is None else guess
+        made, goal, low, high = 0, _goal(x, tol, discount), -np.inf, np.inf
+    if not high - low <= goal:
+        x, made, low, high = sweep_until(csr, weights, right, x, discount, _MAX_SWEEPS, goal, _PATIENCE)
     x = x + 0.5 * (low + high) * discount / (1.0 - discount)
     return _polish(csr, weights, right, x, discount, tol, made, discount / (1.0 - discount) * 0.5 * (high - low))
 

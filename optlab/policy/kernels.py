@@ -25,6 +25,7 @@ import numba as nb
 import numpy as np
 
 _OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_NEGLIGIBLE = 1e-20  # a probability below it changes no digit of a sum of values; its row is not read
 
 
 def _kernel(function: Any) -> Any:
@@ -117,13 +118,17 @@ def policy_sweep(indptr, indices, data, weights, right, V, discount, out, start,
         return low, high
     for s in range(start, stop):
         total = 0.0
+        j = indptr[s * n_actions]
         for a in range(n_actions):
+            end = indptr[s * n_actions + a + 1]
             w = weights[s, a]
-            if w > 0.0:
+            if w > _NEGLIGIBLE:
                 part = 0.0
-                for j in range(indptr[s * n_actions + a], indptr[s * n_actions + a + 1]):
+                while j < end:
                     part += data[j] * V[indices[j]]
+                    j += 1
                 total += w * part
+            j = end
         value = right[s] + discount * total
         out[s] = value
         change = value - V[s]
@@ -233,13 +238,17 @@ def apply_system(indptr, indices, data, weights, discount, x, out, left, start, 
         return inner, square
     for s in range(start, stop):
         total = 0.0
+        j = indptr[s * n_actions]
         for a in range(n_actions):
+            end = indptr[s * n_actions + a + 1]
             w = weights[s, a]
-            if w > 0.0:
+            if w > _NEGLIGIBLE:
                 part = 0.0
-                for j in range(indptr[s * n_actions + a], indptr[s * n_actions + a + 1]):
+                while j < end:
                     part += data[j] * x[indices[j]]
+                    j += 1
                 total += w * part
+            j = end
         value = x[s] - discount * total
         out[s] = value
         inner += left[s] * value
@@ -324,72 +333,98 @@ def bicgstab(indptr, indices, data, weights, right, x, discount, goal, max_iter)
 
 
 # ------------------------------------------------------------------ fused mirror steps: no Q is stored
+#
+# Both write the new policy as probabilities (`weights`) and logarithms (`out`), and, the action values being at hand,
+# what its evaluation starts with: its cost (`right`) and its first sweep (`backed`, sum_a pi(a | s) Q(s, a)). They
+# return the largest V - min_a Q, and the least and the largest of `backed - V`.
 
 
 @_kernel
-def kl_step(indptr, indices, data, cost, V, discount, log_policy, step_size, floor, out, start, stop):
-    """``out = log softmax(log_policy - step_size Q)`` floored; return the largest ``V - min_a Q``.
+def kl_step(
+    indptr, indices, data, cost, V, discount, log_policy, step_size, floor, out, weights, right, backed, start, stop
+):
+    """``out = log softmax(log_policy - step_size Q)`` floored.
 
     `step_size` has one entry, or one per state. Differences to the best Q are formed before the multiplication, so
     step sizes up to 1e300 do no harm. An action of probability zero keeps it; the floor is for the others.
     """
     n_actions = cost.shape[1]
-    q = np.empty(n_actions)
-    gap = -np.inf
+    q, y = np.empty(n_actions), np.empty(n_actions)
+    gap, low, high = -np.inf, np.inf, -np.inf
+    eta = step_size[0]
     for s in range(start, stop):
-        eta = step_size[s] if step_size.size > 1 else step_size[0]
+        if step_size.size > 1:
+            eta = step_size[s]
         best = np.inf
+        j = indptr[s * n_actions]
         for a in range(n_actions):
-            row = s * n_actions + a
+            end = indptr[s * n_actions + a + 1]
             total = 0.0
-            for j in range(indptr[row], indptr[row + 1]):
+            while j < end:
                 total += data[j] * V[indices[j]]
+                j += 1
             q[a] = cost[s, a] + discount * total
             best = min(best, q[a])
         gap = max(gap, V[s] - best)
         top = -np.inf
         for a in range(n_actions):
             if log_policy[s, a] > -np.inf and q[a] < np.inf:
-                q[a] = log_policy[s, a] - eta * (q[a] - best)
-                top = max(top, q[a])
+                y[a] = log_policy[s, a] - eta * (q[a] - best)
+                top = max(top, y[a])
             else:
-                q[a] = -np.inf
+                y[a] = -np.inf
         total = 0.0
         for a in range(n_actions):
-            total += math.exp(q[a] - top)
-        normaliser = top + math.log(total)
+            y[a] -= top
+            weights[s, a] = math.exp(y[a])
+            total += weights[s, a]
+        normaliser, inverse = math.log(total), 1.0 / total
+        value, expense = 0.0, 0.0
         for a in range(n_actions):
-            out[s, a] = max(q[a] - normaliser, floor) if q[a] > -np.inf or log_policy[s, a] > -np.inf else -np.inf
-            if not cost[s, a] < np.inf:
+            if q[a] < np.inf and log_policy[s, a] > -np.inf:
+                out[s, a] = max(y[a] - normaliser, floor)
+                weights[s, a] *= inverse
+                value += weights[s, a] * q[a]
+                expense += weights[s, a] * cost[s, a]
+            else:
                 out[s, a] = -np.inf
-    return gap
+                weights[s, a] = 0.0
+        backed[s], right[s] = value, expense
+        low, high = min(low, value - V[s]), max(high, value - V[s])
+    return gap, low, high
 
 
 @_kernel
-def euclidean_step(indptr, indices, data, cost, V, discount, policy, step_size, out, start, stop):
-    """``out = projection onto the simplex of policy - step_size Q``, row by row; return the largest ``V - min_a Q``.
+def euclidean_step(
+    indptr, indices, data, cost, V, discount, policy, step_size, out, weights, right, backed, start, stop
+):
+    """``weights = projection onto the simplex of policy - step_size Q``, row by row; ``out`` its logarithm.
 
     The projection is the sort of Held, Wolfe and Crowder (1974), here an insertion sort of the A entries; pairs that
     are not available take no part.
     """
     n_actions = cost.shape[1]
-    y, ordered = np.empty(n_actions), np.empty(n_actions)
-    gap = -np.inf
+    q, y, ordered = np.empty(n_actions), np.empty(n_actions), np.empty(n_actions)
+    gap, low, high = -np.inf, np.inf, -np.inf
+    eta = step_size[0]
     for s in range(start, stop):
-        eta = step_size[s] if step_size.size > 1 else step_size[0]
+        if step_size.size > 1:
+            eta = step_size[s]
         best = np.inf
+        j = indptr[s * n_actions]
         for a in range(n_actions):
-            row = s * n_actions + a
+            end = indptr[s * n_actions + a + 1]
             total = 0.0
-            for j in range(indptr[row], indptr[row + 1]):
+            while j < end:
                 total += data[j] * V[indices[j]]
-            y[a] = cost[s, a] + discount * total
-            best = min(best, y[a])
+                j += 1
+            q[a] = cost[s, a] + discount * total
+            best = min(best, q[a])
         gap = max(gap, V[s] - best)
         count = 0
         for a in range(n_actions):
-            if y[a] < np.inf:
-                y[a] = policy[s, a] - eta * (y[a] - best)
+            if q[a] < np.inf:
+                y[a] = policy[s, a] - eta * (q[a] - best)
                 place = count
                 while place > 0 and ordered[place - 1] < y[a]:
                     ordered[place] = ordered[place - 1]
@@ -405,8 +440,17 @@ def euclidean_step(indptr, indices, data, cost, V, discount, policy, step_size, 
             threshold = candidate
         total = 0.0
         for a in range(n_actions):
-            out[s, a] = max(y[a] - threshold, 0.0) if y[a] < np.inf else 0.0
-            total += out[s, a]
-        for a in range(n_actions):  # rounding of the threshold
-            out[s, a] /= total
-    return gap
+            weights[s, a] = max(y[a] - threshold, 0.0) if q[a] < np.inf else 0.0
+            total += weights[s, a]
+        value, expense = 0.0, 0.0
+        for a in range(n_actions):
+            weights[s, a] /= total  # rounding of the threshold
+            if weights[s, a] > 0.0:
+                out[s, a] = math.log(weights[s, a])
+                value += weights[s, a] * q[a]
+                expense += weights[s, a] * cost[s, a]
+            else:
+                out[s, a] = -np.inf
+        backed[s], right[s] = value, expense
+        low, high = min(low, value - V[s]), max(high, value - V[s])
+    return gap, low, high

@@ -253,6 +253,11 @@ class MDP:
             return self._deterministic(table)
         shape = (self.n_states, self.n_actions)
         exact = table.dtype != np.float32
+        if table.dtype == np.float64 and table.shape == shape and self.available is None:
+            with np.errstate(invalid="ignore"):
+                off = np.abs(table @ np.ones(self.n_actions) - 1.0)
+            if off.max() <= _SUM_TOL and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
+                return np.ascontiguousarray(table)
         table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, order="C", copy=False)
         sums = table.sum(axis=1)
         off = np.abs(sums - 1.0) > (_SUM_TOL if exact else 1e-5)
@@ -331,8 +336,11 @@ class MDP:
         """
         tol = as_number(tol, "tol", above=0.0)
         known = self._evaluations.get(id(policy))
-        if known is not None and known[0]() is policy and known[1] <= tol:
-            return known[2]
+        if known is not None and known[0]() is policy:
+            if known[1] <= tol:
+                return known[2]
+            if guess is None:
+                guess = known[2].values  # known, but not as accurately
         if guess is not None:
             guess = as_float_array(guess, "guess", shape=(self.n_states,)).astype(np.float64, copy=False)
         if isinstance(policy, np.ndarray) and policy.ndim == 1:
@@ -429,7 +437,7 @@ class MDP:
         """Return the uniform policy over the available actions."""
         from optlab.policy.policies import TabularPolicy
 
-        return TabularPolicy(self.uniform_log_probabilities())
+        return TabularPolicy.of(self.uniform_log_probabilities())
 
     def uniform_log_probabilities(self) -> np.ndarray:
         """Return the log-probabilities of the uniform policy, shape (S, A); -inf for actions that are not available."""

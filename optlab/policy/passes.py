@@ -8,7 +8,7 @@ number of threads. See `optlab.policy.kernels` for what each pass computes.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,7 +21,37 @@ _MAX_PARTS = 16
 
 Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-__all__ = ["Csr", "Rows", "dense_system", "solve_krylov", "sweep_until", "unsigned"]
+__all__ = ["Csr", "MirrorStep", "Rows", "Sweep", "dense_system", "solve_krylov", "sweep_until", "unsigned"]
+
+
+class Sweep(NamedTuple):
+    """Values after a sweep, and the least and the largest change that it made."""
+
+    values: np.ndarray
+    low: float
+    high: float
+
+
+class MirrorStep(NamedTuple):
+    """A new policy, and the beginning of its evaluation.
+
+    Attributes
+    ----------
+    log_table, weights : ndarray, shape (S, A)
+        Log-probabilities and probabilities.
+    right : ndarray, shape (S,)
+        Its cost ``c_pi``.
+    gap : float
+        The largest ``V - min_a Q`` of the values that the step was made with.
+    sweep : Sweep
+        ``c_pi + discount P_pi V`` from those values, which costs nothing since their action values are at hand.
+    """
+
+    log_table: np.ndarray
+    weights: np.ndarray
+    right: np.ndarray
+    gap: float
+    sweep: Sweep
 
 
 class Rows:
@@ -77,24 +107,27 @@ class Rows:
 
     def kl_step(
         self, values: np.ndarray, log_policy: np.ndarray, step_size: float | np.ndarray, floor: float = -650.0
-    ) -> tuple[np.ndarray, float]:
-        """Return the log-table of ``argmin_p step_size <Q_s, p> + KL(p, pi_s)`` and the largest ``V - min_a Q``.
+    ) -> MirrorStep:
+        """Return ``argmin_p step_size <Q_s, p> + KL(p, pi_s)`` for all states, ``Q = c + discount P values``.
 
         No action-value table is stored. `step_size` is a number or one per state.
         """
-        out, eta = np.empty(self.cost.shape), _steps(step_size, self.n_states)
-        parts = self._run(
-            kernels.kl_step, *self.csr, self.cost, values, self.discount, log_policy, eta, float(floor), out
-        )
-        return out, max(parts)
+        return self._mirror_step(kernels.kl_step, values, log_policy, step_size, float(floor))
 
-    def euclidean_step(
-        self, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray
-    ) -> tuple[np.ndarray, float]:
-        """Return the simplex projections of ``pi_s - step_size Q_s`` and the largest ``V - min_a Q``."""
-        out, eta = np.empty(self.cost.shape), _steps(step_size, self.n_states)
-        parts = self._run(kernels.euclidean_step, *self.csr, self.cost, values, self.discount, policy, eta, out)
-        return out, max(parts)
+    def euclidean_step(self, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray) -> MirrorStep:
+        """Return the simplex projections of ``pi_s - step_size Q_s``; like `kl_step`."""
+        return self._mirror_step(kernels.euclidean_step, values, policy, step_size)
+
+    def _mirror_step(
+        self, kernel: Any, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray, *floor: float
+    ) -> MirrorStep:
+        n, eta = self.n_states, _steps(step_size, self.n_states)
+        log_table, weights, right, backed = np.empty(self.cost.shape), np.empty(self.cost.shape), *np.empty((2, n))
+        parts = self._run(
+            kernel, *self.csr, self.cost, values, self.discount, policy, eta, *floor, log_table, weights, right, backed
+        )
+        gap, low, high = max(p[0] for p in parts), min(p[1] for p in parts), max(p[2] for p in parts)
+        return MirrorStep(log_table, weights, right, gap, Sweep(backed, low, high))
 
     def solve(
         self, weights: np.ndarray, right: np.ndarray, guess: np.ndarray, goal: float, max_iter: int

@@ -55,7 +55,10 @@ class TabularMethod(Method):
 
     @abc.abstractmethod
     def improve(self, problem: Any, state: Any) -> tuple[TabularPolicy, float, dict[str, Any]]:
-        """Return the next policy, the step size used, and other fields of the state that change."""
+        """Return the next policy, the step size used, and other fields of the state that change.
+
+        If ``values`` are among them, the new policy's, they are taken; otherwise it is evaluated.
+        """
 
     def needs_interior(self) -> bool:
         """Whether the start must give every available action positive probability."""
@@ -77,7 +80,9 @@ class TabularMethod(Method):
     def step(self, problem: Any, state: Any) -> Any:
         """Return the state with the next policy and its values."""
         policy, step_size, changed = self.improve(problem, state)
-        values = self.evaluate(problem, policy, state.values)
+        values = changed.pop("values", None)
+        if values is None:
+            values = self.evaluate(problem, policy, state.values)
         solved = changed.pop("policy_evaluations", state.policy_evaluations) + 1
         return replace(
             state,

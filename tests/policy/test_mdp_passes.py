@@ -6,6 +6,7 @@ import pytest
 from optlab.core import threads
 from optlab.policy import MDP, garnet
 from optlab.policy import passes as module
+from optlab.policy.evaluation import solve_values
 from optlab.policy.passes import solve_krylov, sweep_until, unsigned
 
 
@@ -84,6 +85,20 @@ def test_hopeless_sweeps_are_given_up_and_krylov_stops_at_its_limit(mdp):
     np.testing.assert_allclose(V - 0.999 * np.roll(V, -1), c, atol=1e-10)
 
 
+def check_beginning_of_the_evaluation(mdp, step, V, Q):
+    assert step.gap == pytest.approx((V - Q.min(axis=1)).max())
+    np.testing.assert_allclose(step.right, (step.weights * mdp.cost).sum(axis=1), atol=1e-14)
+    backed = (step.weights * Q).sum(axis=1)
+    np.testing.assert_allclose(step.sweep.values, backed, rtol=1e-13)
+    assert (step.sweep.low, step.sweep.high) == pytest.approx(((backed - V).min(), (backed - V).max()), abs=1e-12)
+    # going on from there ends where a start of its own does
+    exact, begun = (
+        solve_values(mdp.rows.csr, step.weights, step.right, 0.95, guess=V, begun=sweep)[0]
+        for sweep in (None, step.sweep)
+    )
+    np.testing.assert_allclose(begun, exact, rtol=1e-11)
+
+
 @pytest.mark.parametrize("step_size", [1e-12, 0.3, 1e12, "per state"])
 def test_fused_mirror_steps(mdp, step_size):
     rng = np.random.default_rng(3)
@@ -92,14 +107,19 @@ def test_fused_mirror_steps(mdp, step_size):
     Q = q_table(mdp, V)
     eta = rng.random(211) * 5 if step_size == "per state" else step_size
     column = np.asarray(eta).reshape(-1, 1) * np.ones((211, 1))
-    new, gap = mdp.rows.kl_step(V, np.log(pi), eta)
-    assert gap == pytest.approx((V - Q.min(axis=1)).max())
+    step = mdp.rows.kl_step(V, np.log(pi), eta)
+    new = step.log_table
+    np.testing.assert_allclose(step.weights, np.exp(new), atol=1e-14)
+    check_beginning_of_the_evaluation(mdp, step, V, Q)
     y = np.log(pi) - column * (Q - Q.min(axis=1, keepdims=True))
     y -= y.max(axis=1, keepdims=True)
     expected = np.maximum(y - np.log(np.exp(y).sum(axis=1, keepdims=True)), -650)
     np.testing.assert_allclose(new, expected, rtol=1e-9, atol=1e-9)
-    table, gap = mdp.rows.euclidean_step(V, pi, eta)
-    assert gap == pytest.approx((V - Q.min(axis=1)).max())
+    step = mdp.rows.euclidean_step(V, pi, eta)
+    table = step.weights
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(step.log_table, np.log(table), atol=1e-14)
+    check_beginning_of_the_evaluation(mdp, step, V, Q)
     np.testing.assert_allclose(table.sum(axis=1), 1.0, rtol=1e-14)
     assert (table >= 0).all()
     # optimality of the projection: the gradient is constant on the support and no smaller off it
@@ -117,10 +137,10 @@ def test_mirror_steps_leave_unavailable_actions_alone():
     mdp = MDP(base.transitions, base.cost, 0.9, available=available)
     log_pi = mdp.uniform_log_probabilities()
     V = mdp.evaluate(np.exp(log_pi)).values
-    new, _ = mdp.rows.kl_step(V, log_pi, 3.0)
+    new = mdp.rows.kl_step(V, log_pi, 3.0).log_table
     assert np.isneginf(new[~available]).all()
     assert np.isfinite(new[available]).all()
-    table, _ = mdp.rows.euclidean_step(V, np.exp(log_pi), 0.01)
+    table = mdp.rows.euclidean_step(V, np.exp(log_pi), 0.01).weights
     assert (table[~available] == 0).all()
     np.testing.assert_allclose(table.sum(axis=1), 1.0)
     with pytest.raises(ValueError, match=r"step_size must be a number or an array of shape \(50,\)"):
