@@ -165,8 +165,8 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         f"Swing-up on a grid of {size} x {size} states, 5 torques, discount {mdp.discount}; constant step size 20, "
         f"exact action values, {n_features} random Fourier features and a constant per action. The path and the "
         "angles are of the continuous pendulum, driven by the most probable torque at its exact state from hanging at "
-        "rest (diamond); the table drives by one step of lookahead with its optimal values interpolated. DAPO-L2 "
-        "with the full domain spins on."
+        "rest (diamond); the table drives by one step of lookahead with its optimal values interpolated. An "
+        "angle that leaves the axes spins on."
     )
     trajectories = {
         "time": np.tile(0.1 * np.arange(steps + 1), len(paths)),

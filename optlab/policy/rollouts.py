@@ -82,9 +82,10 @@ def geometric_states(problem: Any, policy: Any, n: int, rng: np.random.Generator
     environment = simulator(problem)
     left = rng.geometric(1.0 - problem.discount, n) - 1
     states = environment.reset(n, rng)
-    drawn = int(left.sum())
+    drawn = 0
     active = np.flatnonzero(left > 0)
     while active.size:
+        drawn += active.size
         current = states[active]
         following, _, ended = environment.draw(current, policy.sample(current, rng), rng)
         states[active] = following
