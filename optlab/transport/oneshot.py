@@ -11,10 +11,12 @@ import numpy as np
 from optlab.core import Result, solve
 from optlab.core.validation import as_number, one_of
 from optlab.splitting import AlternatingExponentialMultipliers, BregmanADMM, BregmanDouglasRachford
+from optlab.transport.anderson import AndersonSinkhorn
 from optlab.transport.costs import Cost, PointCloudCost
 from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
 from optlab.transport.exact import ExactTransport
 from optlab.transport.ipot import IPOT
+from optlab.transport.newton import SinkhornNewton
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
 from optlab.transport.solvers import LinearProgram, NetworkSimplex, PeerSinkhorn
@@ -26,6 +28,8 @@ METHODS: dict[str, Callable[[], Any]] = {
     "sinkhorn": Sinkhorn,
     "overrelaxed-sinkhorn": lambda: Sinkhorn(overrelaxation="adaptive"),
     "annealed-sinkhorn": AnnealedSinkhorn,
+    "anderson": AndersonSinkhorn,
+    "newton": SinkhornNewton,
     "ipot": IPOT,
     "drot": EuclideanDouglasRachford,
     "badmm": WangBanerjeeADMM,
@@ -67,11 +71,11 @@ def transport(
     cost : array_like of shape (n, m), `DenseCost` or `PointCloudCost`
     method : str or Method
         ``"auto"``, one of ``"bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``, ``"overrelaxed-sinkhorn"``,
-        ``"annealed-sinkhorn"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``, ``"highs"``,
-        ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a regularised problem (and for
-        10 thousand million entries or more), otherwise an exact method: the dense network simplex ("emd") for small
-        problems and for larger matrices of few different values, `ExactTransport` ("exact") for all others. The
-        result's message says which and why.
+        ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``,
+        ``"emd"``, ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
+        regularised problem (and for 10 thousand million entries or more), otherwise an exact method: the dense network
+        simplex ("emd") for small problems and for larger matrices of few different values, `ExactTransport` ("exact")
+        for all others. The result's message says which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
     tol : float, None or "auto"

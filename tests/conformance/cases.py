@@ -32,7 +32,13 @@ def arguments(cls: type) -> dict[str, Any]:
 
 
 def transport_problems() -> Iterator[Any]:
-    from optlab.transport import OptimalTransport, PointCloudCost
+    from optlab.transport import (
+        OptimalTransport,
+        PartialOptimalTransport,
+        PointCloudCost,
+        UnbalancedOptimalTransport,
+        WassersteinBarycenter,
+    )
 
     rng = np.random.default_rng(0)
     a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(8))
@@ -40,6 +46,9 @@ def transport_problems() -> Iterator[Any]:
     yield OptimalTransport(a, b, PointCloudCost(rng.random((6, 2)), rng.random((8, 2))))
     a[2] = 0.0
     yield OptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=0.1)
+    yield UnbalancedOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), regularization=0.1)
+    yield PartialOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), mass=0.5, regularization=0.1)
+    yield WassersteinBarycenter(np.stack([b, b[::-1]]), rng.random((8, 8)), regularization=0.1)
 
 
 def splitting_problems() -> Iterator[Any]:
