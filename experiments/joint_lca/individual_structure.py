@@ -145,7 +145,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     ]
     caption = (
         f"Design S (three views, strengths 3.5, 3, 2.5, n = 200), individual strengths varied; means of {reps} data "
-        "sets. The joint rank is given on the left; JIVE and AJIVE are told the individual ranks as well. Whitened: "
+        "sets. The joint rank is given on the left; JIVE and AJIVE are told of two individual components. Whitened: "
         "the ten leading principal scores of every view. Neither whitened nor hybrid is in the paper."
     )
     return optlab.Figure(table(rows), draw, claims, caption, panels=(1, 3), figsize=(12.6, 3.7))

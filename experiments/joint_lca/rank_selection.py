@@ -181,7 +181,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         f"Design A ({sizes} features; strengths 2.5, 2, 1.5; noise 1; individual strengths 3 and 2), one setting "
         f"varied at a time, {reps} data sets each; at most {MOST} components, {effort[0]} permutations, {effort[1]} "
         "folds. Top: rules that choose the rank. Bottom: mean loading error (sine of the angle, components matched "
-        "once for all views) of methods told the joint rank. AJIVE (in both rows) and JIVE are told the individual "
-        f"ranks too.{missing}"
+        "once for all views) of methods told the joint rank. AJIVE (in both rows) and JIVE are told of two "
+        f"individual components.{missing}"
     )
     return optlab.Figure(table(rows), draw, claims, caption, panels=(2, 3), figsize=(12.2, 6.0))
