@@ -24,8 +24,9 @@ import numpy as np
 
 from optlab.core import Method, State
 from optlab.core.validation import as_integer, as_number
+from optlab.policy.evaluation import solve_values
 from optlab.policy.mdp import MDP
-from optlab.policy.passes import sweep_until
+from optlab.policy.passes import ROUNDING, sweep_until
 
 __all__ = ["DynamicProgrammingState", "ModifiedPolicyIteration", "PolicyIteration", "ValueIteration"]
 
@@ -53,7 +54,7 @@ class DynamicProgrammingState(State):
     improved : ndarray of int, shape (S,), or None
         Policy iteration: the policy of the next iteration.
     accuracy : float
-        Policy iteration: relative error up to which `values` are those of `policy`.
+        Policy iteration: a bound on the relative error up to which `values` are those of `policy`.
     """
 
     values: np.ndarray
@@ -124,9 +125,8 @@ class PolicyIteration(_DynamicProgramming):
     tol : float, default 1e-12
         Accuracy of the evaluation, relative to the largest value.
     forcing : float, default 0.1
-        While the policy still changes, an iterative evaluation may stop at an error of this share of the last Bellman
-        residual (below 100 states evaluation is direct, and exact); with 0 all are to `tol`. A policy counts as optimal
-        only by values of accuracy `tol`.
+        While the policy still changes, evaluation may stop at an error of this share of the last Bellman residual; with
+        0 all are to `tol`. A policy counts as optimal only by values of accuracy `tol`.
 
     Examples
     --------
@@ -150,14 +150,16 @@ class PolicyIteration(_DynamicProgramming):
         state = self._begin(problem, x0)
         if not state.policy_evaluations:
             return replace(state, improved=state.policy, changes=problem.n_states)
-        return self._improved(problem, replace(state, accuracy=1e-12))
+        calls, count = state.oracle_calls, state.policy_evaluations
+        return self._improved(problem, 0, state.values, state.policy, calls, count, 1e-12)
 
     def step(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
         """Evaluate the improved policy, and improve it."""
         if not state.changes:  # the fixed point
             return replace(state, k=state.k + 1)
         scale = float(np.abs(state.values).max())
-        loose = self.forcing * state.value_error * (1.0 - problem.discount) / scale if scale else 0.0
+        # without values to compare with, the first policy is evaluated as roughly as is allowed at all
+        loose = self.forcing * state.value_error * (1.0 - problem.discount) / scale if scale else self.forcing
         following = self._evaluated(problem, state, max(self.tol, min(loose, 1e-2)))
         if not following.changes and following.accuracy > self.tol:
             again = replace(following, k=state.k, improved=following.policy)
@@ -166,26 +168,27 @@ class PolicyIteration(_DynamicProgramming):
 
     def _evaluated(self, problem: Any, state: DynamicProgrammingState, tol: float) -> DynamicProgrammingState:
         policy: np.ndarray = state.improved  # type: ignore[assignment]
-        evaluation = problem.evaluate(policy, guess=state.values, tol=tol)
-        calls = state.oracle_calls + max(evaluation.iterations, 1)
-        count = state.policy_evaluations + 1
-        accuracy = tol if evaluation.iterations else self.tol  # a direct solver is exact
-        return self._improved(
-            problem,
-            DynamicProgrammingState(state.k + 1, evaluation.values, policy, np.nan, 0, calls, count, accuracy=accuracy),
+        csr, right = problem.rows.chosen(policy)
+        values, products = solve_values(
+            csr, np.ones((right.size, 1)), right, problem.discount, guess=state.values, tol=tol, direct=False
         )
+        calls, count = state.oracle_calls + max(products, 1), state.policy_evaluations + 1
+        return self._improved(problem, state.k + 1, values, policy, calls, count, tol)
 
-    def _improved(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
-        if state.policy.ndim == 2:
-            backed, policy, _, _ = problem.rows.greedy_backup(state.values)
-            changes, gap = problem.n_states, float(np.max(state.values - backed))
+    def _improved(
+        self, problem: Any, k: int, values: np.ndarray, policy: np.ndarray, calls: int, count: int, accuracy: float
+    ) -> DynamicProgrammingState:
+        if policy.ndim == 2:
+            backed, better, _, _ = problem.rows.greedy_backup(values)
+            changes, gap = problem.n_states, float(np.max(values - backed))
         else:
             # two actions whose values differ by less than the evaluation's error are not told apart
-            slack = 4.0 * max(self.tol, 1e-15) * float(np.abs(state.values).max())
-            policy, changes, gap = problem.rows.improve(state.values, state.policy, slack)
+            slack = 4.0 * max(self.tol, 1e-15) * float(np.abs(values).max())
+            better, changes, gap = problem.rows.improve(values, policy, slack)
         error = max(gap, 0.0) / (1.0 - problem.discount)
-        calls = state.oracle_calls + problem.n_actions
-        return replace(state, improved=policy, changes=changes, value_error=error, oracle_calls=calls)
+        return DynamicProgrammingState(
+            k, values, policy, error, changes, calls + problem.n_actions, count, better, accuracy
+        )
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
         """Return the policy; the problem is told its values, which are known."""
@@ -238,12 +241,15 @@ class ModifiedPolicyIteration(_DynamicProgramming):
     def step(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
         """One backup over all actions, then up to `sweeps` sweeps of the greedy policy."""
         gamma = problem.discount
+        if len(problem.rows.ranges) == 1:
+            values, policy, error, made = problem.rows.modified_step(state.values, self.sweeps, self.contraction)
+            return self._moved(problem, state, values, policy, error, made)
         values, policy, low, high = problem.rows.greedy_backup(state.values)
         factor = gamma / (1.0 - gamma)
         values += factor * 0.5 * (low + high)
         error = factor * 0.5 * (high - low)
         made = 0
-        rounding = 16 * np.finfo(np.float64).eps * float(np.abs(values).max())
+        rounding = ROUNDING * float(np.abs(values).max())
         if self.sweeps and high - low > rounding:
             csr, right = problem.rows.chosen(policy)
             span = max(self.contraction * (high - low), rounding)
@@ -253,6 +259,17 @@ class ModifiedPolicyIteration(_DynamicProgramming):
             values = values + factor * 0.5 * (less + more)
             # |V* - values| <= |V* - V^pi| + |V^pi - values|, each from its own residual
             error = factor * (high - low) + factor * 0.5 * (more - less)
+        return self._moved(problem, state, values, policy, error, made)
+
+    def _moved(
+        self,
+        problem: Any,
+        state: DynamicProgrammingState,
+        values: np.ndarray,
+        policy: np.ndarray,
+        error: float,
+        made: int,
+    ) -> DynamicProgrammingState:
         changes = problem.n_states if state.policy.ndim == 2 else int(np.count_nonzero(policy != state.policy))
         return DynamicProgrammingState(
             state.k + 1,

@@ -195,6 +195,28 @@ def select_rows(indptr, indices, data, cost, policy):
 
 
 @_kernel
+def modified_step(indptr, indices, data, cost, V, discount, sweeps, contraction, rounding, out, policy):
+    """A backup of all actions, then sweeps of the greedy policy; return (bound on the error of `out`, sweeps made).
+
+    `optlab.policy.ModifiedPolicyIteration` has the formulas.
+    """
+    n = V.size
+    low, high = greedy_backup(indptr, indices, data, cost, V, discount, out, policy, 0, n)
+    factor = discount / (1.0 - discount)
+    out += factor * 0.5 * (low + high)
+    least = rounding * np.abs(out).max()
+    if sweeps == 0 or not high - low > least:
+        return factor * 0.5 * (high - low), 0
+    pointers, columns, values, right = select_rows(indptr, indices, data, cost, policy)
+    span = max(contraction * (high - low), least)
+    made, less, more = sweep_until(
+        pointers, columns, values, np.ones((n, 1)), right, out, np.empty(n), discount, sweeps, span, np.inf
+    )
+    out += factor * 0.5 * (less + more)
+    return factor * (high - low) + factor * 0.5 * (more - less), made
+
+
+@_kernel
 def mixed_cost(cost, weights, out, start, stop):
     """``out[s] = sum_a weights[s, a] cost[s, a]`` over the pairs of positive weight."""
     for s in range(start, stop):

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_number, first_index
-from optlab.policy.evaluation import Evaluation, solve_evaluation, solve_values
+from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
 from optlab.policy.passes import Rows
 from optlab.policy.transitions import read_transitions
 
@@ -425,11 +425,13 @@ class MDP:
         state = method.step(self, state)
         while state.changes:
             state = method.step(self, state)
-        Q = self.action_values(state.values)
-        policy = state.policy
-        for array in (Q, policy):
+        policy, values = state.policy, state.values
+        if self.n_states <= DENSE_LIMIT:
+            values = self.evaluate(policy).values  # without the error that an iterative solver leaves
+        Q = self.action_values(values)
+        for array in (Q, policy, values):
             array.setflags(write=False)
-        return OptimalSolution(state.values, Q, policy, self._deterministic(policy))
+        return OptimalSolution(values, Q, policy, self._deterministic(policy))
 
     # ------------------------------------------------------------------ the problem protocol
 

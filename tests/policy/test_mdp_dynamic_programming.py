@@ -146,9 +146,39 @@ def test_methods_on_unavailable_actions():
         np.testing.assert_allclose(run.state.values, base.optimal.values, atol=1e-8)
 
 
+@pytest.mark.parametrize("n", [60, 300])
+def test_small_problems_take_the_same_steps_as_those_cut_into_ranges(monkeypatch, n):
+    from optlab.policy import passes
+
+    made = []
+    for grain in (passes._GRAIN, 200):
+        monkeypatch.setattr(passes, "_GRAIN", grain)
+        mdp = garnet(n, discount=0.99, seed=1)
+        assert (len(mdp.rows.ranges) > 1) == (grain == 200)
+        state = ModifiedPolicyIteration().init(mdp, np.zeros(n), None)
+        run = []
+        for _ in range(6):
+            state = ModifiedPolicyIteration().step(mdp, state)
+            run.append(state)
+        made.append(run)
+    for whole, cut in zip(*made):
+        np.testing.assert_allclose(whole.values, cut.values, rtol=1e-12)
+        np.testing.assert_array_equal(whole.policy, cut.policy)
+        assert whole.value_error == pytest.approx(cut.value_error, rel=1e-3, abs=1e-10)
+        assert whole.oracle_calls == cut.oracle_calls
+
+
+@pytest.mark.parametrize("mdp", PROBLEMS, ids=repr)
+def test_policy_iteration_from_zeros_on_small_problems_ends_with_accurate_values(mdp):
+    run = optlab.solve(mdp, PolicyIteration(), x0=np.zeros(mdp.n_states), tol={"changes": 0}, record=1)
+    assert run.success
+    exact = mdp.evaluate(run.state.policy).values
+    assert np.abs(run.state.values - exact).max() <= 2e-12 * np.abs(exact).max()
+
+
 def test_a_measured_iterate_is_not_evaluated_again(monkeypatch):
     mdp = mountain_car(12, 9)
-    method = PolicyIteration()
+    method = PolicyIteration(forcing=0.0)
     state = method.step(mdp, method.init(mdp, np.zeros(108), None))
     policy = method.iterate(mdp, state)
     monkeypatch.setattr("optlab.policy.mdp.solve_values", None)
