@@ -46,6 +46,13 @@ def first_below(values: np.ndarray, level: float) -> float:
     return float(found[0]) if len(found) else np.inf
 
 
+def plain_ticks(axis: Any, values: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0)) -> None:
+    """Label a logarithmic axis of one or two decades by these numbers."""
+    low, high = axis.get_view_interval()
+    shown = [value for value in values if low <= value <= high]
+    axis.set_ticks(shown, labels=[f"{value:g}" for value in shown])
+
+
 def visible(values: Any, floor: float = 1e-13) -> np.ndarray:
     """Return values for a logarithmic axis: nothing where rounding is all that is left."""
     values = np.asarray(values, dtype=float)
