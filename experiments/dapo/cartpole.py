@@ -211,7 +211,10 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         looks = {name: look(name) for name in (REVERSE, FORWARD, NPG)}
         looks |= {REINFORCE: look("AMPO, normalised"), REINFORCE_BOX: look("tabular")}
         for name, samples in curves.items():
-            seed_band(curve_ax, grid / 1000.0, samples, label=name, **looks[name])
+            if name in (REVERSE, REINFORCE):  # more bands would hide one another
+                seed_band(curve_ax, grid / 1000.0, samples, label=name, **looks[name])
+            else:
+                curve_ax.plot(grid / 1000.0, np.median(samples, axis=0), label=name, **looks[name])
         curve_ax.axhline(SOLVED, color="#555b66", linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
         curve_ax.set(xlabel="environment steps, thousands", ylabel="mean return", title="Return of the policy")
         curve_ax.set(xlim=(0, grid[-1] / 1000.0), ylim=(0, 510))
@@ -237,7 +240,6 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         cart_ax.set_title("Carts from across the track (×: lost)")
 
     enough = scale != "smoke"
-    rivals = [needed[REINFORCE], needed[REINFORCE_BOX]]
     stay = int(np.isfinite(positions[-1]).sum())
     claims = [
         (
@@ -256,9 +258,15 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             final[FORWARD],
         ),
         (
-            "Environment steps to a mean return of 475, median: fewer than REINFORCE from either start law.",
-            needed[REVERSE] < min(rivals) if enough else None,
-            [needed[REVERSE], *rivals],
+            "REINFORCE from the same starts is ahead of it in environment steps to a first mean return of 475: "
+            "medians of DAPO, of REINFORCE, and of REINFORCE from the same starts.",
+            needed[REINFORCE_BOX] < needed[REVERSE] if enough else None,
+            [needed[name] for name in (REVERSE, REINFORCE, REINFORCE_BOX)],
+        ),
+        (
+            "Median of the last mean return of REINFORCE, and from the same starts.",
+            None,
+            [final[REINFORCE], final[REINFORCE_BOX]],
         ),
         (
             "Its policy keeps the pole of carts started at rest from -2 to 2 for 10 s (out of 9).",
@@ -272,11 +280,12 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
     ]
     caption = (
-        f"CartPole-v1, a network of 4-32-2 units; median and 10th to 90th percentile of {len(results[REVERSE])} seeds, "
-        "each return a mean over 10 episodes of the sampled policy from the task's own starts. DAPO and NPG train on "
-        "100 states by geometric stopping and LSTD-Q on 20 x 200 transitions per iteration (discount 0.98), from "
-        "starts spread over the track; step sizes chosen on other seeds from 0.2, 0.5, 1, 2. REINFORCE: discount 0.99 "
-        "and the task's own starts, or discount 0.98 and the same starts as DAPO; learning rate 0.01, not tuned."
+        f"CartPole-v1, a network of 4-32-2 units; medians of {len(results[REVERSE])} seeds, with the 10th to 90th "
+        "percentile for two of the methods; each return is a mean over 10 episodes of the sampled policy from the "
+        "task's own starts. DAPO and NPG train on 100 states by geometric stopping and LSTD-Q on 20 x 200 transitions "
+        "per iteration (discount 0.98), from starts spread over the track; step sizes chosen on other seeds from 0.2, "
+        "0.5, 1, 2. REINFORCE: discount 0.99 and the task's own starts, or discount 0.98 and the same starts as DAPO; "
+        "learning rate 0.01, not tuned."
     )
     table = {
         "method": np.repeat(list(curves), [c.size for c in curves.values()]),
