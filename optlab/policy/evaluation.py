@@ -111,12 +111,9 @@ def solve_values(
     n = right.size
     if n <= DENSE_LIMIT and direct:
         return np.linalg.solve(dense_system(csr, weights, discount), right), 0
-    if begun is not None:
-        x, low, high = begun
-    else:
-        x, low, high = guess, -np.inf, np.inf
-    made, goal = 0, 0.0 if x is None else _goal(x, tol, discount)
-    if x is None or goal == 0.0:  # zeros know no more than nothing, and have no scale
+    x, low, high = begun or Sweep(np.zeros(n) if guess is None else guess, -np.inf, np.inf)
+    made, goal = 0, _goal(x, tol, discount)
+    if goal == 0.0:  # zeros know nothing of the scale
         x = np.full(n, float(right.mean()) / (1.0 - discount))
         goal, low, high = _goal(x, tol, discount), -np.inf, np.inf
     if not high - low <= goal:
