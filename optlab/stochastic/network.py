@@ -71,7 +71,8 @@ def _network_oracle(dense, values, indices, indptr, targets, integers, reals, x,
             at = out
         # backward: `delta` is the gradient in a layer's outputs
         delta = work[units : units + sizes[depth]]
-        delta[:] = work[at : at + sizes[depth]]
+        for c in range(sizes[depth]):
+            delta[c] = work[at + c]
         total += cross_entropy(delta, labels[i])
         shift = units
         for layer in range(depth - 1, -1, -1):

@@ -236,8 +236,9 @@ def general(
         if period > 0 and (k + step) % period == 0:
             refreshed += 1
             oracle(dense, values, indices, indptr, targets, integers, reals, x, every, gradient, work)
-            mean[:] = gradient
-            stored[1, :] = x
+            for j in range(x.size):
+                mean[j] = gradient[j]
+                stored[1, j] = x[j]
         gamma = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
             w = gamma if average_rule[1] == 1 else 1.0

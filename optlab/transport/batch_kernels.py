@@ -199,8 +199,10 @@ def _newton(a, b, log_a, log_b, C, kappa, F, G, X, c, goal, budget):
                 _log_step(C, kappa, log_a, trial, shifted, True)
                 # near the optimum the rise drowns in rounding: there Newton's own step is taken
                 if _dual(a, b, shifted, trial) - value >= 1e-4 * size * slope - 1e-14 * (1.0 + abs(value)):
-                    G[:] = trial
-                    F[:] = shifted
+                    for j in range(m):
+                        G[j] = trial[j]
+                    for i in range(F.size):
+                        F[i] = shifted[i]
                     moved = True
                     break
                 size *= 0.5

@@ -117,7 +117,8 @@ def live_blocks(metric, rows, columns, threshold, start, stop):
     for A in range(start, stop):
         if size + blocks > out.size:
             larger = np.empty(2 * out.size + blocks, dtype=np.int32)
-            larger[:size] = out[:size]
+            for p in range(size):
+                larger[p] = out[p]
             out = larger
         before = size
         for B in range(blocks):
@@ -171,11 +172,11 @@ def pairs_below(data, f, g, threshold, row_edges, column_edges, indptr, blocks, 
                     continue
                 if size + width > columns.size:
                     more = np.empty(2 * columns.size + width, dtype=np.int32)
-                    more[:size] = columns[:size]
-                    columns = more
-                    more_costs = np.empty(columns.size)
-                    more_costs[:size] = costs[:size]
-                    costs = more_costs
+                    more_costs = np.empty(more.size)
+                    for q in range(size):
+                        more[q] = columns[q]
+                        more_costs[q] = costs[q]
+                    columns, costs = more, more_costs
                 for j in range(j1 - j0):
                     if c[j] - g[j0 + j] <= level:
                         columns[size] = j0 + j

@@ -311,12 +311,14 @@ def logsumexp_columns(data, F, kappa, start, stop, left, right, levels, totals):
             renew = fresh
             while True:
                 if renew:
-                    keep[:] = level
+                    for j in range(j1 - j0):
+                        keep[j] = level[j]
                     for r in range(rows):
                         i = active[r]
                         _raise_levels(_segment(data, i, j0, j1, buffer[r]), F[i], kappa, level)
                     _rescale(total, keep, level)
-                keep[:] = total
+                for j in range(j1 - j0):
+                    keep[j] = total[j]
                 for r in range(0, rows, 2):
                     i = active[r]
                     k = active[r + 1] if r + 1 < rows else i
@@ -327,7 +329,8 @@ def logsumexp_columns(data, F, kappa, start, stop, left, right, levels, totals):
                     _add_two_rows(c, d, F[i], f, kappa, level, total)
                 if renew or _largest(total) < OVERSHOOT:
                     break
-                total[:] = keep
+                for j in range(j1 - j0):
+                    total[j] = keep[j]
                 renew = True
         fresh = False
 
@@ -599,4 +602,6 @@ def cost_rows(data, m, start, stop, out):
     for i in range(start, stop):
         for j0 in range(0, m, BLOCK):
             j1 = min(j0 + BLOCK, m)
-            out[i - start, j0:j1] = _segment(data, i, j0, j1, buffer)
+            c = _segment(data, i, j0, j1, buffer)
+            for j in range(j1 - j0):
+                out[i - start, j0 + j] = c[j]
