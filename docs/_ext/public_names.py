@@ -18,7 +18,7 @@ PAGES = {
     "problems": ("optlab.splitting.problems",),
     "transport": ("optlab.transport",),
     "stochastic": ("optlab.stochastic",),
-    "policy": ("optlab.policy", "optlab.policy.environments"),
+    "policy": ("optlab.policy",),
     "multiview": ("optlab.multiview",),
     "datasets": ("optlab.datasets",),
     "reproduce": ("optlab.reproduce", "optlab.benchmarks"),

@@ -20,6 +20,7 @@ from optlab.policy.environments import (
     linear_mdp,
     lower_bound_chain,
     lower_bound_start,
+    lqr,
     mountain_car,
     pendulum,
     taxi,
@@ -38,7 +39,7 @@ from optlab.policy.natural_gradient import NaturalPolicyGradient, QNaturalPolicy
 from optlab.policy.networks import MLP
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.regularized import SoftPolicyIteration, soft_optimal
-from optlab.policy.step_sizes import AdaptiveStepSize, Constant, DiscountGrowth, Geometric, LinearGrowth
+from optlab.policy.step_sizes import AdaptiveStepSize, DiscountGrowth, LinearGrowth
 
 __all__ = [
     "AMPO",
@@ -56,7 +57,6 @@ __all__ = [
     "Adam",
     "AdaptiveStepSize",
     "BlockFeatures",
-    "Constant",
     "DiscountGrowth",
     "DualDivergence",
     "Evaluation",
@@ -66,7 +66,6 @@ __all__ = [
     "FunctionPolicy",
     "GaussianMirrorDescent",
     "GaussianPolicy",
-    "Geometric",
     "HewerPolicyIteration",
     "LeastSquares",
     "LinearFeatures",
@@ -96,6 +95,7 @@ __all__ = [
     "linear_mdp",
     "lower_bound_chain",
     "lower_bound_start",
+    "lqr",
     "mountain_car",
     "pendulum",
     "soft_actor_loss",

@@ -78,7 +78,7 @@ def lower_bound_chain(
 
     the left action stays greedy in s_i up to iteration i - 1, and for every k < n, every step size
 
-        max_s |V_k(s) - V*(s)| >= discount^k / (1 - discount) prod_{i = 0..k} (1 - p_i) - O(n margin).
+        max over s of (V*(s) - V_k(s)) >= discount^k / (1 - discount) prod_{i = 0..k} (1 - p_i) - O(n margin).
 
     Policy iteration, which takes the left action with certainty, has the product end at k - 1 (for k >= 1), exactly.
 
