@@ -77,7 +77,7 @@ def linear_mdp(
     seed: int = 0,
     concentrations: tuple[float, float] = (0.3, 0.1),
 ) -> MDP:
-    """Return a linear MDP: ``P(. | s, a) = sum_i phi_i(s, a) mu_i`` and ``c = <phi(s, a), w>``.
+    """Return a linear MDP: ``P(s' | s, a) = sum_i phi_i(s, a) mu_i(s')`` and ``c = <phi(s, a), w>``.
 
     The features are probability vectors, Dirichlet, as are the `dimension` laws ``mu_i`` over states; w is uniform on
     [0, 1]. Action values of every policy are linear in the features ``mdp.features`` (S, A, dimension), so methods
