@@ -17,7 +17,7 @@ LOG_FLOOR = -650.0  # exp(-650) is far below every sum it enters and still far f
 
 @dataclass(frozen=True, eq=False)
 class FunctionPolicy:
-    """The policy ``pi(. | s) = Pi(f^theta(s, .))`` of a function class, Pi being the projection of a mirror map.
+    """The policy ``pi(a | s) = Pi(f^theta(s))_a`` of a function class, Pi being the projection of a mirror map.
 
     Immutable: MDPs remember its values while it lives.
 
