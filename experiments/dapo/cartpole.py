@@ -108,8 +108,8 @@ class Reinforce(Method):
         return {"environment_steps": float(state.environment_steps)}
 
 
-# Chosen on other seeds from 0.2, 0.5, 1 and 2 by the return after six iterations (0.2 and 0.5 of the reverse order after
-# eight).
+# Chosen on other seeds from 0.2, 0.5, 1 and 2 by the return after six iterations (for 0.2 and 0.5 of the reverse order,
+# after eight).
 STEP_SIZES = {REVERSE: 0.5, FORWARD: 0.5, NPG: 0.2}
 REINFORCE, REINFORCE_BOX = "REINFORCE", "REINFORCE, same starts"
 
@@ -285,9 +285,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         "percentile for two of the methods; each return is a mean over 10 episodes of the sampled policy from the "
         "task's own starts. DAPO and NPG train on 100 states by geometric stopping and LSTD-Q on 20 x 200 transitions "
         "per iteration (discount 0.98), from starts spread over the track; step sizes chosen on other seeds from 0.2, "
-        "0.5, 1, 2. Start law, discount, features of the critic and number of states come from about 17 trial runs, some "
-        "of them on seed 0. REINFORCE: discount 0.99 and the task's own starts, or discount 0.98 and the same starts as DAPO; "
-        "learning rate 0.01, not tuned."
+        "0.5, 1, 2. Start law, discount, features of the critic and number of states come from about 17 trial runs, "
+        "some of them on seed 0. REINFORCE: discount 0.99 and the task's own starts, or discount 0.98 and the same "
+        "starts as DAPO; learning rate 0.01, not tuned."
     )
     table = {
         "method": np.repeat(list(curves), [c.size for c in curves.values()]),
