@@ -12,7 +12,6 @@ from optlab.policy import (
     MDP,
     AdaptiveStepSize,
     DiscountGrowth,
-    Geometric,
     PolicyMirrorDescent,
     TabularPolicy,
     frozen_lake,
@@ -20,6 +19,7 @@ from optlab.policy import (
 )
 from optlab.policy import certificates as bounds
 from optlab.policy import mirror_descent as module
+from optlab.splitting import Geometric
 
 MAPS = ["kl", "euclidean", "tsallis:0.5", "tsallis:1.5", "hyperbolic:0.1"]
 GARNET = garnet(20, 4, 4, discount=0.9, seed=1)

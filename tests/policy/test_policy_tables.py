@@ -11,9 +11,7 @@ from optlab.core.errors import DomainError
 from optlab.policy import (
     MDP,
     AdaptiveStepSize,
-    Constant,
     DiscountGrowth,
-    Geometric,
     LinearGrowth,
     PolicyMirrorDescent,
     TabularPolicy,
@@ -21,6 +19,7 @@ from optlab.policy import (
 )
 from optlab.policy.policies import as_log_table
 from optlab.policy.step_sizes import greedy_divergence, policy_step_size
+from optlab.splitting import Constant, Geometric
 
 PROBLEM = SimpleNamespace(discount=0.9)
 

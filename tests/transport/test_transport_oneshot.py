@@ -13,7 +13,8 @@ A, B, C = transport_family("l2", 15, 12)
 
 @pytest.mark.parametrize("method", ["auto", *oneshot.METHODS])
 def test_every_name_gives_a_certified_plan(method):
-    result = transport(A, B, C, method=method, tol=0.2)
+    eps = 0.05 if method == "newton" else 0.0  # which is for regularised problems alone
+    result = transport(A, B, C, method=method, regularization=eps, tol=0.2)
     assert result.solution.shape == (15, 12)
     assert result.success
     np.testing.assert_allclose(result.solution.dense().sum(1), A, atol=1e-12)
