@@ -56,6 +56,7 @@ def test_every_file_is_listed_here():
     assert {path.stem for path in FOLDER.glob("*.py") if not path.name.startswith("_")} == set(FILES)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("name", every_figure())
 def test_smoke_scale_bears_out_what_it_can_judge(name):
     figure = smoke(name)
@@ -67,6 +68,7 @@ def test_smoke_scale_bears_out_what_it_can_judge(name):
     assert all(claim.number is not None for claim in figure.claims if claim.holds is not None)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("name", every_figure())
 def test_data_are_finite(name):
     for table_name, table in smoke(name).tables().items():
@@ -76,6 +78,7 @@ def test_data_are_finite(name):
                 assert np.isfinite(values).all(), f"{table_name}.{column}"
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("name", every_figure())
 def test_it_draws(name):
     canvas = smoke(name).render()

@@ -20,6 +20,7 @@ def modules():
     return {stem: discovery.load(str(ROOT / f"{stem}.py")) for stem in IDS}
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("stem", IDS)
 def test_figures_draw_and_their_tested_claims_hold(modules, stem):
     spec = FIGURES[IDS[stem]]

@@ -31,6 +31,7 @@ def test_every_file_registers_its_figure(modules):
     assert {FIGURES[id].paper for id in IDS} == {"joint-lca"}
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("id", IDS)
 def test_figures_draw_and_their_tested_claims_hold(modules, id):
     made = FIGURES[id](scale="smoke", seed=0)

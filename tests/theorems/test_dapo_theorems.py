@@ -17,12 +17,14 @@ CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "dapo"]
 each = pytest.mark.parametrize("spec", CHECKS, ids=lambda spec: spec.id)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @each
 def test_the_check_passes(spec):
     evidence = spec("smoke", 0)
     assert spec.accepts(evidence.verdict), (evidence, evidence.detail)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @each
 def test_every_control_is_refuted(spec):
     assert spec.controls, "a check without a control cannot be seen to fail"

@@ -22,12 +22,14 @@ for name in theorems.modules():
 CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "ngn"]
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("spec", CHECKS, ids=lambda spec: spec.id)
 def test_the_check_passes(spec):
     evidence = spec("smoke", 0)
     assert spec.accepts(evidence.verdict), (evidence, evidence.detail)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("spec", CHECKS, ids=lambda spec: spec.id)
 def test_every_control_is_refuted(spec):
     assert spec.controls, "a check without a control cannot be seen to fail"

@@ -30,12 +30,14 @@ CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "bregman-splitting
 PARAMETERS = [pytest.param(spec, id=spec.id, marks=pytest.mark.slow if spec.id in SLOW else ()) for spec in CHECKS]
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("spec", PARAMETERS)
 def test_the_check_passes(spec):
     evidence = spec("smoke", 0)
     assert spec.accepts(evidence.verdict), (evidence, evidence.detail)
 
 
+@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
 @pytest.mark.parametrize("spec", PARAMETERS)
 def test_every_control_is_refuted(spec):
     assert spec.controls, "a check without a control cannot be seen to fail"
