@@ -23,7 +23,7 @@ from optlab.transport import exact_kernels
 from optlab.transport.multiscale import Annealed
 from optlab.transport.pricing import BlockedCost
 
-NEAREST = 8  # candidates of a row, and of a column
+NEAREST, TIED_NEAREST = 8, 16  # candidates of a row, and of a column; and if many tie
 _PIVOTS = 1_000_000_000
 
 
@@ -44,13 +44,24 @@ class Arcs:
         """Return these pairs and others, each once."""
         m = cost.shape[1]
         keys = self.rows * m + self.columns
-        new = np.setdiff1d(rows * m + columns, keys)
-        if not new.size:
+        new = np.sort(rows * m + columns)
+        new = new[np.flatnonzero(np.diff(new, prepend=-1))]
+        place = np.searchsorted(keys, new)
+        absent = np.append(keys, -1)[place] != new
+        if not np.any(absent):
             return self
-        costs = np.concatenate([self.costs, cost.pair_costs(new // m, new % m)])
-        keys = np.concatenate([keys, new])
-        order = np.argsort(keys, kind="stable")
-        return Arcs(keys[order] // m, keys[order] % m, costs[order])
+        new, place = new[absent], place[absent]
+        rows, columns = new // m, new % m
+        return Arcs(
+            np.insert(self.rows, place, rows),
+            np.insert(self.columns, place, columns),
+            np.insert(self.costs, place, cost.pair_costs(rows, columns)),
+        )
+
+    def contain(self, rows: np.ndarray, columns: np.ndarray, m: int) -> bool:
+        """Whether all of these pairs are among these."""
+        keys, wanted = self.rows * m + self.columns, rows * m + columns
+        return bool(np.all(np.append(keys, -1)[np.searchsorted(keys, wanted)] == wanted))
 
     def kept(self, mask: np.ndarray) -> Arcs:
         """Return some of the pairs."""
@@ -76,17 +87,18 @@ def candidates(cost: BlockedCost, transposed: BlockedCost, a: np.ndarray, b: np.
     """
     n, m = cost.shape
     f, g = start.f, start.g
+    count = TIED_NEAREST if cost.many_ties else NEAREST
     if start.pairs is not None and start.columns is not None:
         by_row, by_column = start.pairs, start.columns
-        near = exact_kernels.smallest_of_rows(*by_row, f, g, NEAREST)
+        near = exact_kernels.smallest_of_rows(*by_row, f, g, count)
         rows, columns = by_row.rows[near], by_row.columns[near].astype(np.int64)
-        near = exact_kernels.smallest_of_rows(*by_column, g, f, NEAREST)
+        near = exact_kernels.smallest_of_rows(*by_column, g, f, count)
         other_rows, other_columns = by_column.columns[near].astype(np.int64), by_column.rows[near]
     else:
         everything = -1e300
-        found = cost.price(f, g, tolerance=everything, keep=min(NEAREST, m))
+        found = cost.price(f, g, tolerance=everything, keep=min(count, m))
         rows, columns = found.rows, found.columns
-        found = transposed.price(g, f, tolerance=everything, keep=min(NEAREST, n))
+        found = transposed.price(g, f, tolerance=everything, keep=min(count, n))
         other_rows, other_columns = found.columns, found.rows
     path = backbone(a, b, other_rows, other_columns)
     none = np.empty(0, dtype=np.int64)

@@ -256,8 +256,11 @@ class DualBound:
 
 
 def _reach(cost: Cost) -> float:
-    """Return how far apart potentials can usefully be: the range of C, times a path's length if pairs are forbidden."""
-    return cost.range * (2.0 * min(cost.shape) if cost.has_forbidden else 1.0)
+    """Return how far apart potentials can usefully be: the range of C, times a path's length if pairs are forbidden.
+
+    Twice that: the range may be that of a sample, and too large a reach costs nothing.
+    """
+    return 2.0 * cost.range * (min(cost.shape) if cost.has_forbidden else 1.0)
 
 
 def _aligned(cost: Cost, candidates: Iterable[np.ndarray], side: int) -> list[np.ndarray]:

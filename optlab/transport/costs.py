@@ -21,6 +21,8 @@ from optlab.transport import kernels, passes
 from optlab.transport.feasibility import Pattern
 
 _TINY = 1e-300
+_SURVEYED = 1 << 26  # pairs of a cloud up to which all are read for its statistics
+_SAMPLE = 4096  # and the points of each side that stand for more
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
 
 
@@ -34,7 +36,9 @@ class Cost:
     ----------
     shape : (int, int)
     minimum, maximum, mean, standard_deviation : float
-        Of the entries; one pass, then remembered.
+        Of the entries; one pass, then remembered. Of more than 2^26 pairs of a point cloud: of those between 4,096
+        points of each side, evenly spaced in their order, and the outermost ones (units of step sizes and tolerances
+        are made of them, and one pass over all pairs would take as long as the exact solver).
     """
 
     shape: tuple[int, int]
@@ -442,6 +446,14 @@ class PointCloudCost(Cost):
     def T(self) -> PointCloudCost:
         return self._trusted(self.y, self.x, self.metric)
 
+    @cached_property
+    def _statistics(self) -> tuple[float, float, float, float]:
+        n, m = self.shape
+        if n * m <= _SURVEYED:
+            return passes.statistics(*self._storage())
+        few = self._trusted(_spread_sample(self.x), _spread_sample(self.y), self.metric)
+        return passes.statistics(*few._storage())
+
     def submatrix(self, rows: Any = None, columns: Any = None) -> PointCloudCost:
         x = self.x if rows is None else self.x[rows]
         y = self.y if columns is None else self.y[columns]
@@ -449,6 +461,17 @@ class PointCloudCost(Cost):
 
     def __repr__(self) -> str:
         return f"PointCloudCost(shape={self.shape}, dimension={self.x.shape[1]}, metric={self.metric!r})"
+
+
+def _spread_sample(points: np.ndarray) -> np.ndarray:
+    """Return points evenly spaced in their order, and the outermost along each axis."""
+    n = points.shape[0]
+    if n <= _SAMPLE:
+        return points
+    evenly = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
+    outermost = np.concatenate([points.argmin(axis=0), points.argmax(axis=0)])
+    sample: np.ndarray = points[np.unique(np.concatenate([evenly, outermost]))]
+    return sample
 
 
 def as_cost(cost: Any) -> Cost:

@@ -35,7 +35,7 @@ from optlab.transport.candidates import Arcs, backbone, candidates, solve_sparse
 from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, exact_dot
 from optlab.transport.costs import DenseCost, PointCloudCost
 from optlab.transport.feasibility import fill_up
-from optlab.transport.multiscale import Annealed, Hierarchy, anneal
+from optlab.transport.multiscale import Hierarchy, anneal, listed, raised
 from optlab.transport.plan import TransportPlan
 from optlab.transport.pricing import BlockedCost
 from optlab.transport.problem import OptimalTransport
@@ -184,10 +184,10 @@ class ExactTransport(Method):
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0
-        f = mirror.row / mirror.inverse_temperature if warm else np.zeros(cost.shape[0])
-        g = cost.minimum_columns(f)
-        f = cost.minimum_rows(g)
+        f, g = (v / mirror.inverse_temperature if warm else v for v in (mirror.row, mirror.column))
         if cost.has_forbidden:
+            g = cost.minimum_columns(f)
+            f = cost.minimum_rows(g)
             pattern, costs = cost.pattern, cost.pattern_costs
             flows = fill_up(pattern, np.zeros(costs.size), problem.active_a, problem.active_b)[0]
             some = flows > 0.0
@@ -196,6 +196,7 @@ class ExactTransport(Method):
             values = values / problem.mass
         else:
             layout = _layout(problem)
+            f, g = layout.feasible(f, g)
             none = np.empty(0, dtype=np.int64)
             rows, columns, values = backbone(layout.a, layout.b, none, none)
             value = problem.mass * exact_dot(layout.cost.pair_costs(rows, columns), values)
@@ -214,8 +215,7 @@ class ExactTransport(Method):
 
         if state.arc_rows is None or state.arc_columns is None:
             # potentials and the pairs of small slack
-            unit = problem.cost_range
-            start = Annealed(f, g, 0.0, None, None) if state.warm else anneal(cost, a, b, unit, layout.hierarchies)
+            start = listed(cost, f, g) if state.warm else anneal(cost, a, b, problem.cost_range, layout.hierarchies)
             f, g = start.f, start.g
             arcs = candidates(cost, layout.transposed, a, b, start)
         else:
@@ -230,10 +230,9 @@ class ExactTransport(Method):
         positive = flows > 0.0
         rows, columns, values = layout.original(arcs.rows[positive], arcs.columns[positive], flows[positive])
 
+        futile = state.futile + 1 if arcs.contain(found.rows, found.columns, cost.shape[1]) else 0
         following = _without_detours(arcs, flows, f, g) if state.k == 0 or state.futile else arcs
         following = following.joined(found.rows, found.columns, cost)
-        known = arcs.joined(found.rows, found.columns, cost).size == arcs.size
-        futile = state.futile + 1 if known else 0
         f, g = layout.back(f + found.shortfall, g)
         return ExactState(
             state.k + 1, f, g, rows, columns, problem.mass * values, value, _dual_value(problem, f, g),
@@ -326,6 +325,16 @@ class _Layout:
         if isinstance(cost, PointCloudCost):
             return BlockedCost(cost.T, *self._other_edges)
         return BlockedCost(DenseCost._trusted(np.ascontiguousarray(cost.dense().T)))
+
+    def feasible(self, f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return feasible potentials of the problem: c-transforms, as far as they can be had from lists of pairs."""
+        f, g = self.ordered(f, g)
+        if self.cost.pruned:
+            f, g = raised(self.cost, *raised(self.cost, f, g, by_rows=False), by_rows=True)
+        else:
+            g = self.cost.cost.minimum_columns(f)
+            f = self.cost.cost.minimum_rows(g)
+        return self.back(f, g)
 
     def ordered(self, f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return potentials of the problem in this layout."""

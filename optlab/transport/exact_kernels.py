@@ -100,48 +100,56 @@ def block_models(points, edges, potential, center, half, level, slope):
 
 
 @_compile(_PLAIN)
-def live_blocks(metric, rows, columns, threshold, start, stop):
+def live_blocks(metric, rows, columns, threshold, indptr, parents, row_parent, column_edges, start, stop):
     """List, for row blocks start..stop, the column blocks in which some slack may be at most `threshold`.
 
     A cost ``phi(x - y)`` with phi convex lies above its tangent at the centers, and the potentials below their affine
     bounds; what is left is linear on a box, and its minimum is known. A margin covers the rounding of the bound itself.
+
+    Only the children of live pairs of larger blocks are tried: row block A is part of the larger block
+    ``row_parent[A]``, whose live partners are ``parents[indptr[.]:indptr[. + 1]]``, and column blocks
+    ``column_edges[P]:column_edges[P + 1]`` are those in the larger block P.
     """
     row_center, row_half, row_level, row_slope = rows
     column_center, column_half, column_level, column_slope = columns
     d = row_center.shape[1]
-    blocks = column_level.size
-    out = np.empty(64 * (stop - start) + blocks, dtype=np.int32)
+    widest = 0
+    for P in range(column_edges.size - 1):
+        widest = max(widest, column_edges[P + 1] - column_edges[P])
+    out = np.empty(64 * (stop - start) + widest, dtype=np.int32)
     counts = np.zeros(stop - start, dtype=np.int64)
     z = np.empty(d)
     size = 0
     for A in range(start, stop):
-        if size + blocks > out.size:
-            larger = np.empty(2 * out.size + blocks, dtype=np.int32)
-            for p in range(size):
-                larger[p] = out[p]
-            out = larger
         before = size
-        for B in range(blocks):
-            phi = 0.0
-            for k in range(d):
-                z[k] = row_center[A, k] - column_center[B, k]
-                phi += abs(z[k]) if metric == CITYBLOCK else z[k] * z[k]
-            scale = 2.0
-            if metric != SQEUCLIDEAN:
-                if metric != CITYBLOCK:
-                    phi = math.sqrt(phi)
-                scale = 1.0 / phi if phi > 0.0 else 0.0
-            bound = phi - row_level[A] - column_level[B]
-            size_of_terms = phi + abs(row_level[A]) + abs(column_level[B])
-            for k in range(d):
-                if metric == CITYBLOCK:
-                    p = 1.0 if z[k] > 0.0 else -1.0 if z[k] < 0.0 else 0.0
-                else:
-                    p = scale * z[k]
-                bound -= abs(p - row_slope[A, k]) * row_half[A, k] + abs(p + column_slope[B, k]) * column_half[B, k]
-            if bound - 1e-14 * (d + 4) * size_of_terms <= threshold:
-                out[size] = B
-                size += 1
+        for visit in range(indptr[row_parent[A]], indptr[row_parent[A] + 1]):
+            if size + widest > out.size:
+                larger = np.empty(2 * out.size + widest, dtype=np.int32)
+                for p in range(size):
+                    larger[p] = out[p]
+                out = larger
+            for B in range(column_edges[parents[visit]], column_edges[parents[visit] + 1]):
+                phi = 0.0
+                for k in range(d):
+                    z[k] = row_center[A, k] - column_center[B, k]
+                    phi += abs(z[k]) if metric == CITYBLOCK else z[k] * z[k]
+                scale = 2.0
+                if metric != SQEUCLIDEAN:
+                    if metric != CITYBLOCK:
+                        phi = math.sqrt(phi)
+                    scale = 1.0 / phi if phi > 0.0 else 0.0
+                bound = phi - row_level[A] - column_level[B]
+                size_of_terms = phi + abs(row_level[A]) + abs(column_level[B])
+                for k in range(d):
+                    if metric == CITYBLOCK:
+                        p = 1.0 if z[k] > 0.0 else -1.0 if z[k] < 0.0 else 0.0
+                    else:
+                        p = scale * z[k]
+                    bound -= abs(p - row_slope[A, k]) * row_half[A, k]
+                    bound -= abs(p + column_slope[B, k]) * column_half[B, k]
+                if bound - 1e-14 * (d + 4) * size_of_terms <= threshold:
+                    out[size] = B
+                    size += 1
         counts[A - start] = size - before
     return counts, out[:size].copy()
 

@@ -38,6 +38,7 @@ SWEEPS = 10  # at each temperature, on lists
 _SWEEPS_OF_ALL = 4  # and on all pairs
 OVERRELAXATION = 1.7
 _COARSE_LIST, _FINE_LIST = 40.0, 14.0  # pairs to a row at which cooling ends, on coarse levels and on the last
+_TIED_LIST = 40.0  # and there if many tie
 _LONGEST_LIST = 200.0  # pairs to a row with which lists begin
 _ALL_PAIRS = 1 << 20  # entries of a cost below which all pairs are listed whatever the temperature
 _COLDEST = 1e-9  # of the cost's range
@@ -131,7 +132,7 @@ def anneal(cost: BlockedCost, a: np.ndarray, b: np.ndarray, scale: float, hierar
         Of a point cloud's rows and columns.
     """
     if hierarchies is None:
-        return _cool(cost, a, b, *_cold_start(cost.cost), scale, _HOTTEST * scale, _FINE_LIST)
+        return _cool(cost, a, b, *_cold_start(cost.cost), scale, _HOTTEST * scale, _finest_list(cost))
     found: Annealed | None = None
     before: _Level | None = None
     for level in _levels(cost, a, b, hierarchies):
@@ -141,12 +142,37 @@ def anneal(cost: BlockedCost, a: np.ndarray, b: np.ndarray, scale: float, hierar
         else:
             temperature = found.temperature
             f, g = _extended(before, found, level)
-        found = _cool(
-            level.cost, level.a, level.b, f, g, scale, temperature, _FINE_LIST if level.last else _COARSE_LIST
-        )
+        shortest = _finest_list(cost) if level.last else _COARSE_LIST
+        found = _cool(level.cost, level.a, level.b, f, g, scale, temperature, shortest)
         before = level
     assert found is not None
     return found
+
+
+def listed(cost: BlockedCost, f: np.ndarray, g: np.ndarray) -> Annealed:
+    """Return given potentials as `anneal` returns its own, with about as many pairs of small slack."""
+    if not cost.pruned:
+        return Annealed(f, g, 0.0, None, None)
+    threshold = _slack_of(cost.cost, f, g, _finest_list(cost))
+    pairs = cost.pairs_below(f, g, threshold)
+    return Annealed(f, g, max(threshold, 0.0) / DEPTH, pairs, pairs.transposed(g.size))
+
+
+def raised(cost: BlockedCost, f: np.ndarray, g: np.ndarray, by_rows: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Raise (or lower) f, or else g, as far as feasibility lets it, or by the slack up to which pairs are listed.
+
+    That is the c-transform wherever a pair is listed, and feasible everywhere: pairs that are not have more slack.
+    """
+    threshold = _slack_of(cost.cost, f, g, _finest_list(cost))
+    pairs = cost.pairs_below(f, g, threshold)
+    slack = (pairs.costs - g[pairs.columns]) - f[pairs.rows]
+    least = np.full(f.size if by_rows else g.size, threshold)
+    np.minimum.at(least, pairs.rows if by_rows else pairs.columns, slack)
+    return (f + least, g) if by_rows else (f, g + least)
+
+
+def _finest_list(cost: BlockedCost) -> float:
+    return _TIED_LIST if cost.many_ties else _FINE_LIST
 
 
 def _cold_start(cost: Cost) -> tuple[np.ndarray, np.ndarray]:
@@ -237,7 +263,7 @@ def _cool(
         if not everything and cost.pruned:
             # a cloud has coarse levels for high temperatures
             temperature = min(temperature, _slack_of(cost.cost, f, g, longest) / DEPTH)
-            temperature = max(temperature, _COLDEST * scale)
+            temperature = max(temperature, _COLDEST * scale)  # also where slacks are below zero
         if everything or _pairs_to_a_row(cost.cost, f, g, DEPTH * temperature) <= 1.2 * longest:
             f, g, pairs, columns = _scale_lists(cost, log_a, log_b, f, g, temperature)
         elif cost.pruned:
@@ -266,7 +292,7 @@ def _slack_of(cost: Cost, f: np.ndarray, g: np.ndarray, pairs: float) -> float:
     """Return the slack below which a row has about this many pairs."""
     slack = _sample(cost, f, g)
     place = min(int(pairs * slack.shape[0]), slack.size - 1)
-    return max(float(np.partition(slack.ravel(), place)[place]), 0.0)
+    return float(np.partition(slack.ravel(), place)[place])
 
 
 def _pairs_to_a_row(cost: Cost, f: np.ndarray, g: np.ndarray, threshold: float) -> float:

@@ -28,6 +28,8 @@ from optlab.transport.costs import Cost, PointCloudCost
 
 BLOCK_POINTS = 32  # points in a block of a cloud, at most
 _SEGMENT = 1024  # columns in a block of a dense cost
+_FAN = 32  # blocks in a large block
+_FEW_BLOCKS = 1 << 20  # pairs of blocks up to which all are tried
 _PRUNED_DIMENSION = 6  # above, bounds over boxes let everything through
 
 
@@ -76,12 +78,24 @@ class BlockedCost:
         Not transposed storage; of a point cloud, in an order that keeps near points together.
     row_edges, column_edges : ndarray of int, optional
         Where blocks begin, and the end; default: as suits a dense cost.
+
+    Attributes
+    ----------
+    cloud : PointCloudCost or None
+        The cost, if it is one.
+    pruned : bool
+        Whether bounds let blocks be passed over.
+    many_ties : bool
+        Whether many pairs of a row have nearly the same slack at the optimum.
     """
 
     def __init__(self, cost: Cost, row_edges: Any = None, column_edges: Any = None):
         self.cost = cost
         self.shape = n, m = cost.shape
-        self.pruned = isinstance(cost, PointCloudCost) and cost.x.shape[1] <= _PRUNED_DIMENSION
+        self.cloud = cloud = cost if isinstance(cost, PointCloudCost) else None
+        self.pruned = cloud is not None and cloud.x.shape[1] <= _PRUNED_DIMENSION
+        # |x - y| is linear along rays, and all pairs of points along the same one tie: more of them matter
+        self.many_ties = cloud is not None and cloud.metric != "sqeuclidean"
         self.row_edges = _edges(n, max(1, min(64, n // 64))) if row_edges is None else row_edges
         self.column_edges = _edges(m, _SEGMENT) if column_edges is None or not self.pruned else column_edges
         self.data = cost._data
@@ -114,7 +128,7 @@ class BlockedCost:
         """
         indptr, blocks = self._visited(f, g, -tolerance if tolerance < 0.0 else 0.0)
         arguments = (self.data, f, g, tolerance, keep, self.row_edges, self.column_edges, indptr, blocks)
-        parts = self._over_rows(functools.partial(exact_kernels.price, *arguments))
+        parts = self._over_rows(functools.partial(exact_kernels.price, *arguments), self.row_edges.size - 1)
         shortfall, counts, columns, costs = (np.concatenate([part[k] for part in parts]) for k in range(4))
         return Pricing(shortfall, np.repeat(np.arange(self.shape[0]), counts), columns.astype(np.int64), costs)
 
@@ -122,24 +136,36 @@ class BlockedCost:
         """Return all pairs whose slack is at most `threshold`."""
         indptr, blocks = self._visited(f, g, threshold)
         arguments = (self.data, f, g, threshold, self.row_edges, self.column_edges, indptr, blocks)
-        parts = self._over_rows(functools.partial(exact_kernels.pairs_below, *arguments))
+        parts = self._over_rows(functools.partial(exact_kernels.pairs_below, *arguments), self.row_edges.size - 1)
         counts, columns, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
         return PairList(np.concatenate([[0], np.cumsum(counts)]), columns, costs)
 
     def _visited(self, f: np.ndarray, g: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """Return, by row blocks, the column blocks that may hold a slack of at most `threshold`."""
         count, others = self.row_edges.size - 1, self.column_edges.size - 1
-        if not self.pruned:
+        if self.cloud is None or not self.pruned:
             return np.arange(count + 1) * others, np.tile(np.arange(others, dtype=np.int32), count)
-        rows = _models(self.cost.x, self.row_edges, f)  # type: ignore[attr-defined]
-        columns = _models(self.cost.y, self.column_edges, g)  # type: ignore[attr-defined]
-        parts = self._over_rows(functools.partial(exact_kernels.live_blocks, self.data[2], rows, columns, threshold))
-        counts, blocks = (np.concatenate([part[k] for part in parts]) for k in range(2))
-        return np.concatenate([[0], np.cumsum(counts)]), blocks
+        # one pair that holds everything, then pairs of large blocks, then of blocks
+        indptr, blocks = np.array([0, 1]), np.zeros(1, dtype=np.int32)
+        inside = np.array([0]), np.array([0])  # where the blocks of a level begin, in blocks of the next
+        for step in [1] if count * others <= _FEW_BLOCKS else [_FAN, 1]:
+            starts = np.arange(0, count, step), np.arange(0, others, step)
+            row_edges = np.append(self.row_edges[starts[0]], self.row_edges[-1])
+            column_edges = np.append(self.column_edges[starts[1]], self.column_edges[-1])
+            rows, columns = _models(self.cloud.x, row_edges, f), _models(self.cloud.y, column_edges, g)
+            parent = np.searchsorted(inside[0], starts[0], side="right") - 1
+            children = np.append(np.searchsorted(starts[1], inside[1]), starts[1].size)
+            kernel = functools.partial(
+                exact_kernels.live_blocks,
+                self.data[2], rows, columns, threshold, indptr, blocks, parent, children,
+            )  # fmt: skip
+            parts = self._over_rows(kernel, starts[0].size)
+            counts, blocks = (np.concatenate([part[k] for part in parts]) for k in range(2))
+            indptr, inside = np.concatenate([[0], np.cumsum(counts)]), starts
+        return indptr, blocks
 
-    def _over_rows(self, kernel: Callable[..., Any]) -> list[Any]:
-        """Call ``kernel(first, last)`` on ranges of row blocks, in parallel, and return the answers in order."""
-        count = self.row_edges.size - 1
+    def _over_rows(self, kernel: Callable[..., Any], count: int) -> list[Any]:
+        """Call ``kernel(first, last)`` on ranges of `count` row blocks, in parallel; return the answers in order."""
         n, m = self.shape
         parts = max(1, min(64, count, (n * m) >> 18))
         cuts = [(k * count // parts, (k + 1) * count // parts) for k in range(parts)]

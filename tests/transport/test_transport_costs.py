@@ -99,3 +99,18 @@ def test_spread_on_a_large_offset():
 def test_representations_are_short():
     assert repr(DenseCost(np.zeros((2, 3)))) == "DenseCost(shape=(2, 3), dtype=float64)"
     assert "dimension=2" in repr(PointCloudCost(np.zeros((2, 2))))
+
+
+def test_statistics_of_large_clouds_are_those_of_a_sample(monkeypatch):
+    rng = np.random.default_rng(3)
+    x, y = rng.random((300, 2)), rng.random((280, 2))
+    exact = PointCloudCost(x, y)
+    assert exact.maximum == exact.dense().max()
+    monkeypatch.setattr("optlab.transport.costs._SURVEYED", 1000)
+    monkeypatch.setattr("optlab.transport.costs._SAMPLE", 100)
+    sampled = PointCloudCost(x, y)
+    assert sampled.mean != exact.mean
+    assert abs(sampled.mean - exact.mean) < 0.1 * exact.mean
+    assert abs(sampled.standard_deviation - exact.standard_deviation) < 0.1 * exact.standard_deviation
+    assert 0.8 * exact.maximum < sampled.maximum <= exact.maximum
+    assert sampled.minimum >= exact.minimum

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import optlab
 from optlab.core import Status
-from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost
+from optlab.splitting import BregmanDouglasRachford
+from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost, pricing
 from optlab.transport import candidates as rooms
 from optlab.transport.multiscale import Hierarchy, anneal
 from optlab.transport.pricing import BlockedCost, PairList
@@ -182,6 +183,37 @@ def test_warm_start_from_potentials():
     assert warm.n_iter <= 2
 
 
+def test_warm_start_from_rough_potentials():
+    """Potentials of a first-order run, neither feasible nor sharp: a start like any other."""
+    rng = np.random.default_rng(10)
+    x, y = rng.random((600, 2)), rng.random((500, 2))
+    problem = OptimalTransport(np.full(600, 1 / 600), np.full(500, 1 / 500), PointCloudCost(x, y))
+    rough = optlab.solve(problem, BregmanDouglasRachford(), max_iter=200)
+    cold = solved(problem)
+    warm = solved(problem, x0=rough.solution)
+    assert warm.success
+    assert warm.metrics["cost"] == pytest.approx(cold.metrics["cost"], rel=1e-12)
+    assert np.all(warm.history["dual_objective"] <= cold.metrics["cost"] * (1 + 1e-12))
+    assert warm.history["dual_objective"][0] > 0.5 * cold.metrics["cost"]
+    absurd = solved(problem, x0=(np.full(600, 1e6), np.full(500, -3.0)))
+    assert absurd.success
+    assert absurd.metrics["cost"] == pytest.approx(cold.metrics["cost"], rel=1e-12)
+    assert absurd.history["dual_objective"][0] <= cold.metrics["cost"]
+
+
+def test_pairs_join_once():
+    cost = BlockedCost(DenseCost(np.arange(12.0).reshape(3, 4)))
+    arcs = rooms.Arcs(np.array([0, 2]), np.array([1, 0]), np.array([1.0, 8.0]))
+    more = arcs.joined(np.array([2, 0, 1, 0, 2]), np.array([0, 3, 1, 3, 3]), cost)
+    assert more.rows.tolist() == [0, 0, 1, 2, 2]
+    assert more.columns.tolist() == [1, 3, 1, 0, 3]
+    assert more.costs.tolist() == [1.0, 3.0, 5.0, 8.0, 11.0]
+    assert arcs.joined(np.array([2]), np.array([0]), cost) is arcs
+    assert arcs.contain(np.array([2, 0]), np.array([0, 1]), 4)
+    assert not arcs.contain(np.array([2, 2]), np.array([0, 1]), 4)
+    assert arcs.contain(np.array([], dtype=int), np.array([], dtype=int), 4)
+
+
 def test_joblib_backends_give_the_same_answer():
     rng = np.random.default_rng(5)
     x, y = rng.random((900, 2)), rng.random((900, 2))
@@ -196,9 +228,12 @@ def test_joblib_backends_give_the_same_answer():
 
 
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cityblock"])
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_scans_find_every_pair(metric, d):
+@pytest.mark.parametrize(("d", "fan"), [(1, None), (2, None), (3, None), (2, 4)])
+def test_scans_find_every_pair(metric, d, fan, monkeypatch):
     """Blocks passed over must hold nothing: against the whole matrix, with rough and with smooth potentials."""
+    if fan is not None:  # by way of larger blocks, as where there are many
+        monkeypatch.setattr(pricing, "_FEW_BLOCKS", 0)
+        monkeypatch.setattr(pricing, "_FAN", fan)
     rng = np.random.default_rng(d)
     x, y = rng.random((300, d)), rng.random((333, d)) + 0.1
     rows, columns = Hierarchy.of(x), Hierarchy.of(y)
