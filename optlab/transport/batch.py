@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.transport import passes
 
 _GRAIN = 16  # fewer problems than this are not worth a thread
 
@@ -145,7 +145,7 @@ def batch_transport(
 
     from optlab.transport import batch_kernels
 
-    parts = max(1, min(4 * passes.thread_count(), count // _GRAIN))
+    parts = max(1, min(4 * thread_count(), count // _GRAIN))
     ranges = [(p * count // parts, (p + 1) * count // parts) for p in range(parts)]
     out = np.empty((count, 4))
 
@@ -159,7 +159,7 @@ def batch_transport(
 
         return call
 
-    passes.run([task(start, stop) for start, stop in ranges])
+    run_tasks([task(start, stop) for start, stop in ranges])
     mass = np.broadcast_to(a.sum(axis=1), count)
     spread = np.broadcast_to(C.max(axis=(1, 2)).astype(np.float64) - C.min(axis=(1, 2)), count)
     value, objective, dual, error = out.T.copy()

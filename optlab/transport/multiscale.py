@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from optlab.transport import exact_kernels, passes
+from optlab.core.threads import run_tasks
+from optlab.transport import exact_kernels
 from optlab.transport.costs import Cost, PointCloudCost
 from optlab.transport.pricing import BLOCK_POINTS, BlockedCost, PairList
 
@@ -342,6 +343,6 @@ def _scaled(pairs: PairList, level: np.ndarray, unit: float, previous: np.ndarra
     def run(k: int) -> None:
         exact_kernels.scale_list(*pairs, level, unit, kept, k * n // parts, (k + 1) * n // parts, out)
 
-    passes.run([functools.partial(run, k) for k in range(parts)])
+    run_tasks([functools.partial(run, k) for k in range(parts)])
     out /= unit
     return out

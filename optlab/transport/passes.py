@@ -1,4 +1,4 @@
-"""One call per pass over a transport cost: deals row ranges out to threads, converts natural to binary logs.
+"""One call per pass over a transport cost: cuts it into row ranges, converts natural to binary logs.
 
 Every function takes the cost's storage (`data`, ``n``, ``m``; see `optlab.transport.kernels`) with rows being
 the rows of the storage; `optlab.transport.costs.Cost` turns a transposed view round. Potentials and inverse
@@ -6,24 +6,19 @@ temperatures are in natural units here, and so are the results.
 
 How a pass is cut into ranges depends on the shape alone, never on the number of threads, so that results are
 the same bit for bit on any machine of the same instruction set. Memory beyond the cost is O(n + m): at most
-`MAX_PARTS` column accumulators.
+`MAX_PARTS` column accumulators. Where the ranges run is the business of `optlab.transport.tasks`.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from optlab.transport import kernels
+from optlab.transport.tasks import Task, run_written
 
 MAX_PARTS = 32
 _GRAIN = 18  # log2 of the entries per part: below two grains a pass runs in the calling thread
@@ -31,46 +26,21 @@ _LOG2E = math.log2(math.e)
 _LN2 = math.log(2.0)
 
 Data = tuple[Any, ...]
-_pool: tuple[int, int, ThreadPoolExecutor] | None = None
-_pool_lock = threading.Lock()
+START, STOP = object(), object()  # stand for the ends of a range among a kernel's arguments
 
 
-def thread_count() -> int:
-    """Return how many threads a pass may use: ``NUMBA_NUM_THREADS`` if set, otherwise the cores of this process."""
-    return int(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 (set at import, unknown to type checkers)
+class Rows(NamedTuple):
+    """An argument on which a kernel writes the entries of its range of rows, along an axis."""
+
+    array: np.ndarray
+    axis: int = 0
 
 
-def _executor(threads: int) -> ThreadPoolExecutor:
-    global _pool
-    with _pool_lock:
-        # a fork copies the pool object but not its threads
-        if _pool is None or _pool[0] != os.getpid() or _pool[1] != threads:
-            _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="optlab-transport"))
-        return _pool[2]
+class Parts(NamedTuple):
+    """An argument of which range k has a part of its own, to read and write: ``array[k]`` or ``array[start:stop]``."""
 
-
-def run(tasks: Sequence[Callable[[], Any]]) -> None:
-    """Run the tasks on the calling thread and the pool together; the first error is raised."""
-    helpers = min(thread_count(), len(tasks)) - 1
-    if helpers < 1:
-        for task in tasks:
-            task()
-        return
-    take = itertools.count()  # next() on it is atomic under the interpreter lock
-
-    def drain() -> None:
-        while (index := next(take)) < len(tasks):
-            tasks[index]()
-
-    executor = _executor(thread_count() - 1)
-    futures = [executor.submit(drain) for _ in range(helpers)]
-    try:
-        drain()
-    finally:
-        for future in futures:
-            # a helper that has not started by now would find nothing left to do
-            if not future.cancel():
-                future.result()
+    array: np.ndarray
+    by_rows: bool = False
 
 
 def row_ranges(n: int, m: int) -> list[tuple[int, int]]:
@@ -79,19 +49,23 @@ def row_ranges(n: int, m: int) -> list[tuple[int, int]]:
     return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
 
-def _each(n: int, m: int, kernel: Any, *arguments: Any) -> list[Callable[[], Any]]:
-    """Tasks ``kernel(*arguments with START, STOP filled in)``, one per row range; callables are given the part."""
-    tasks: list[Callable[[], Any]] = []
-    for part, (start, stop) in enumerate(row_ranges(n, m)):
-        filled = [
-            start if a is START else stop if a is STOP else a(part, start, stop) if callable(a) else a
-            for a in arguments
-        ]
-        tasks.append(functools.partial(kernel, *filled))
-    return tasks
-
-
-START, STOP = object(), object()
+def _over_ranges(n: int, m: int, kernel: Any, *arguments: Any) -> None:
+    """Call ``kernel(*arguments)`` for each row range, with START, STOP, `Rows` and `Parts` filled in."""
+    tasks = []
+    for k, (start, stop) in enumerate(row_ranges(n, m)):
+        filled: list[Any] = list(arguments)
+        written: list[tuple[int, Any]] = []
+        for position, argument in enumerate(arguments):
+            if argument is START or argument is STOP:
+                filled[position] = start if argument is START else stop
+            elif isinstance(argument, Rows):
+                filled[position] = argument.array
+                written.append((position, (slice(None),) * argument.axis + (slice(start, stop),)))
+            elif isinstance(argument, Parts):
+                filled[position] = argument.array[start:stop] if argument.by_rows else argument.array[k]
+                written.append((position, None))
+        tasks.append(Task(kernel, tuple(filled), tuple(written)))
+    run_written(tasks)
 
 
 def binary(potential: np.ndarray) -> np.ndarray:
@@ -105,7 +79,7 @@ def binary(potential: np.ndarray) -> np.ndarray:
 def logsumexp_rows(data: Data, n: int, m: int, G: np.ndarray, kappa: float) -> np.ndarray:
     """Return ``log sum_j exp(G_j - kappa C_ij)``, shape (n,)."""
     out = np.empty(n)
-    run(_each(n, m, kernels.logsumexp_rows, data, binary(G), kappa * _LOG2E, START, STOP, out))
+    _over_ranges(n, m, kernels.logsumexp_rows, data, binary(G), kappa * _LOG2E, START, STOP, Rows(out))
     out *= _LN2
     return out
 
@@ -119,8 +93,10 @@ def logsumexp_columns(data: Data, n: int, m: int, F: np.ndarray, kappa: float) -
     tasks = []
     for r, c in itertools.product(range(rows), range(columns)):
         box = (r * n // rows, (r + 1) * n // rows, c * m // columns, (c + 1) * m // columns)
-        tasks.append(lambda r=r, box=box: kernels.logsumexp_columns(data, F, kappa, *box, levels[r], totals[r]))
-    run(tasks)
+        inside = (slice(box[2], box[3]),)
+        arguments = (data, F, kappa, *box, levels[r], totals[r])
+        tasks.append(Task(kernels.logsumexp_columns, arguments, ((7, inside), (8, inside))))
+    run_written(tasks)
     out = np.empty(m)
     kernels.merge_columns(levels, totals, out)
     out *= _LN2
@@ -136,7 +112,7 @@ def single_logsumexp_rows(C: np.ndarray, G: np.ndarray, kappa: float) -> np.ndar
     G = binary(G)
     shift = float(G.max())  # exponents near zero keep more digits
     G = (G - shift).astype(np.float32) if math.isfinite(shift) else G.astype(np.float32)
-    run(_each(n, m, single_kernels.logsumexp_rows, C, G, np.float32(kappa * _LOG2E), START, STOP, out))
+    _over_ranges(n, m, single_kernels.logsumexp_rows, C, G, np.float32(kappa * _LOG2E), START, STOP, Rows(out))
     return (out + (shift if math.isfinite(shift) else 0.0)) * _LN2
 
 
@@ -150,11 +126,9 @@ def single_logsumexp_columns(C: np.ndarray, F: np.ndarray, kappa: float) -> np.n
     F = (F - shift).astype(np.float32) if math.isfinite(shift) else F.astype(np.float32)
     parts = len(row_ranges(n, m))
     levels, totals = np.empty((parts, m), np.float32), np.empty((parts, m), np.float32)
-    run(
-        _each(
-            n, m, single_kernels.logsumexp_columns,
-            C, F, np.float32(kappa * _LOG2E), START, STOP, lambda p, s, e: levels[p], lambda p, s, e: totals[p],
-        )
+    _over_ranges(
+        n, m, single_kernels.logsumexp_columns,
+        C, F, np.float32(kappa * _LOG2E), START, STOP, Parts(levels), Parts(totals),
     )  # fmt: skip
     top = levels.max(axis=0).astype(np.float64)
     sums = (totals * np.exp2(levels - top)).sum(axis=0)
@@ -171,12 +145,9 @@ def plan_moments(
     """Return row sums, column sums and ``sum_j C_ij X_ij`` (per row) of ``X = exp(F + G - kappa C)``."""
     row_sums, row_costs = np.empty(n), np.empty(n)
     partial = np.zeros((len(row_ranges(n, m)), m))
-    run(
-        _each(
-            n, m, kernels.plan_moments,
-            data, binary(F), binary(G), kappa * _LOG2E, START, STOP, row_sums, row_costs, lambda p, s, e:
-            partial[p],
-        )
+    _over_ranges(
+        n, m, kernels.plan_moments,
+        data, binary(F), binary(G), kappa * _LOG2E, START, STOP, Rows(row_sums), Rows(row_costs), Parts(partial),
     )  # fmt: skip
     return row_sums, partial.sum(axis=0), row_costs
 
@@ -189,10 +160,10 @@ def plan_apply(
     F, G, kappa = binary(F), binary(G), kappa * _LOG2E
     if over_rows:
         partial = np.zeros((len(row_ranges(n, m)), V.shape[0], m))
-        run(_each(n, m, kernels.plan_apply_columns, data, F, G, kappa, START, STOP, V, lambda p, s, e: partial[p]))
+        _over_ranges(n, m, kernels.plan_apply_columns, data, F, G, kappa, START, STOP, V, Parts(partial))
         return partial.sum(axis=0).T
     out = np.empty((V.shape[0], n))
-    run(_each(n, m, kernels.plan_apply_rows, data, F, G, kappa, START, STOP, V, out))
+    _over_ranges(n, m, kernels.plan_apply_rows, data, F, G, kappa, START, STOP, V, Rows(out, axis=1))
     return out.T
 
 
@@ -208,11 +179,9 @@ def plan_rows(
 def plan_dense(data: Data, n: int, m: int, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
     """Return X, shape (n, m)."""
     out = np.empty((n, m))
-    run(
-        _each(
-            n, m, kernels.plan_rows,
-            data, binary(F), binary(G), kappa * _LOG2E, START, STOP, lambda p, s, e: out[s:e],
-        )
+    _over_ranges(
+        n, m, kernels.plan_rows,
+        data, binary(F), binary(G), kappa * _LOG2E, START, STOP, Parts(out, by_rows=True),
     )  # fmt: skip
     return out
 
@@ -222,11 +191,9 @@ def plan_entropic(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return, per row, ``sum_j C Y`` and ``sum_j Y (log Y - 1)`` of ``Y = X + p q^T``."""
     costs, entropies = np.empty(n), np.empty(n)
-    run(
-        _each(
-            n, m, kernels.plan_entropic_rows,
-            data, binary(F), binary(G), kappa * _LOG2E, p, q, START, STOP, costs, entropies,
-        )
+    _over_ranges(
+        n, m, kernels.plan_entropic_rows,
+        data, binary(F), binary(G), kappa * _LOG2E, p, q, START, STOP, Rows(costs), Rows(entropies),
     )  # fmt: skip
     return costs, entropies
 
@@ -237,35 +204,35 @@ def plan_entropic(
 def minimum_rows(data: Data, n: int, m: int, g: np.ndarray) -> np.ndarray:
     """Return ``min_j (C_ij - g_j)``, shape (n,)."""
     out = np.empty(n)
-    run(_each(n, m, kernels.minimum_rows, data, g, START, STOP, out))
+    _over_ranges(n, m, kernels.minimum_rows, data, g, START, STOP, Rows(out))
     return out
 
 
 def minimum_columns(data: Data, n: int, m: int, f: np.ndarray) -> np.ndarray:
     """Return ``min_i (C_ij - f_i)``, shape (m,)."""
     partial = np.full((len(row_ranges(n, m)), m), np.inf)
-    run(_each(n, m, kernels.minimum_columns, data, f, START, STOP, 0, m, lambda p, s, e: partial[p]))
+    _over_ranges(n, m, kernels.minimum_columns, data, f, START, STOP, 0, m, Parts(partial))
     return partial.min(axis=0)
 
 
 def product_rows(data: Data, n: int, m: int, v: np.ndarray) -> np.ndarray:
     """Return ``C v``, shape (n,)."""
     out = np.empty(n)
-    run(_each(n, m, kernels.product_rows, data, v, START, STOP, out))
+    _over_ranges(n, m, kernels.product_rows, data, v, START, STOP, Rows(out))
     return out
 
 
 def product_columns(data: Data, n: int, m: int, u: np.ndarray) -> np.ndarray:
     """Return ``C^T u``, shape (m,)."""
     partial = np.zeros((len(row_ranges(n, m)), m))
-    run(_each(n, m, kernels.product_columns, data, u, START, STOP, m, lambda p, s, e: partial[p]))
+    _over_ranges(n, m, kernels.product_columns, data, u, START, STOP, m, Parts(partial))
     return partial.sum(axis=0)
 
 
 def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
     """Return minimum, maximum, mean and (population) standard deviation of the entries."""
     rows = np.empty((n, 4))
-    run(_each(n, m, kernels.statistics_rows, data, m, START, STOP, rows))
+    _over_ranges(n, m, kernels.statistics_rows, data, m, START, STOP, Rows(rows))
     mean = math.fsum(rows[:, 2]) / n
     squares = math.fsum(rows[:, 3]) + m * math.fsum((rows[:, 2] - mean) ** 2)
     return float(rows[:, 0].min()), float(rows[:, 1].max()), mean, math.sqrt(max(squares, 0.0) / (n * m))
@@ -274,5 +241,5 @@ def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
 def cost_dense(data: Data, n: int, m: int) -> np.ndarray:
     """Return the cost as a float64 array, shape (n, m)."""
     out = np.empty((n, m))
-    run(_each(n, m, kernels.cost_rows, data, m, START, STOP, lambda p, s, e: out[s:e]))
+    _over_ranges(n, m, kernels.cost_rows, data, m, START, STOP, Parts(out, by_rows=True))
     return out

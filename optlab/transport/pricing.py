@@ -10,9 +10,7 @@ affine function fitted to them, so that a box of pairs has a lower bound on its 
 holds for any slopes, and is tight to second order where the slopes are those of the optimal map). Blocks whose bound
 is positive are passed over. In high dimension, and for dense costs, all blocks are visited.
 
-Ranges of row blocks are independent. They run on the threads of `optlab.transport.passes`; inside
-``joblib.parallel_config(backend="dask")`` (or any other backend, or ``n_jobs``) they are given to joblib instead, and
-the same call runs on a cluster.
+Ranges of row blocks are independent. They run on threads, or on a cluster (`optlab.transport.tasks`).
 """
 
 from __future__ import annotations
@@ -23,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optlab.transport import exact_kernels, passes
+from optlab.transport import exact_kernels
 from optlab.transport.costs import Cost, PointCloudCost
+from optlab.transport.tasks import gathered
 
 BLOCK_POINTS = 32  # points in a block of a cloud, at most
 _SEGMENT = 1024  # columns in a block of a dense cost
@@ -169,21 +168,7 @@ class BlockedCost:
         n, m = self.shape
         parts = max(1, min(64, count, (n * m) >> 18))
         cuts = [(k * count // parts, (k + 1) * count // parts) for k in range(parts)]
-        if parts == 1:
-            return [kernel(*cuts[0])]
-        from joblib import Parallel, delayed
-        from joblib.parallel import get_active_backend
-
-        backend, n_jobs = get_active_backend(prefer="threads")
-        if n_jobs != 1 or type(backend).__name__ != "ThreadingBackend":
-            return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(kernel)(*cut) for cut in cuts))
-        answers: list[Any] = [None] * parts
-
-        def run(k: int) -> None:
-            answers[k] = kernel(*cuts[k])
-
-        passes.run([functools.partial(run, k) for k in range(parts)])
-        return answers
+        return gathered([functools.partial(kernel, *cut) for cut in cuts])
 
 
 def _edges(size: int, step: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Compiled passes against plain NumPy and SciPy: every cost type, every pass, and the corners of the exponent range."""
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
+from optlab.core import threads
 from optlab.transport import DenseCost, GaugedCost, PointCloudCost, kernels, passes
 
 
@@ -185,7 +187,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     cost, _ = make("float64", 1200, 1100)
     F, G = np.linspace(0, 1, 1200), np.linspace(0, 2, 1100)
     several = [cost.logsumexp_rows(G, 9.0), cost.logsumexp_columns(F, 9.0), *cost.plan_moments(F, G, 9.0)]
-    monkeypatch.setattr(passes, "thread_count", lambda: 1)
+    monkeypatch.setattr(threads, "thread_count", lambda: 1)
     one = [cost.logsumexp_rows(G, 9.0), cost.logsumexp_columns(F, 9.0), *cost.plan_moments(F, G, 9.0)]
     assert len(passes.row_ranges(1200, 1100)) > 1
     for left, right in zip(several, one):
@@ -202,12 +204,77 @@ def test_passes_may_be_called_from_several_threads_at_once():
             assert np.allclose(got, want, rtol=1e-13)
 
 
+def _every_pass(cost):
+    n, m = cost.shape
+    F, G = np.linspace(-1.0, 1.0, n), np.linspace(0.0, 2.0, m)
+    return [
+        cost.logsumexp_rows(G, 9.0),
+        cost.logsumexp_columns(F, 9.0),
+        *cost.plan_moments(F, G, 9.0),
+        cost.plan_apply(F, G, 9.0, np.stack([G, G**2], axis=1)),
+        cost.plan_apply_transpose(F, G, 9.0, F),
+        cost.plan_dense(F, G, 9.0),
+        *cost.plan_entropic(F, G, 9.0, np.abs(F), G),
+        cost.minimum_rows(G),
+        cost.minimum_columns(F),
+        cost.product(G),
+        cost.product_transpose(F),
+        np.array(cost._storage()[0][0].shape),
+        np.array(passes.statistics(*cost._storage())),
+        passes.cost_dense(*cost._storage()),
+    ]
+
+
+class _Counting(joblib.parallel.ThreadingBackend):
+    """joblib's threads, as a backend that a caller has chosen; counts the tasks it is given."""
+
+    tasks = 0
+
+    def submit(self, func, callback=None):
+        type(self).tasks += 1
+        return super().submit(func, callback)
+
+
+joblib.register_parallel_backend("counting", _Counting)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "single", "cloud"])
+def test_passes_run_wherever_joblib_is_told_to(kind):
+    """What has travelled there and back is what threads write on, to the bit."""
+    if kind == "single":
+        cost = DenseCost(make("float32", 1100, 1000)[1].astype(np.float32), arithmetic="single")
+    elif kind == "cloud":
+        rng = np.random.default_rng(0)
+        cost = PointCloudCost(rng.random((1100, 2)), rng.random((1000, 2)))
+    else:
+        cost = make(kind, 1100, 1000)[0]
+    here = _every_pass(cost)
+    _Counting.tasks = 0
+    with joblib.parallel_config(backend="counting", n_jobs=2):
+        there = _every_pass(cost)
+    assert _Counting.tasks > 20
+    for left, right in zip(here, there):
+        assert left.tobytes() == right.tobytes()
+
+
+@pytest.mark.slow
+def test_passes_run_in_other_processes():
+    rng = np.random.default_rng(0)
+    cost = PointCloudCost(rng.random((1100, 2)), rng.random((1000, 2)))
+    here = _every_pass(cost)
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        there = _every_pass(cost)
+    for left, right in zip(here, there):
+        # to the last bit but one: arrays that arrive read-only have compiled loops of their own
+        np.testing.assert_allclose(right, left, rtol=1e-14, atol=1e-300)
+
+
 def test_an_error_in_a_task_reaches_the_caller():
     def fail():
         raise RuntimeError("from a task")
 
     with pytest.raises(RuntimeError, match="from a task"):
-        passes.run([fail] * 20)
+        threads.run_tasks([fail] * 20)
 
 
 def test_the_callers_array_is_neither_copied_nor_converted():
