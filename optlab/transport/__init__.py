@@ -16,7 +16,7 @@ _EXPORTS = {
     "MirrorPlan": "potentials",
     "DenseCost": "costs",
     "GaugedCost": "costs",
-    "PointCloudCost": "costs",
+    "PointCloudCost": "point_cloud",
     "SparseCost": "sparse_cost",
     "InfeasibleError": "feasibility",
     "as_cost": "costs",
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from optlab.transport.batch import batch_transport as batch_transport
     from optlab.transport.costs import DenseCost as DenseCost
     from optlab.transport.costs import GaugedCost as GaugedCost
-    from optlab.transport.costs import PointCloudCost as PointCloudCost
     from optlab.transport.costs import as_cost as as_cost
     from optlab.transport.dense import EuclideanDouglasRachford as EuclideanDouglasRachford
     from optlab.transport.dense import WangBanerjeeADMM as WangBanerjeeADMM
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from optlab.transport.newton import SinkhornNewton as SinkhornNewton
     from optlab.transport.oneshot import transport as transport
     from optlab.transport.plan import TransportPlan as TransportPlan
+    from optlab.transport.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
     from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn

@@ -27,7 +27,8 @@ from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
 from optlab.transport.certificates import PotentialEntries, round_to_marginals
-from optlab.transport.costs import Cost, PointCloudCost, as_cost
+from optlab.transport.costs import Cost, as_cost
+from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.potentials import MirrorPlan
 
 

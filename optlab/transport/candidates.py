@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.transport import exact_kernels
+from optlab.transport import forest_kernels, list_kernels
 from optlab.transport.multiscale import Annealed
 from optlab.transport.pricing import BlockedCost
 
@@ -90,9 +90,9 @@ def candidates(cost: BlockedCost, transposed: BlockedCost, a: np.ndarray, b: np.
     count = TIED_NEAREST if cost.many_ties else NEAREST
     if start.pairs is not None and start.columns is not None:
         by_row, by_column = start.pairs, start.columns
-        near = exact_kernels.smallest_of_rows(*by_row, f, g, count)
+        near = list_kernels.smallest_of_rows(*by_row, f, g, count)
         rows, columns = by_row.rows[near], by_row.columns[near].astype(np.int64)
-        near = exact_kernels.smallest_of_rows(*by_column, g, f, count)
+        near = list_kernels.smallest_of_rows(*by_column, g, f, count)
         other_rows, other_columns = by_column.columns[near].astype(np.int64), by_column.rows[near]
     else:
         everything = -1e300
@@ -127,7 +127,7 @@ def backbone(
     some = counts > 0
     starts = np.cumsum(counts) - counts
     place[some] = rows[order][(starts + counts // 2)[some]]
-    return exact_kernels.northwest_corner(a, b, np.arange(n), np.argsort(place, kind="stable"))
+    return forest_kernels.northwest_corner(a, b, np.arange(n), np.argsort(place, kind="stable"))
 
 
 def solve_sparse(
@@ -171,7 +171,7 @@ def solve_sparse(
 def settled(arcs: Arcs, flows: np.ndarray, f: Any, g: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """Return potentials without slack where there is flow and none below zero on the arcs, and the number of trees."""
     largest = max(float(np.abs(arcs.costs).max()), 1e-300)
-    f, g, _, trees = exact_kernels.settle_potentials(
+    f, g, _, trees = forest_kernels.settle_potentials(
         arcs.rows, arcs.columns, arcs.costs, flows, f, g, 200, 1e-17 * largest
     )
     return f, g, trees

@@ -1,8 +1,9 @@
-"""Transport costs: a dense array that is never copied, or a point cloud that is never materialised.
+"""Transport costs: what all of them offer, and the dense array that is never copied.
 
-An entry +inf of a dense cost forbids a pair; costs known on few pairs only are in `optlab.transport.sparse_cost`.
+An entry +inf of a dense cost forbids a pair; costs known on few pairs only are in `optlab.transport.sparse_cost`, point
+clouds in `optlab.transport.point_cloud`.
 
-Both offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...),
+All offer the same passes (log-sum-exp, c-transform, sums of the plan ``exp(F_i + G_j - kappa C_ij)`` ...),
 each of which reads every entry once and needs O(n + m) memory. Everything above this file works on `Cost`
 alone.
 
@@ -17,13 +18,10 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, first_index, one_of
-from optlab.transport import kernels, passes
+from optlab.transport import passes
 from optlab.transport.feasibility import Pattern
 
 _TINY = 1e-300
-_SURVEYED = 1 << 26  # pairs of a cloud up to which all are read for its statistics
-_SAMPLE = 4096  # and the points of each side that stand for more
-METRICS = ("sqeuclidean", "euclidean", "cityblock")
 
 
 class Cost:
@@ -385,95 +383,6 @@ class GaugedCost(Cost):
         return f"GaugedCost({self.cost!r})"
 
 
-class PointCloudCost(Cost):
-    """Distances between two point clouds, computed where they are needed and never stored.
-
-    Parameters
-    ----------
-    x : array_like, shape (n, d) or (n,)
-    y : array_like, shape (m, d) or (m,), optional
-        Default: `x`.
-    metric : {"sqeuclidean", "euclidean", "cityblock"}
-        From differences of coordinates, so that near points keep their digits (the expansion by inner
-        products does not).
-
-    Raises
-    ------
-    ValueError
-        If a coordinate is not finite, the dimensions differ, or the metric is unknown.
-
-    Examples
-    --------
-    >>> cost = PointCloudCost([0.0, 1.0, 3.0], [0.0, 2.0])
-    >>> cost.dense()
-    array([[0., 4.],
-           [1., 1.],
-           [9., 1.]])
-    """
-
-    def __init__(self, x: Any, y: Any = None, metric: str = "sqeuclidean"):
-        self.metric = one_of(metric, "metric", METRICS)
-        self.x = self._points(x, "x")
-        self.y = self.x if y is None else self._points(y, "y")
-        if self.x.shape[1] != self.y.shape[1]:
-            raise ValueError(
-                f"x and y must have points of the same dimension, got {self.x.shape[1]} and {self.y.shape[1]}"
-            )
-        self._prepare()
-
-    @staticmethod
-    def _points(value: Any, name: str) -> np.ndarray:
-        points = as_float_array(value, name, ndim=(1, 2))
-        if points.ndim == 1:
-            points = points[:, None]
-        return np.ascontiguousarray(points, dtype=np.float64)
-
-    def _prepare(self) -> None:
-        self.shape = (self.x.shape[0], self.y.shape[0])
-        self._data = (self.x, np.ascontiguousarray(self.y.T), METRICS.index(self.metric))
-        reach = float(max(np.abs(self.x).max(), np.abs(self.y).max()))
-        if self.metric == "sqeuclidean" and reach > 1e150:
-            raise ValueError(f"x and y must be below 1e150 for squared distances, got a coordinate of size {reach:g}")
-
-    @classmethod
-    def _trusted(cls, x: np.ndarray, y: np.ndarray, metric: str) -> PointCloudCost:
-        cost = cls.__new__(cls)
-        cost.x, cost.y, cost.metric = np.ascontiguousarray(x), np.ascontiguousarray(y), metric
-        cost._prepare()
-        return cost
-
-    @property
-    def T(self) -> PointCloudCost:
-        return self._trusted(self.y, self.x, self.metric)
-
-    @cached_property
-    def _statistics(self) -> tuple[float, float, float, float]:
-        n, m = self.shape
-        if n * m <= _SURVEYED:
-            return passes.statistics(*self._storage())
-        few = self._trusted(_spread_sample(self.x), _spread_sample(self.y), self.metric)
-        return passes.statistics(*few._storage())
-
-    def submatrix(self, rows: Any = None, columns: Any = None) -> PointCloudCost:
-        x = self.x if rows is None else self.x[rows]
-        y = self.y if columns is None else self.y[columns]
-        return self._trusted(x, y, self.metric)
-
-    def __repr__(self) -> str:
-        return f"PointCloudCost(shape={self.shape}, dimension={self.x.shape[1]}, metric={self.metric!r})"
-
-
-def _spread_sample(points: np.ndarray) -> np.ndarray:
-    """Return points evenly spaced in their order, and the outermost along each axis."""
-    n = points.shape[0]
-    if n <= _SAMPLE:
-        return points
-    evenly = np.linspace(0, n - 1, _SAMPLE).astype(np.int64)
-    outermost = np.concatenate([points.argmin(axis=0), points.argmax(axis=0)])
-    sample: np.ndarray = points[np.unique(np.concatenate([evenly, outermost]))]
-    return sample
-
-
 def as_cost(cost: Any) -> Cost:
     """Return `cost` as a `Cost`; arrays become a `DenseCost`, SciPy sparse ones a `SparseCost`.
 
@@ -491,6 +400,3 @@ def as_cost(cost: Any) -> Cost:
 
         return SparseCost(cost)
     return DenseCost(cost)
-
-
-assert (kernels.SQEUCLIDEAN, kernels.EUCLIDEAN, kernels.CITYBLOCK) == (0, 1, 2)  # the order of METRICS

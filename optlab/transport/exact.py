@@ -30,13 +30,14 @@ import numpy as np
 
 from optlab.core import Method, State
 from optlab.core.validation import as_integer
-from optlab.transport import exact_kernels
+from optlab.transport import forest_kernels
 from optlab.transport.candidates import Arcs, backbone, candidates, solve_sparse
 from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, exact_dot
-from optlab.transport.costs import DenseCost, PointCloudCost
+from optlab.transport.costs import DenseCost
 from optlab.transport.feasibility import fill_up
 from optlab.transport.multiscale import Hierarchy, anneal, listed, raised
 from optlab.transport.plan import TransportPlan
+from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.pricing import BlockedCost
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import require_transport
@@ -367,7 +368,7 @@ class _Layout:
             np.searchsorted(v, np.arange(size + 1)) for v in (places[order], self.labels[side][members])
         )
         weights = self.weights[side][members]
-        items, shares, amounts = exact_kernels.share_out(starts, values[order], member_starts, weights)
+        items, shares, amounts = forest_kernels.share_out(starts, values[order], member_starts, weights)
         some = amounts > 0.0
         return members[shares[some]], order[items[some]], amounts[some]
 

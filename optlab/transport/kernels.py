@@ -1,7 +1,8 @@
-"""Compiled passes over an optimal-transport cost: plain arrays in, plain arrays out.
+"""Compiled loops over an optimal-transport cost: its entries, powers of two, log-sum-exp; plain arrays in and out.
 
-Every kernel here walks once over a block of the implicit matrix ``F_i + G_j - kappa * C_ij`` and never stores
-it. The cost comes as a tuple of arrays, in one of three forms, resolved at compile time by `_segment`:
+Every kernel here, in `plan_kernels` and in `cost_kernels` walks once over a block of the implicit matrix
+``F_i + G_j - kappa * C_ij`` and never stores it. The cost comes as a tuple of arrays, in one of three forms, resolved
+at compile time by `_segment`:
 
 * ``(C,)``: a dense matrix, C-contiguous, float64 or float32; float32 entries are widened in registers;
 * ``(C, phi, psi)``: a dense matrix with potentials absorbed, ``C_ij - phi_i - psi_j`` (keeps digits
@@ -198,6 +199,23 @@ def _segment_overload(data, i, j0, j1, buffer):
     return cloud
 
 
+# ---------------------------------------------------------------------------------------- vectors
+
+
+@_compile(_SUM, inline=True)
+def _dot(x, v):
+    total = 0.0
+    for j in range(x.size):
+        total += x[j] * v[j]
+    return total
+
+
+@_compile(_SUM, inline=True)
+def _add_multiple(x, factor, out):
+    for j in range(x.size):
+        out[j] += factor * x[j]
+
+
 # ---------------------------------------------------------------------------------------- log-sum-exp
 #
 # A reference level stands in for the maximum: any level within a few hundred powers of two of it serves as
@@ -350,258 +368,3 @@ def merge_columns(tops, totals, out):
             out[j] = top + math.log2(total)
         else:
             out[j] = -np.inf
-
-
-# ---------------------------------------------------------------------------------------- the plan
-#
-# X_ij = 2^(F_i + G_j - kappa C_ij). The exponent is always evaluated in this order, so that every pass sees
-# the same X.
-
-
-@_compile({"contract"}, inline=True)
-def _entries(c, f, g, kappa, out):
-    for j in range(c.size):
-        out[j] = exp2_or_zero((f - kappa * c[j]) + g[j])
-
-
-@_compile(_SUM, inline=True)
-def _sum_and_dot(x, c, columns):
-    total = 0.0
-    dot = 0.0
-    for j in range(x.size):
-        total += x[j]
-        dot += x[j] * c[j] if x[j] > 0.0 else 0.0  # a forbidden pair would be 0 * inf
-        columns[j] += x[j]
-    return total, dot
-
-
-@_compile(_SUM, inline=True)
-def _dot(x, v):
-    total = 0.0
-    for j in range(x.size):
-        total += x[j] * v[j]
-    return total
-
-
-@_compile(_SUM, inline=True)
-def _add_multiple(x, factor, out):
-    for j in range(x.size):
-        out[j] += factor * x[j]
-
-
-@_compile(_SUM)
-def plan_moments(data, F, G, kappa, start, stop, row_sums, row_costs, column_sums):
-    """Row sums and ``sum_j C_ij X_ij`` of rows start..stop, and their contribution to the column sums (added)."""
-    m = G.size
-    width = min(BLOCK, m)
-    buffer = np.empty(width)
-    entries = np.empty(width)
-    for i in range(start, stop):
-        total = 0.0
-        cost = 0.0
-        if F[i] > EMPTY:
-            for j0 in range(0, m, BLOCK):
-                j1 = min(j0 + BLOCK, m)
-                c = _segment(data, i, j0, j1, buffer)
-                x = entries[: j1 - j0]
-                _entries(c, F[i], G[j0:j1], kappa, x)
-                t, s = _sum_and_dot(x, c, column_sums[j0:j1])
-                total += t
-                cost += s
-        row_sums[i] = total
-        row_costs[i] = cost
-
-
-@_compile(_SUM)
-def plan_apply_rows(data, F, G, kappa, start, stop, V, out):
-    """Write ``sum_j X_ij V_pj`` to ``out[p, i]`` for rows start..stop."""
-    m = G.size
-    width = min(BLOCK, m)
-    buffer = np.empty(width)
-    entries = np.empty(width)
-    for i in range(start, stop):
-        for p in range(V.shape[0]):
-            out[p, i] = 0.0
-        if F[i] > EMPTY:
-            for j0 in range(0, m, BLOCK):
-                j1 = min(j0 + BLOCK, m)
-                x = entries[: j1 - j0]
-                _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, x)
-                for p in range(V.shape[0]):
-                    out[p, i] += _dot(x, V[p, j0:j1])
-
-
-@_compile(_SUM)
-def plan_apply_columns(data, F, G, kappa, start, stop, V, out):
-    """Add ``sum_i X_ij V_pi`` over rows start..stop to ``out[p, j]``."""
-    m = G.size
-    width = min(BLOCK, m)
-    buffer = np.empty(width)
-    entries = np.empty(width)
-    for i in range(start, stop):
-        if F[i] > EMPTY:
-            for j0 in range(0, m, BLOCK):
-                j1 = min(j0 + BLOCK, m)
-                x = entries[: j1 - j0]
-                _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, x)
-                for p in range(V.shape[0]):
-                    _add_multiple(x, V[p, i], out[p, j0:j1])
-
-
-@_compile({"contract"})
-def plan_rows(data, F, G, kappa, start, stop, out):
-    """Write rows start..stop of X to ``out[i - start]``."""
-    m = G.size
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            _entries(_segment(data, i, j0, j1, buffer), F[i], G[j0:j1], kappa, out[i - start, j0:j1])
-
-
-@_compile({"contract"})
-def plan_entropic_rows(data, F, G, kappa, p, q, start, stop, costs, entropies):
-    """``sum_j C_ij Y_ij`` and ``sum_j Y_ij (log Y_ij - 1)`` of rows start..stop, for ``Y = X + p q^T``."""
-    m = G.size
-    width = min(BLOCK, m)
-    buffer = np.empty(width)
-    entries = np.empty(width)
-    for i in range(start, stop):
-        cost = 0.0
-        entropy = 0.0
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            c = _segment(data, i, j0, j1, buffer)
-            x = entries[: j1 - j0]
-            _entries(c, F[i], G[j0:j1], kappa, x)
-            block_cost = 0.0
-            block_entropy = 0.0
-            for j in range(j1 - j0):
-                y = x[j] + p[i] * q[j0 + j]
-                if y > 0.0:
-                    block_cost += c[j] * y
-                    block_entropy += y * (math.log(y) - 1.0)
-            cost += block_cost
-            entropy += block_entropy
-        costs[i] = cost
-        entropies[i] = entropy
-
-
-# ---------------------------------------------------------------------------------------- the cost alone
-
-
-@_compile(_MAX, inline=True)
-def _least(c, g):
-    low = math.inf
-    for j in range(c.size):
-        low = min(low, c[j] - g[j])
-    return low
-
-
-@_compile(_MAX, inline=True)
-def _lower(c, f, lows):
-    for j in range(c.size):
-        lows[j] = min(lows[j], c[j] - f)
-
-
-@_compile({"contract"})
-def minimum_rows(data, g, start, stop, out):
-    """Write ``min_j (C_ij - g_j)`` to ``out[i]``."""
-    m = g.size
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        low = math.inf
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            low = min(low, _least(_segment(data, i, j0, j1, buffer), g[j0:j1]))
-        out[i] = low
-
-
-@_compile({"contract"})
-def minimum_columns(data, f, start, stop, left, right, out):
-    """Lower ``out[j]`` to ``min_i (C_ij - f_i)`` over rows start..stop, columns left..right."""
-    buffer = np.empty(min(BLOCK, right - left))
-    for i in range(start, stop):
-        for j0 in range(left, right, BLOCK):
-            j1 = min(j0 + BLOCK, right)
-            _lower(_segment(data, i, j0, j1, buffer), f[i], out[j0:j1])
-
-
-@_compile(_SUM)
-def product_rows(data, v, start, stop, out):
-    """Write ``(C v)_i`` to ``out[i]``."""
-    m = v.size
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        total = 0.0
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            total += _dot(_segment(data, i, j0, j1, buffer), v[j0:j1])
-        out[i] = total
-
-
-@_compile(_SUM)
-def product_columns(data, u, start, stop, m, out):
-    """Add ``sum_i C_ij u_i`` over rows start..stop to ``out[j]``."""
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            _add_multiple(_segment(data, i, j0, j1, buffer), u[i], out[j0:j1])
-
-
-@_compile(_MAX, inline=True)
-def _extremes(c):
-    low = high = np.float64(c[0])
-    for j in range(c.size):
-        value = np.float64(c[j])
-        low = min(low, value)
-        high = max(high, value)
-    return low, high
-
-
-@_compile(_SUM, inline=True)
-def _spread(c):
-    mean = 0.0
-    for j in range(c.size):
-        mean += c[j]
-    mean /= c.size
-    squares = 0.0
-    for j in range(c.size):
-        squares += (c[j] - mean) * (c[j] - mean)
-    return mean, squares
-
-
-@_compile({"contract"})
-def statistics_rows(data, m, start, stop, out):
-    """Write minimum, maximum, mean and sum of squared deviations of each row to ``out[i]`` (Chan's update)."""
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        low, high, mean, squares = math.inf, -math.inf, 0.0, 0.0
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            c = _segment(data, i, j0, j1, buffer)
-            a, b = _extremes(c)
-            low = min(low, a)
-            high = max(high, b)
-            part, part_squares = _spread(c)
-            delta = part - mean
-            size = j1 - j0
-            squares += part_squares + delta * delta * (j0 * size / j1)
-            mean += delta * (size / j1)
-        out[i, 0] = low
-        out[i, 1] = high
-        out[i, 2] = mean
-        out[i, 3] = squares
-
-
-@_compile({"contract"})
-def cost_rows(data, m, start, stop, out):
-    """Write rows start..stop of the cost to ``out[i - start]``."""
-    buffer = np.empty(min(BLOCK, m))
-    for i in range(start, stop):
-        for j0 in range(0, m, BLOCK):
-            j1 = min(j0 + BLOCK, m)
-            c = _segment(data, i, j0, j1, buffer)
-            for j in range(j1 - j0):
-                out[i - start, j0 + j] = c[j]

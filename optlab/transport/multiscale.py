@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from optlab.core.threads import run_tasks
-from optlab.transport import exact_kernels
-from optlab.transport.costs import Cost, PointCloudCost
+from optlab.transport import list_kernels
+from optlab.transport.costs import Cost
+from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.pricing import BLOCK_POINTS, BlockedCost, PairList
 
 DEPTH = 20.0  # pairs whose slack is this many temperatures are left out: exp(-20) = 2e-9
@@ -233,7 +234,7 @@ def _extended(coarse: _Level, found: Annealed, fine: _Level) -> tuple[np.ndarray
         out = np.empty(points.shape[0])
         level = g * unit + np.log2(weights)
         metric = near._data[2]
-        exact_kernels.extend(parent, pairs.indptr, pairs.columns, points, others, metric, level, unit, f * unit, out)
+        list_kernels.extend(parent, pairs.indptr, pairs.columns, points, others, metric, level, unit, f * unit, out)
         return out / unit
 
     f = extend(found.pairs, coarse.row_cells, fine.row_cells, far.x, near.y, found.g, coarse.b, found.f)
@@ -341,7 +342,7 @@ def _scaled(pairs: PairList, level: np.ndarray, unit: float, previous: np.ndarra
     kept = previous * unit
 
     def run(k: int) -> None:
-        exact_kernels.scale_list(*pairs, level, unit, kept, k * n // parts, (k + 1) * n // parts, out)
+        list_kernels.scale_list(*pairs, level, unit, kept, k * n // parts, (k + 1) * n // parts, out)
 
     run_tasks([functools.partial(run, k) for k in range(parts)])
     out /= unit

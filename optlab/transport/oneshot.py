@@ -12,11 +12,12 @@ from optlab.core import Result, solve
 from optlab.core.validation import as_number, one_of
 from optlab.splitting import AlternatingExponentialMultipliers, BregmanADMM, BregmanDouglasRachford
 from optlab.transport.anderson import AndersonSinkhorn
-from optlab.transport.costs import Cost, PointCloudCost
+from optlab.transport.costs import Cost
 from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
 from optlab.transport.exact import ExactTransport
 from optlab.transport.ipot import IPOT
 from optlab.transport.newton import SinkhornNewton
+from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
 from optlab.transport.solvers import LinearProgram, NetworkSimplex, PeerSinkhorn

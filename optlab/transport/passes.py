@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optlab.transport import kernels
+from optlab.transport import cost_kernels, kernels, plan_kernels
 from optlab.transport.tasks import Task, run_written
 
 MAX_PARTS = 32
@@ -146,7 +146,7 @@ def plan_moments(
     row_sums, row_costs = np.empty(n), np.empty(n)
     partial = np.zeros((len(row_ranges(n, m)), m))
     _over_ranges(
-        n, m, kernels.plan_moments,
+        n, m, plan_kernels.plan_moments,
         data, binary(F), binary(G), kappa * _LOG2E, START, STOP, Rows(row_sums), Rows(row_costs), Parts(partial),
     )  # fmt: skip
     return row_sums, partial.sum(axis=0), row_costs
@@ -160,10 +160,10 @@ def plan_apply(
     F, G, kappa = binary(F), binary(G), kappa * _LOG2E
     if over_rows:
         partial = np.zeros((len(row_ranges(n, m)), V.shape[0], m))
-        _over_ranges(n, m, kernels.plan_apply_columns, data, F, G, kappa, START, STOP, V, Parts(partial))
+        _over_ranges(n, m, plan_kernels.plan_apply_columns, data, F, G, kappa, START, STOP, V, Parts(partial))
         return partial.sum(axis=0).T
     out = np.empty((V.shape[0], n))
-    _over_ranges(n, m, kernels.plan_apply_rows, data, F, G, kappa, START, STOP, V, Rows(out, axis=1))
+    _over_ranges(n, m, plan_kernels.plan_apply_rows, data, F, G, kappa, START, STOP, V, Rows(out, axis=1))
     return out.T
 
 
@@ -172,7 +172,7 @@ def plan_rows(
 ) -> np.ndarray:
     """Return rows start..stop of X."""
     out = np.empty((stop - start, m))
-    kernels.plan_rows(data, binary(F), binary(G), kappa * _LOG2E, start, stop, out)
+    plan_kernels.plan_rows(data, binary(F), binary(G), kappa * _LOG2E, start, stop, out)
     return out
 
 
@@ -180,7 +180,7 @@ def plan_dense(data: Data, n: int, m: int, F: np.ndarray, G: np.ndarray, kappa: 
     """Return X, shape (n, m)."""
     out = np.empty((n, m))
     _over_ranges(
-        n, m, kernels.plan_rows,
+        n, m, plan_kernels.plan_rows,
         data, binary(F), binary(G), kappa * _LOG2E, START, STOP, Parts(out, by_rows=True),
     )  # fmt: skip
     return out
@@ -192,7 +192,7 @@ def plan_entropic(
     """Return, per row, ``sum_j C Y`` and ``sum_j Y (log Y - 1)`` of ``Y = X + p q^T``."""
     costs, entropies = np.empty(n), np.empty(n)
     _over_ranges(
-        n, m, kernels.plan_entropic_rows,
+        n, m, plan_kernels.plan_entropic_rows,
         data, binary(F), binary(G), kappa * _LOG2E, p, q, START, STOP, Rows(costs), Rows(entropies),
     )  # fmt: skip
     return costs, entropies
@@ -204,35 +204,35 @@ def plan_entropic(
 def minimum_rows(data: Data, n: int, m: int, g: np.ndarray) -> np.ndarray:
     """Return ``min_j (C_ij - g_j)``, shape (n,)."""
     out = np.empty(n)
-    _over_ranges(n, m, kernels.minimum_rows, data, g, START, STOP, Rows(out))
+    _over_ranges(n, m, cost_kernels.minimum_rows, data, g, START, STOP, Rows(out))
     return out
 
 
 def minimum_columns(data: Data, n: int, m: int, f: np.ndarray) -> np.ndarray:
     """Return ``min_i (C_ij - f_i)``, shape (m,)."""
     partial = np.full((len(row_ranges(n, m)), m), np.inf)
-    _over_ranges(n, m, kernels.minimum_columns, data, f, START, STOP, 0, m, Parts(partial))
+    _over_ranges(n, m, cost_kernels.minimum_columns, data, f, START, STOP, 0, m, Parts(partial))
     return partial.min(axis=0)
 
 
 def product_rows(data: Data, n: int, m: int, v: np.ndarray) -> np.ndarray:
     """Return ``C v``, shape (n,)."""
     out = np.empty(n)
-    _over_ranges(n, m, kernels.product_rows, data, v, START, STOP, Rows(out))
+    _over_ranges(n, m, cost_kernels.product_rows, data, v, START, STOP, Rows(out))
     return out
 
 
 def product_columns(data: Data, n: int, m: int, u: np.ndarray) -> np.ndarray:
     """Return ``C^T u``, shape (m,)."""
     partial = np.zeros((len(row_ranges(n, m)), m))
-    _over_ranges(n, m, kernels.product_columns, data, u, START, STOP, m, Parts(partial))
+    _over_ranges(n, m, cost_kernels.product_columns, data, u, START, STOP, m, Parts(partial))
     return partial.sum(axis=0)
 
 
 def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
     """Return minimum, maximum, mean and (population) standard deviation of the entries."""
     rows = np.empty((n, 4))
-    _over_ranges(n, m, kernels.statistics_rows, data, m, START, STOP, Rows(rows))
+    _over_ranges(n, m, cost_kernels.statistics_rows, data, m, START, STOP, Rows(rows))
     mean = math.fsum(rows[:, 2]) / n
     squares = math.fsum(rows[:, 3]) + m * math.fsum((rows[:, 2] - mean) ** 2)
     return float(rows[:, 0].min()), float(rows[:, 1].max()), mean, math.sqrt(max(squares, 0.0) / (n * m))
@@ -241,5 +241,5 @@ def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
 def cost_dense(data: Data, n: int, m: int) -> np.ndarray:
     """Return the cost as a float64 array, shape (n, m)."""
     out = np.empty((n, m))
-    _over_ranges(n, m, kernels.cost_rows, data, m, START, STOP, Parts(out, by_rows=True))
+    _over_ranges(n, m, cost_kernels.cost_rows, data, m, START, STOP, Parts(out, by_rows=True))
     return out

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optlab.transport import exact_kernels
-from optlab.transport.costs import Cost, PointCloudCost
+from optlab.transport import list_kernels, pricing_kernels
+from optlab.transport.costs import Cost
+from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.tasks import gathered
 
 BLOCK_POINTS = 32  # points in a block of a cloud, at most
@@ -65,7 +66,7 @@ class PairList(NamedTuple):
 
     def transposed(self, m: int) -> PairList:
         """Return the same pairs by columns."""
-        return PairList(*exact_kernels.transpose_list(*self, m))
+        return PairList(*list_kernels.transpose_list(*self, m))
 
 
 class BlockedCost:
@@ -102,7 +103,7 @@ class BlockedCost:
     def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the costs of single pairs."""
         out = np.empty(rows.size)
-        exact_kernels.pair_costs(self.data, rows, columns, out)
+        pricing_kernels.pair_costs(self.data, rows, columns, out)
         return out
 
     def price(self, f: np.ndarray, g: np.ndarray, tolerance: float = 0.0, keep: int = 6) -> Pricing:
@@ -127,7 +128,7 @@ class BlockedCost:
         """
         indptr, blocks = self._visited(f, g, -tolerance if tolerance < 0.0 else 0.0)
         arguments = (self.data, f, g, tolerance, keep, self.row_edges, self.column_edges, indptr, blocks)
-        parts = self._over_rows(functools.partial(exact_kernels.price, *arguments), self.row_edges.size - 1)
+        parts = self._over_rows(functools.partial(pricing_kernels.price, *arguments), self.row_edges.size - 1)
         shortfall, counts, columns, costs = (np.concatenate([part[k] for part in parts]) for k in range(4))
         return Pricing(shortfall, np.repeat(np.arange(self.shape[0]), counts), columns.astype(np.int64), costs)
 
@@ -135,7 +136,7 @@ class BlockedCost:
         """Return all pairs whose slack is at most `threshold`."""
         indptr, blocks = self._visited(f, g, threshold)
         arguments = (self.data, f, g, threshold, self.row_edges, self.column_edges, indptr, blocks)
-        parts = self._over_rows(functools.partial(exact_kernels.pairs_below, *arguments), self.row_edges.size - 1)
+        parts = self._over_rows(functools.partial(pricing_kernels.pairs_below, *arguments), self.row_edges.size - 1)
         counts, columns, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
         return PairList(np.concatenate([[0], np.cumsum(counts)]), columns, costs)
 
@@ -155,7 +156,7 @@ class BlockedCost:
             parent = np.searchsorted(inside[0], starts[0], side="right") - 1
             children = np.append(np.searchsorted(starts[1], inside[1]), starts[1].size)
             kernel = functools.partial(
-                exact_kernels.live_blocks,
+                pricing_kernels.live_blocks,
                 self.data[2], rows, columns, threshold, indptr, blocks, parent, children,
             )  # fmt: skip
             parts = self._over_rows(kernel, starts[0].size)
@@ -179,5 +180,5 @@ def _models(points: np.ndarray, edges: np.ndarray, potential: np.ndarray) -> tup
     """Return centers, half widths, and the affine upper bound of a potential, of each block."""
     shape = edges.size - 1, points.shape[1]
     center, half, level, slope = np.empty(shape), np.empty(shape), np.empty(shape[0]), np.empty(shape)
-    exact_kernels.block_models(points, edges, potential, center, half, level, slope)
+    pricing_kernels.block_models(points, edges, potential, center, half, level, slope)
     return center, half, level, slope
