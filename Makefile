@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCALE ?= cpu
 OUT ?= results
+# what `make bench` measures: ids or families, such as BENCH=transport; everything if empty
+BENCH ?=
 
 .PHONY: reproduce verify bench test lint types floors doctest unit slow docs clean
 
@@ -15,8 +17,8 @@ reproduce: $(VENV)/.installed
 verify: $(VENV)/.installed
 	$(BIN)/optlab verify --scale $(SCALE) --out $(OUT)
 
-bench: $(VENV)/.installed
-	$(BIN)/optlab bench --out $(OUT)
+bench: $(VENV)/.installed-peers
+	$(BIN)/optlab bench $(BENCH) --scale $(SCALE) --out $(OUT)
 
 test: lint types floors doctest unit
 
@@ -54,6 +56,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-peers: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python

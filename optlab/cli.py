@@ -35,6 +35,14 @@ class Scale(StrEnum):
 _Ids = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or papers; default: everything.", show_default=False)
 ]
+_BenchIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        help="Ids, or families (the first word of ids: transport, policy, ...); default: everything.",
+        show_default=False,
+    ),
+]
 _Scale = Annotated[Scale, typer.Option(help="smoke: under a minute; cpu: minutes; paper: the paper's own size.")]
 _Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default: one per core.", show_default=False)
@@ -89,7 +97,7 @@ def verify(
 
 @app.command()
 def bench(
-    ids: _Ids = None,
+    ids: _BenchIds = None,
     scale: _Scale = Scale.cpu,
     out: _Out = "results",
     seed: _Seed = 0,
@@ -100,7 +108,8 @@ def bench(
     from optlab.reproduce.store import UnwritableOutput
 
     found = benchmarks.discover()
-    tasks = [Task("benchmark", id, id, spec.title, spec.file) for id, spec in found.items()]
+    # a family is to benchmarks what a paper is to figures: all of it is chosen by its name
+    tasks = [Task("benchmark", id, spec.family, spec.title, spec.file) for id, spec in found.items()]
     try:
         chosen = [found[task.id] for task in select(tasks, ids or [])]
         if not chosen:
@@ -298,17 +307,17 @@ def _print_summary(summary: Any, wanted: int) -> None:
 def _print_bench(record: dict[str, Any]) -> None:
     from rich.markup import escape
 
-    from optlab.reproduce.report import bench_text
+    from optlab.reproduce.report_bench import bench_columns, bench_text
 
     console = _console()
     if record["status"] != "done":
         console.print(f"[red]✘[/red] [bold]{escape(record['title'])}[/bold]\n{escape(record['traceback'])}")
         return
     table = _table(record["title"])
-    columns = list(dict.fromkeys(key for row in record["rows"] for key in row))
-    for column in columns:
+    columns = bench_columns(record["rows"])
+    for column, heading in columns.items():
         numeric = any(isinstance(row.get(column), (int, float)) for row in record["rows"])
-        table.add_column(column.replace("_", " "), justify="right" if numeric and column != "pass" else "left")
+        table.add_column(heading, justify="right" if numeric and column != "pass" else "left")
     marks = {True: "[green]pass[/green]", False: "[red]miss[/red]", None: ""}
     for row in record["rows"]:
         cells = [marks[row.get(c)] if c == "pass" else escape(bench_text(row.get(c), c)) for c in columns]

@@ -1,12 +1,13 @@
 """Timing in turn, ratios, bars, peak memory, and the bench report."""
 
 import json
+import re
 import time
 
 import pytest
 
 from optlab import benchmarks
-from optlab.benchmarks import Benchmark, Timing, benchmark, compare_row, interleave, meets, pairwise_ratio
+from optlab.benchmarks import Benchmark, FreshProcess, Timing, benchmark, compare_row, interleave, meets, pairwise_ratio
 
 
 def test_contenders_take_turns_and_the_first_call_is_kept_apart():
@@ -58,7 +59,36 @@ def test_records_pass_and_miss_and_are_kept_side_by_side(tmp_path):
     assert [record["id"] for record in kept] == ["good", "bad", "error"]
     page = (tmp_path / "index.html").read_text()
     assert "ZeroDivisionError" in page
-    assert "a bar was missed" in page
+    assert "a bar was missed: a (3, bar &gt;= 20)" in page
+    assert 'href="#bench-bad"' in page.partition("<main>")[0]  # in the list at the side
+    assert kept[0]["provenance"]["pot"]
+
+
+def test_a_report_of_benchmarks_alone_says_what_was_run(tmp_path):
+    rows = [
+        {
+            "name": "a",
+            "seconds to 1e-06": 0.25,
+            "empty": None,
+            "ratio": 30.0,
+            "ratio_is": "peer / ours",
+            "bar": ">= 20",
+            "note": "x < y",
+        }
+    ]
+    benchmarks.run([Benchmark("good", "Good", lambda scale, seed: rows)], out=tmp_path, scale="smoke")
+    page = (tmp_path / "index.html").read_text()
+    assert "Nothing has been run" not in page
+    assert "Every claim" not in page
+    assert "Every bar of the benchmarks was met." in page
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", page)
+    assert heads == ["Name", "Seconds to 1e-06", "Ratio, peer / ours", "Bar", "Pass", "Note"]
+    assert "250 ms" in page
+    assert "x &lt; y" in page
+    assert "scale smoke" in page
+    # without a bar nothing is said to have been met
+    benchmarks.run([Benchmark("good", "Good", lambda scale, seed: [{"name": "a"}])], out=tmp_path)
+    assert "was met" not in (tmp_path / "index.html").read_text()
 
 
 def test_registering_and_discovering():
@@ -73,3 +103,26 @@ def test_registering_and_discovering():
 def test_peak_memory_fails_loudly():
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         benchmarks.peak_memory("1 / 0")
+
+
+def test_a_fresh_process_keeps_what_was_made_and_measures_each_statement():
+    with FreshProcess("import numpy as np") as process:
+        big, more = process.run("x = np.ones(8_000_000); size = x.size; del x", answer="size")
+        assert big == 8_000_000
+        assert 60e6 < more < 80e6
+        # the peak is read before the answer is computed, and what a statement prints is not its answer
+        answer, little = process.run("print('{}')", answer="float(np.ones(8_000_000).sum()) + size")
+        assert answer == 2 * 8_000_000
+        assert little < 30e6
+
+
+def test_a_fresh_process_that_takes_too_long_or_fails_is_ended():
+    with FreshProcess("import time") as process:
+        began = time.perf_counter()
+        with pytest.raises(TimeoutError, match=r"not done after 0\.2 s: time\.sleep\(60\)"):
+            process.run("time.sleep(60)", timeout=0.2)
+        assert time.perf_counter() - began < 30
+    with FreshProcess() as process, pytest.raises(RuntimeError, match="NameError: name 'unknown'"):
+        process.run("unknown")
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        FreshProcess("import os; os._exit(3)")

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import optlab
+from optlab import benchmarks
 from optlab.cli import app
 from optlab.reproduce.figures import FIGURES
 from optlab.reproduce.theorems import THEOREMS
@@ -84,6 +85,36 @@ def test_mistakes_in_the_call_make_the_status_two(folder):
     assert _call("reproduce", "--scale", "huge").exit_code == 2
     assert _call("reproduce", "--jobs", 0).exit_code == 2
     assert _call("bench", "no-such-benchmark").exit_code == 2
+
+
+def test_bench_takes_ids_and_families(folder, monkeypatch):
+    ran = []
+    made = {
+        id: benchmarks.Benchmark(id, id, lambda scale, seed, id=id: ran.append(id) or [{"name": "a", "ratio": 2.0}])
+        for id in ("toy-first", "toy-second", "toys", "other-first")
+    }
+    monkeypatch.setattr(benchmarks, "discover", lambda: made)
+    for words, chosen in (
+        (("toy",), ["toy-first", "toy-second"]),
+        (("toy-second",), ["toy-second"]),
+        (("other", "toys"), ["toys", "other-first"]),
+        ((), list(made)),
+    ):
+        ran.clear()
+        result = _call("bench", *words, "--scale", "smoke")
+        assert result.exit_code == 0, result.output
+        assert ran == chosen
+    mistake = _call("bench", "toy-")
+    assert mistake.exit_code == 2
+    assert "did you mean 'toys'?" in mistake.output or "did you mean 'toy'?" in mistake.output
+
+
+def test_the_transport_benchmarks_are_one_family():
+    families = {spec.family: id for id, spec in benchmarks.discover().items()}
+    assert {"transport", "policy", "stochastic", "multiview"} <= set(families)
+    transport = [id for id, spec in benchmarks.discover().items() if spec.family == "transport"]
+    assert transport == [id for id in benchmarks.discover() if id.startswith("transport-")]
+    assert {"transport-sweep", "transport-certified", "transport-exact", "transport-batch"} <= set(transport)
 
 
 def test_list_shows_a_line_each(folder):

@@ -20,6 +20,8 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +40,11 @@ class Benchmark:
     function: Callable[[str, int], Sequence[Row]] = field(repr=False)
     file: str = field(default="", repr=False)
 
+    @property
+    def family(self) -> str:
+        """The id's first word: ``optlab bench transport`` runs every benchmark whose id starts with it."""
+        return self.id.partition("-")[0]
+
     def __call__(self, scale: str = "cpu", seed: int = 0) -> list[Row]:
         return [dict(row) for row in self.function(scale, seed)]
 
@@ -46,7 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {}
 
 
 def benchmark(*, id: str, title: str) -> Callable[[Callable[[str, int], Sequence[Row]]], Benchmark]:
-    """Register ``fn(scale, seed) -> rows``.
+    """Register ``fn(scale, seed) -> rows``; the first word of the id is the family it is chosen with.
 
     Each row is a dict; these keys have a meaning, others are shown as they are: ``name``; ``seconds``
     (median); ``peer`` and ``peer_seconds``; ``ratio``; ``bar`` (such as ``">= 20"`` or ``"<= 4"``: what the
@@ -178,43 +185,159 @@ def compare_row(
     }
 
 
+class FreshProcess:
+    """A Python process of its own, in which one statement after another is run and its peak memory read.
+
+    Whole-process memory (compiled code's arrays included), which `tracemalloc` would not see. Linux and macOS.
+
+    Parameters
+    ----------
+    setup : str
+        Run first; what it leaves in memory does not count.
+    timeout : float, default 600
+        Seconds the setup may take.
+
+    Raises
+    ------
+    RuntimeError
+        If the setup fails, with its traceback.
+    TimeoutError
+        If it takes too long.
+
+    Examples
+    --------
+    >>> with FreshProcess("import numpy as np") as process:
+    ...     answer, memory = process.run("x = np.ones(5_000_000)", answer="x.sum()", timeout=60.0)
+    >>> answer, memory > 30_000_000
+    (5000000.0, True)
+    """
+
+    def __init__(self, setup: str = "pass", timeout: float = 600.0):
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (a pipe that nobody reads could fill up)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _MEASURE],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+        )  # fmt: skip
+        try:
+            self._ask(setup, "None", timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, statement: str, answer: str = "None", timeout: float = 600.0) -> tuple[Any, int]:
+        """Run a statement; return an answer, and the bytes by which it raised the peak over the memory after the setup.
+
+        Parameters
+        ----------
+        statement : str
+        answer : str
+            Expression for what is returned (anything JSON can write); evaluated after the peak has been read.
+        timeout : float, default 600
+            Seconds for both.
+
+        Raises
+        ------
+        RuntimeError
+            If one of them fails, with its traceback.
+        TimeoutError
+            If they take too long. In either case the process is ended.
+        """
+        value, peak = self._ask(statement, answer, timeout)
+        return value, int(peak)
+
+    def _ask(self, statement: str, answer: str, timeout: float) -> list[Any]:
+        process, late = self._process, threading.Event()
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps([statement, answer]) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:  # ended before
+            line = ""
+        finally:
+            timer.cancel()
+        if line:
+            reply: list[Any] = json.loads(line)
+            return reply
+        self.close()
+        if late.is_set():
+            raise TimeoutError(f"not done after {timeout:g} s: {statement.strip().splitlines()[-1]}")
+        raise RuntimeError(f"measuring in a fresh process failed:\n{self._message}")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._errors.closed:
+            return
+        self._process.kill()
+        self._process.communicate()
+        self._errors.seek(0)
+        self._message = self._errors.read().strip() or f"it ended with status {self._process.returncode}"
+        self._errors.close()
+
+    def __enter__(self) -> FreshProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def peak_memory(statement: str, setup: str = "pass", timeout: float = 600.0) -> int:
     """Return the bytes by which `statement` raises the peak memory of a fresh Python process after `setup`.
-
-    Whole-process memory (compiled code's arrays included), which `tracemalloc` would not see. Linux and
-    macOS.
 
     Examples
     --------
     >>> peak_memory("x = np.ones(5_000_000)", "import numpy as np") > 30_000_000
     True
     """
-    lines = [_MEASURE, f"exec({setup!r}, globals())", "before = now()", f"exec({statement!r}, globals())"]
-    program = "\n".join([*lines, "print(peak() - before)"])
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=timeout)
-    if done.returncode:
-        raise RuntimeError(f"measuring memory failed:\n{done.stderr.strip()}")
-    return int(done.stdout.split()[-1])
+    with FreshProcess(setup, timeout) as process:
+        return process.run(statement, timeout=timeout)[1]
 
 
-# Linux: the high-water mark of this process alone, reset after the setup. (ru_maxrss will not do there: it
-# keeps the parent's peak across fork and exec.)
+# What a `FreshProcess` runs. Linux: the high-water mark of this process alone, reset before every statement.
+# (ru_maxrss will not do there: it keeps the parent's peak across fork and exec.)
 _MEASURE = """
-import resource, sys
+import ctypes, gc, json, os, resource, sys
+replies = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what a statement prints is no reply
 def status(key):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
-def now():
+def reset():
+    gc.collect()
+    try:  # what is free goes back to the system: used again, it would not show
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError:  # not glibc
+        pass
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
     except OSError:
         pass
+def now():
     return status("VmRSS") if sys.platform == "linux" else peak()
 def peak():
     if sys.platform == "linux":
         return status("VmHWM")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before, scope = None, {"__name__": "__main__"}
+for line in sys.stdin:
+    statement, answer = json.loads(line)
+    reset()
+    exec(statement, scope)
+    reply = peak()
+    if before is None:
+        reset()
+        before = now()
+    reply -= before
+    print(json.dumps([eval(answer, scope), reply]), file=replies, flush=True)
 """
 
 
@@ -263,7 +386,7 @@ def run(
         except (Exception, SystemExit):
             record |= {"status": "error", "traceback": trace()}
         record["seconds"] = time.perf_counter() - start
-        record["provenance"] = provenance()
+        record["provenance"] = provenance(peers=True)
         records.append(record)
         kept = [old for old in kept if old["id"] != spec.id] + [record]
         write_bytes(path, to_json({"records": kept}).encode())

@@ -10,11 +10,19 @@ from typing import Any
 
 from optlab.reproduce.discovery import PACKAGE
 
+# distributions that benchmarks compare with
+_PEERS = ("pot", "ott-jax", "geomloss", "scikit-learn", "quantecon", "pymdptoolbox", "mdpsolver", "cca-zoo")
 
-def provenance() -> dict[str, Any]:
-    """Return versions of what computes, the commit of a source checkout, and the machine's cores and BLAS."""
+
+def provenance(peers: bool = False) -> dict[str, Any]:
+    """Return versions of what computes, the commit of a source checkout, and the machine's cores and BLAS.
+
+    With `peers` also versions of the packages that benchmarks compare with, where they are installed.
+    """
     facts: dict[str, Any] = {"optlab": _version("optlab"), "commit": _commit(), "python": platform.python_version()}
     facts |= {name: _version(name) for name in ("numpy", "scipy", "numba", "matplotlib")}
+    if peers:
+        facts |= {name: version for name in _PEERS if (version := _version(name)) != "not installed"}
     facts |= {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}", "blas": _blas()}
     return facts
 
