@@ -1,7 +1,7 @@
 """Approximate dual potentials by annealed scaling, coarse to fine in temperature and in space.
 
 The scaling (Sinkhorn's, in the log domain, over-relaxed: Cuturi 2013; Thibault, Chizat, Dossal, Papadakis 2021) keeps
-potentials f, g with ``X_ij = a_i b_j exp((f_i + g_j - C_ij) / temperature)``. Three things make it cheap (after
+potentials f, g with ``X_ij = a_i b_j exp((f_i + g_j - C_ij) / temperature)``. Four things make it cheap (after
 Schmitzer, "Stabilized sparse scaling algorithms for entropy regularized transport problems", SIAM J. Sci. Comput. 41,
 2019; how they are joined here is our own):
 
@@ -9,6 +9,8 @@ Schmitzer, "Stabilized sparse scaling algorithms for entropy regularized transpo
 * **Space.** A hierarchy of cells (`Hierarchy`) gives small problems between centroids. A level is cooled until its
   temperature is about the square of its spacing, the potentials are extended to the points of the next level by one
   scaling against the coarse points listed with their parents, and cooled on.
+* **Long distances.** After the sweeps of a temperature, one Newton step over changes that are affine on cells
+  (`optlab.transport.coarse_space`) does what sweeps would take very many for.
 * **Truncation.** At low temperatures almost all entries vanish. Only pairs of slack at most ``DEPTH * temperature``
   are listed, found by bounds over blocks (`optlab.transport.pricing`), and scaled. If f and g have risen by at most r
   and s since, a pair that is not listed has ``X_ij <= a_i b_j exp((r + s) / temperature - DEPTH)``: the mass left out
@@ -30,6 +32,7 @@ import numpy as np
 
 from optlab.core.threads import run_tasks
 from optlab.transport import list_kernels
+from optlab.transport.coarse_space import coarse_step
 from optlab.transport.costs import Cost
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.pricing import BLOCK_POINTS, BlockedCost, PairList
@@ -43,6 +46,7 @@ _COARSE_LIST, _FINE_LIST = 40.0, 14.0  # pairs to a row at which cooling ends, o
 _TIED_LIST = 40.0  # and there if many tie
 _LONGEST_LIST = 200.0  # pairs to a row with which lists begin
 _ALL_PAIRS = 1 << 20  # entries of a cost below which all pairs are listed whatever the temperature
+_SWEEPS_AFTER = 2  # on the same lists, after the step over cells
 _COLDEST = 1e-9  # of the cost's range
 _HOTTEST = 0.1  # of the cost's range: where cooling begins
 _FAST, _SLOW = 0.25, 0.5  # cooling while all pairs matter, and once few do
@@ -275,6 +279,12 @@ def _cool(
             if temperature > _COLDEST * scale:
                 f, g = _scale_all(cost.cost, log_a, log_b, f, g, temperature)
         done = pairs is not None and pairs.columns.size <= shortest * n
+        if pairs is not None and columns is not None and cost.pruned:
+            f, g = coarse_step(cost, a, b, f, g, pairs, temperature)
+            unit = _LOG2E / temperature
+            for _ in range(_SWEEPS_AFTER):
+                f = _scaled(pairs, g * unit + log_b * _LOG2E, unit, f)
+                g = _scaled(columns, f * unit + log_a * _LOG2E, unit, g)
         if done or temperature <= _COLDEST * scale:
             break
         hot = pairs is None or pairs.columns.size > 0.25 * n * m

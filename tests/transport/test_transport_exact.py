@@ -13,6 +13,7 @@ from optlab.core import Status
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost, pricing
 from optlab.transport import candidates as rooms
+from optlab.transport.coarse_space import coarse_step
 from optlab.transport.multiscale import Hierarchy, anneal
 from optlab.transport.pricing import BlockedCost, PairList
 
@@ -290,6 +291,39 @@ def test_annealing_ends_near_the_optimal_potentials():
     value = a @ cloud.minimum_rows(g) + a @ g
     optimum = reference(a, a, cloud.dense())
     assert 0.95 * optimum < value <= optimum * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_step_over_cells_raises_the_dual_where_sweeps_are_slow(d):
+    """From potentials whose error varies slowly: one step does more than ten sweeps."""
+    rng = np.random.default_rng(d)
+    x, y = rng.random((1500, d)), rng.random((1600, d))
+    rows, columns = Hierarchy.of(x), Hierarchy.of(y)
+    cloud = PointCloudCost(x[rows.order], y[columns.order])
+    cost = BlockedCost(cloud, rows.blocks(), columns.blocks())
+    a, b, temperature = np.full(1500, 1 / 1500), np.full(1600, 1 / 1600), 0.003
+    log_a, log_b = np.log(a), np.log(b)
+
+    def sweeps(f, g, count):
+        for _ in range(count):
+            f = -temperature * cloud.logsumexp_rows(g / temperature + log_b, 1 / temperature)
+            g = -temperature * cloud.logsumexp_columns(f / temperature + log_a, 1 / temperature)
+        return f, g
+
+    def dual(f, g):
+        log_rows = cloud.logsumexp_rows(g / temperature + log_b, 1 / temperature) + f / temperature + log_a
+        return a @ f + b @ g - temperature * (np.exp(log_rows).sum() - 1.0)
+
+    f, g = sweeps(np.zeros(1500), np.zeros(1600), 400)
+    best = dual(f, g)
+    f, g = sweeps(f + 0.005 * np.sin(3 * cloud.x[:, 0]), g - 0.005 * np.sin(3 * cloud.y[:, 0]), 1)
+    pairs = cost.pairs_below(f, g, 30 * temperature)
+    stepped = coarse_step(cost, a, b, f, g, pairs, temperature)
+    start = dual(f, g)
+    assert best - start > 1e-5
+    after = dual(*sweeps(*stepped, 1))
+    assert after - start > 0.8 * (best - start)
+    assert after > dual(*sweeps(f, g, 10))
 
 
 def test_hierarchies_are_nested_orders():
