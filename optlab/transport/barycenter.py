@@ -322,6 +322,8 @@ class WassersteinBarycenter:
         from scipy.optimize import linprog
         from scipy.sparse import block_array, coo_array, eye_array, kron
 
+        # HiGHS's tolerances are absolute: mass 1, and costs on a scale of 1
+        unit = max(max(abs(cost.minimum), abs(cost.maximum)) for cost in self.costs) or 1.0
         n, blocks, price, right = self.size, [], [], []
         for i, (w, cost, b) in enumerate(zip(self.weights, self.costs, self.active)):
             empty: list[Any] = [None] * (len(self.costs) + 1)
@@ -329,13 +331,13 @@ class WassersteinBarycenter:
             blocks.append(list(empty))
             empty[i], empty[-1] = kron(np.ones((1, n)), eye_array(b.size)), coo_array((b.size, n))
             blocks.append(list(empty))
-            price.append(w * cost.dense().ravel())
-            right += [np.zeros(n), b]
+            price.append(w / unit * np.asarray(cost.dense(), dtype=np.float64).ravel())
+            right += [np.zeros(n), b / self.mass]
         A = block_array(blocks, format="csc")
         answer = linprog(np.concatenate([*price, np.zeros(n)]), A_eq=A, b_eq=np.concatenate(right), method="highs")
         if answer.x is None:
             raise ArithmeticError(f"HiGHS found no barycentre: {answer.message}")
-        return np.asarray(answer.x[-n:]), float(answer.fun)
+        return self.mass * np.asarray(answer.x[-n:]), self.mass * unit * float(answer.fun)
 
 
 @dataclass(frozen=True, eq=False)
