@@ -26,7 +26,7 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, round_to_marginals
+from optlab.transport.certificates import PotentialEntries, certified_gap, round_to_marginals
 from optlab.transport.costs import Cost, PointCloudCost, as_cost
 from optlab.transport.potentials import MirrorPlan
 
@@ -106,7 +106,7 @@ class Barycenter:
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:

@@ -21,6 +21,7 @@ from optlab.transport.certificates import (
     DualBound,
     PotentialEntries,
     RoundedPlan,
+    certified_gap,
     dual_bound,
     entropic_dual_bound,
     round_to_marginals,
@@ -161,7 +162,7 @@ class TransportPlan:
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)  # below zero by roundoff at most
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:

@@ -30,7 +30,7 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, exact_dot
+from optlab.transport.certificates import PotentialEntries, certified_gap, exact_dot
 from optlab.transport.costs import Cost, as_cost
 from optlab.transport.potentials import MirrorPlan
 
@@ -126,7 +126,7 @@ class RelaxedPlan:
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:

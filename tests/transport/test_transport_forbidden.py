@@ -26,6 +26,7 @@ from optlab.transport import (
     WangBanerjeeADMM,
     as_cost,
 )
+from optlab.transport.certificates import DualBound
 
 
 def masked(seed, n, m, density=0.4):
@@ -254,3 +255,30 @@ def test_a_bare_optimal_plan_gives_nearly_optimal_potentials():
     exact = optlab.solve(problem, NetworkSimplex(), max_iter=1).solution
     assert problem.plan(exact.dense()).dual_objective < 0.9 * exact.cost
     assert problem.primal(problem.initial_mirror(exact.dense())).dual_objective == pytest.approx(exact.cost, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_a_point_without_an_allowed_pair_is_infeasible_however_small_its_weight(kind):
+    """Its dual is unbounded: a gap of zero used to be shown."""
+    C = np.array([[0.3, 0.1, np.inf], [0.2, 0.4, np.inf], [0.5, 0.6, np.inf]])
+    a, b = np.array([0.5, 0.25, 0.25]), np.array([0.5, 0.5 - 1e-15, 1e-15])
+    for transposed in (False, True):
+        arguments = (b, a, C.T) if transposed else (a, b, C)
+        cost = arguments[2] if kind == "dense" else as_sparse(arguments[2])
+        with pytest.raises(InfeasibleError) as caught:
+            OptimalTransport(*arguments[:2], cost)
+        error = caught.value
+        assert error.excess == pytest.approx(1e-15, rel=0.2)
+        outside = np.setdiff1d(np.arange(3), error.columns)
+        assert not np.any(np.isfinite(arguments[2][np.ix_(error.rows, outside)]))
+        assert error.columns.tolist() == ([] if transposed else [0, 1])
+        if not transposed:
+            assert "(1e-15 less)" in str(error)
+
+
+def test_a_lower_bound_that_is_not_finite_certifies_nothing():
+    C = np.array([[0.0, 1.0], [1.0, 0.0]])
+    plan = OptimalTransport([0.5, 0.5], [0.5, 0.5], C).plan([[0.0, 0.5], [0.5, 0.0]])
+    for value in (np.inf, np.nan):
+        plan.__dict__["_dual"] = DualBound(np.zeros(2), np.zeros(2), value)
+        assert plan.gap == np.inf
