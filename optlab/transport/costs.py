@@ -11,6 +11,7 @@ Not here: costs on grids (separable kernels), low-rank factorisations.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,7 @@ from optlab.transport import kernels, passes
 from optlab.transport.feasibility import Pattern
 
 _TINY = 1e-300
+LARGEST_COST = 1e140  # squares of entries, summed over all pairs, stay finite
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
 
 
@@ -237,7 +239,8 @@ class DenseCost(Cost):
     Raises
     ------
     ValueError
-        If an entry is NaN or -inf (with its index), or the array is empty or not two-dimensional.
+        If an entry is NaN or -inf (with its index) or above 1e140 in size, or the array is empty or not
+        two-dimensional.
 
     Examples
     --------
@@ -259,6 +262,9 @@ class DenseCost(Cost):
                 f"cost must be finite, got {array[bad][0]} at index {first_index(bad)} (+inf would forbid the pair)"
             )
         self.has_forbidden = bool(high == np.inf)
+        if self.has_forbidden:
+            high = np.max(array, where=array < np.inf, initial=-np.inf)
+        check_size(max((abs(float(v)) for v in (low, high) if np.isfinite(v)), default=0.0))
         if self.has_forbidden and self.arithmetic == "single":
             raise ValueError('arithmetic must be "double" for a cost with forbidden pairs (+inf)')
         self._set(array)
@@ -396,7 +402,8 @@ class PointCloudCost(Cost):
     Raises
     ------
     ValueError
-        If a coordinate is not finite, the dimensions differ, or the metric is unknown.
+        If a coordinate is not finite or so large that distances exceed 1e140, if all are below 1e-140, the dimensions
+        differ, or the metric is unknown.
 
     Examples
     --------
@@ -416,6 +423,7 @@ class PointCloudCost(Cost):
                 f"x and y must have points of the same dimension, got {self.x.shape[1]} and {self.y.shape[1]}"
             )
         self._prepare()
+        self._check_reach()
 
     @staticmethod
     def _points(value: Any, name: str) -> np.ndarray:
@@ -427,9 +435,20 @@ class PointCloudCost(Cost):
     def _prepare(self) -> None:
         self.shape = (self.x.shape[0], self.y.shape[0])
         self._data = (self.x, np.ascontiguousarray(self.y.T), METRICS.index(self.metric))
-        reach = float(max(np.abs(self.x).max(), np.abs(self.y).max()))
-        if self.metric == "sqeuclidean" and reach > 1e150:
-            raise ValueError(f"x and y must be below 1e150 for squared distances, got a coordinate of size {reach:g}")
+
+    def _check_reach(self) -> None:
+        reach, d = float(max(np.abs(self.x).max(), np.abs(self.y).max())), self.x.shape[1]
+        limit = math.sqrt(LARGEST_COST / d) if self.metric == "sqeuclidean" else LARGEST_COST / d
+        if 2.0 * reach > limit:
+            raise ValueError(
+                f"x and y must have coordinates of size at most {0.5 * limit:.3g}, so that distances "
+                f"({self.metric}) stay below {LARGEST_COST:g}, got one of size {reach:g}"
+            )
+        if 0.0 < reach < 1.0 / LARGEST_COST:
+            raise ValueError(
+                f"x and y must have a coordinate of size at least {1.0 / LARGEST_COST:g}, because squares of distances "
+                f"underflow; the largest has size {reach:g}. Multiply both by a constant"
+            )
 
     @classmethod
     def _trusted(cls, x: np.ndarray, y: np.ndarray, metric: str) -> PointCloudCost:
@@ -449,6 +468,15 @@ class PointCloudCost(Cost):
 
     def __repr__(self) -> str:
         return f"PointCloudCost(shape={self.shape}, dimension={self.x.shape[1]}, metric={self.metric!r})"
+
+
+def check_size(largest: float) -> None:
+    """Raise `ValueError` if a cost has entries that its statistics, of which tolerances consist, cannot take."""
+    if largest > LARGEST_COST:
+        raise ValueError(
+            f"cost must have entries of size at most {LARGEST_COST:g}, got {largest:g}; divide it by a constant, or "
+            "write +inf if the pair is forbidden"
+        )
 
 
 def as_cost(cost: Any) -> Cost:

@@ -75,7 +75,8 @@ class OptimalTransport:
     ------
     ValueError, TypeError
         For marginals that are empty, negative, not finite, without mass, or of different sums; for a cost
-        that is not finite or has the wrong shape. The message names the argument and the index.
+        that is not finite or has the wrong shape; for a product of mass and cost that over- or underflows. The message
+        names the argument and the index.
     InfeasibleError
         If the forbidden pairs cut mass off; it has the rows and columns that prove it.
 
@@ -125,6 +126,8 @@ class OptimalTransport:
                 self.rows if self.rows.size < self.shape[0] else None,
                 self.columns if self.columns.size < self.shape[1] else None,
             )
+        if not 1e-150 < self.mass < 1e150:
+            self._check_units()
         if self.active_cost.has_forbidden:
             check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
@@ -169,7 +172,20 @@ class OptimalTransport:
         """Smallest denominator of `relative_gap`, for problems whose optimum is zero: ``1e-6 * mass * cost
         scale``.
         """
-        return 1e-6 * self.mass * self.active_cost.scale
+        floor = 1e-6 * self.mass * self.active_cost.scale
+        if floor < 1e-300:
+            self._check_units()
+        return floor
+
+    def _check_units(self) -> None:
+        """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
+        cost = self.active_cost
+        size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
+        if not -294.0 < math.log10(self.mass) + math.log10(cost.scale) <= math.log10(self.mass) + math.log10(size) < 300:
+            raise ValueError(
+                f"a, b and cost must be in units in which their product is a usual number: the mass is {self.mass:.3g}, "
+                f"the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
+            )
 
     @cached_property
     def cost_range(self) -> float:
