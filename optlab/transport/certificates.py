@@ -34,6 +34,7 @@ from optlab.transport.feasibility import fill_up
 from optlab.transport.potentials import MirrorPlan
 
 _HUGE = 1e290
+_EXCESS = 1e-9  # of the mass: what a plan may hold above its marginals after they were cut, before it is given up
 
 
 def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
@@ -204,7 +205,8 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
     Returns
     -------
     RoundedPlan
-        Exact in both marginals up to roundoff. Two or three passes over the cost with exponentials and one
+        Exact in both marginals up to roundoff. An iterate whose potentials are too large to be scaled exactly (from
+        about 1e9 on: step sizes far above the useful ones) is replaced by the plan ``a b^T``. Two or three passes over the cost with exponentials and one
         without.
     """
     row_sums, column_sums, cost = entries.moments()
@@ -229,6 +231,13 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         rows, columns, cost = current.moments()
     else:
         rows = row_sums
+    excess = math.fsum([*np.maximum(rows - a, 0.0).tolist(), *np.maximum(columns - b, 0.0).tolist()])
+    total = math.fsum(a.tolist())
+    if excess > _EXCESS * total:
+        # potentials so large that factors are lost in their rounding: independent marginals are a plan that is one
+        current = entries.scaled(np.zeros_like(a), np.zeros_like(b))
+        rows, columns, cost, excess = np.zeros_like(a), np.zeros_like(b), 0.0, 0.0
+    cost += excess * entries.cost.range  # to take it elsewhere costs no more
     missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
     mass = math.fsum(missing_rows.tolist())
     if mass > 0.0 and np.any(missing_columns > 0.0):

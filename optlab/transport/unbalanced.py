@@ -484,6 +484,13 @@ class PartialOptimalTransport(_RelaxedTransport):
         left, right = np.zeros(self.shape[0]), np.zeros(self.shape[1])
         if total > self.mass:
             entries = entries.scaled(np.full(self.shape[0], self.mass / total), np.ones(self.shape[1]))
+            rows, columns, _ = entries.moments()
+            total = math.fsum(rows.tolist())
+        excess = max(float(np.max(rows - self.a)), float(np.max(columns - self.b)), total - self.mass)
+        if excess > 1e-9 * self.mass:
+            # potentials so large that factors are lost in their rounding: a plan of independent marginals is one
+            entries = entries.scaled(np.zeros(self.shape[0]), np.zeros(self.shape[1]))
+            left, right = self.a / self._masses[0], self.b * (self.mass / self._masses[1])
         elif total < self.mass:
             left, right = np.maximum(self.a - rows, 0.0), np.maximum(self.b - columns, 0.0)
             spare = float(left.sum()), float(right.sum())
