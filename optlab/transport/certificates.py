@@ -34,7 +34,7 @@ from optlab.transport.feasibility import fill_up
 from optlab.transport.potentials import MirrorPlan
 
 _HUGE = 1e290
-_EXCESS = 1e-9  # of the mass: what a plan may hold above its marginals after they were cut, before it is given up
+_EXCESS = 1e-9  # of the mass: errors of the marginals that are rounding
 
 
 def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
@@ -155,6 +155,11 @@ class ArrayEntries:
     def sparse(self, threshold: float, left: np.ndarray | None, right: np.ndarray | None) -> Any:
         from scipy.sparse import csr_array
 
+        if self.is_sparse and (left is None or right is None):
+            array = self.array.tocsr(copy=True)
+            array.data[array.data <= threshold] = 0.0
+            array.eliminate_zeros()
+            return array
         array = self.dense() if left is None or right is None else self.dense() + np.outer(left, right)
         array[array <= threshold] = 0.0
         return csr_array(array)
@@ -241,11 +246,29 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
     missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
     mass = math.fsum(missing_rows.tolist())
     if mass > 0.0 and np.any(missing_columns > 0.0):
+        if mass <= _EXCESS * total and getattr(current, "is_sparse", False):
+            return _filled_sparsely(current, cost, missing_rows, missing_columns, raw_sums)
         left, right = missing_rows / mass, missing_columns
         cost += exact_dot(left, entries.cost.product(right))
     else:
         left, right = np.zeros_like(a), np.zeros_like(b)
     return RoundedPlan(current, left, right, cost, *raw_sums)
+
+
+def _filled_sparsely(
+    entries: ArrayEntries, cost: float, rows: np.ndarray, columns: np.ndarray, raw_sums: tuple[np.ndarray, np.ndarray]
+) -> RoundedPlan:
+    """Add what rounding left open along a north-west corner path: ``left right^T`` would fill the matrix."""
+    from scipy.sparse import coo_array
+
+    from optlab.transport.exact_kernels import northwest_corner
+    from optlab.transport.warm_start import costs_of_pairs
+
+    n, m = rows.size, columns.size
+    i, j, flows = northwest_corner(rows, columns, np.flatnonzero(rows), np.flatnonzero(columns))
+    filled = (entries.array + coo_array((flows, (i, j)), shape=(n, m))).tocsr()
+    cost += exact_dot(costs_of_pairs(entries.cost, i, j), flows)
+    return RoundedPlan(ArrayEntries(entries.cost, filled), np.zeros(n), np.zeros(m), cost, *raw_sums)
 
 
 def _round_on_allowed(

@@ -244,16 +244,17 @@ class TransportPlan:
         Parameters
         ----------
         threshold : float, optional
-            Default: 1e-9 of the mean positive marginal entry, divided by the number of columns.
+            Default: 0 for a plan that came as a sparse array (the exact solvers'), otherwise 1e-9 of the mean entry.
         """
         from scipy.sparse import coo_array
 
         problem = self.problem
+        entries, left, right = self._parts()
         if threshold is None:
             n, m = problem.active_cost.shape
-            threshold = 1e-9 * problem.mass / (n * m)
+            threshold = 0.0 if getattr(entries, "is_sparse", False) else 1e-9 * problem.mass / (n * m)
         threshold = as_number(threshold, "threshold", minimum=0.0)
-        inside = self._parts()[0].sparse(threshold, *self._parts()[1:])
+        inside = entries.sparse(threshold, left, right)
         if not problem.has_zeros:
             return inside
         inside = inside.tocoo()

@@ -181,7 +181,8 @@ class OptimalTransport:
         """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
         cost = self.active_cost
         size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
-        if not -294.0 < math.log10(self.mass) + math.log10(cost.scale) <= math.log10(self.mass) + math.log10(size) < 300:
+        units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)
+        if not -304.0 < units[0] <= units[1] < 304.0:
             raise ValueError(
                 f"a, b and cost must be in units in which their product is a usual number: the mass is {self.mass:.3g}, "
                 f"the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"

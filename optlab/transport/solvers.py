@@ -78,7 +78,8 @@ class _Solver(Method):
 def _normalized(problem: OptimalTransport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return marginals of mass 1 and the cost on [0, 1] (or +inf): the solvers' tolerances are absolute."""
     cost = problem.active_cost
-    scaled = (cost.dense() - cost.minimum) / problem.cost_range
+    # float64 before the subtraction: single precision would round the differences away
+    scaled = (np.asarray(cost.dense(), dtype=np.float64) - cost.minimum) / problem.cost_range
     return problem.active_a / problem.mass, problem.active_b / problem.mass, np.ascontiguousarray(scaled)
 
 
