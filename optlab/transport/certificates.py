@@ -322,6 +322,18 @@ def _aligned(cost: Cost, candidates: Iterable[np.ndarray], side: int) -> list[np
     return out
 
 
+def dual_start(candidate: np.ndarray, cost: Cost) -> np.ndarray:
+    """Return a candidate for f shifted to maximum 0 and cut where no potential is of use; zero if it is not finite.
+
+    Examples
+    --------
+    >>> from optlab.transport import DenseCost
+    >>> dual_start(np.array([1e300, 0.5]), DenseCost([[1.0, 3.0], [2.0, 2.0]])).tolist()
+    [0.0, -2.0]
+    """
+    return _start(candidate, _reach(cost))
+
+
 def _start(candidate: np.ndarray, reach: float) -> np.ndarray:
     """Shift a candidate to maximum 0 and cut it at ``-reach``; one that is not finite becomes zero.
 

@@ -32,7 +32,7 @@ from optlab.core import Method, State
 from optlab.core.validation import as_integer
 from optlab.transport import exact_kernels
 from optlab.transport.candidates import Arcs, backbone, candidates, solve_sparse
-from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, exact_dot
+from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, dual_start, exact_dot
 from optlab.transport.costs import DenseCost, PointCloudCost
 from optlab.transport.feasibility import fill_up
 from optlab.transport.multiscale import Annealed, Hierarchy, anneal
@@ -184,7 +184,7 @@ class ExactTransport(Method):
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0
-        f = mirror.row / mirror.inverse_temperature if warm else np.zeros(cost.shape[0])
+        f = dual_start(mirror.row / mirror.inverse_temperature, cost) if warm else np.zeros(cost.shape[0])
         g = cost.minimum_columns(f)
         f = cost.minimum_rows(g)
         if cost.has_forbidden:

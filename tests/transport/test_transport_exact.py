@@ -303,3 +303,13 @@ def test_bad_arguments():
     problem = OptimalTransport([1.0], [1.0], [[1.0]], regularization=0.1)
     with pytest.raises(TypeError, match="regularization=0"):
         optlab.solve(problem, ExactTransport())
+
+
+@pytest.mark.parametrize("size", [1e10, 1e300])
+def test_potentials_of_any_size_are_a_start(size):
+    rng = np.random.default_rng(11)
+    problem = OptimalTransport(np.full(40, 1 / 40), np.full(50, 1 / 50), rng.random((40, 50)))
+    for f in (np.full(40, size), size * rng.standard_normal(40)):
+        result = solved(problem, x0=(f, np.zeros(50)))
+        assert result.success
+        assert result.n_iter <= 4
