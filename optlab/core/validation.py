@@ -48,7 +48,7 @@ def as_float_array(
     Raises
     ------
     TypeError
-        If the entries are not real numbers.
+        If the entries are not real numbers, or some are masked.
     ValueError
         If a condition does not hold; the message names the first offending index.
 
@@ -61,6 +61,11 @@ def as_float_array(
         ...
     ValueError: a must be finite, got nan at index [1]
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(
+            f"{name} must hold plain numbers, got an array with {int(np.ma.count_masked(value))} masked entries, whose "
+            "mask would be lost; give array.filled(value)"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:

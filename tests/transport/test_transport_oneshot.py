@@ -66,7 +66,10 @@ def test_a_method_object_and_options_of_solve():
         ({"tol": 0.0}, ValueError, "tol must be"),
         ({"tol": "small"}, ValueError, "tol must be"),
         ({"regularization": -1}, ValueError, "regularization must be"),
-        ({"max_itr": 3}, TypeError, "max_itr"),
+        ({"max_itr": 3}, TypeError, r"unexpected keyword argument 'max_itr' \(did you mean 'max_iter'"),
+        ({"reg": 0.1}, TypeError, "did you mean 'regularization'"),
+        ({"numItermax": 10}, TypeError, "did you mean 'max_iter'"),
+        ({"method": 0.1}, TypeError, r"write regularization=0\.1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, words):
