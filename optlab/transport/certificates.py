@@ -185,7 +185,9 @@ class RoundedPlan:
     left, right : ndarray, shapes (n,) and (m,)
         Rank-one correction; zero if nothing was missing.
     cost : float
-        ``<C, plan>``.
+        ``<C, plan>``, and `slack`.
+    slack : float
+        What moving the mass that rounding left above the marginals can cost at most.
     row_sums, column_sums : ndarray
         Of the plan before rounding.
     """
@@ -196,6 +198,7 @@ class RoundedPlan:
     cost: float
     row_sums: np.ndarray
     column_sums: np.ndarray
+    slack: float = 0.0
 
 
 def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPlan:
@@ -242,7 +245,8 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         # potentials so large that factors are lost in their rounding: independent marginals are a plan that is one
         current = entries.scaled(np.zeros_like(a), np.zeros_like(b))
         rows, columns, cost, excess = np.zeros_like(a), np.zeros_like(b), 0.0, 0.0
-    cost += excess * entries.cost.range  # to take it elsewhere costs no more
+    slack = excess * entries.cost.range  # to take it elsewhere costs no more
+    cost += slack
     missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
     mass = math.fsum(missing_rows.tolist())
     if mass > 0.0 and np.any(missing_columns > 0.0):
@@ -252,7 +256,7 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         cost += exact_dot(left, entries.cost.product(right))
     else:
         left, right = np.zeros_like(a), np.zeros_like(b)
-    return RoundedPlan(current, left, right, cost, *raw_sums)
+    return RoundedPlan(current, left, right, cost, *raw_sums, slack)
 
 
 def _filled_sparsely(

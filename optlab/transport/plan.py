@@ -158,7 +158,7 @@ class TransportPlan:
         if self.problem.regularization == 0.0:
             return self._rounding.cost
         cost, entropy = self._entropic
-        return cost + self.problem.regularization * entropy
+        return cost + self._rounding.slack + self.problem.regularization * entropy
 
     @property
     def gap(self) -> float:
