@@ -91,14 +91,18 @@ def as_float_array(
         low, high = array.min(), array.max()
         if finite and not (np.isfinite(low) and np.isfinite(high)):
             bad = ~np.isfinite(array)
-            raise ValueError(f"{name} must be finite, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be finite, got {array[bad][0]}{_place(bad)}")
         if nonnegative and not low >= 0:
             bad = ~(array >= 0)
-            raise ValueError(f"{name} must be non-negative, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be non-negative, got {array[bad][0]}{_place(bad)}")
         if positive and not low > 0:
             bad = ~(array > 0)
-            raise ValueError(f"{name} must be positive, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be positive, got {array[bad][0]}{_place(bad)}")
     return array
+
+
+def _place(bad: np.ndarray) -> str:
+    return f" at index {first_index(bad)}" if bad.ndim else ""
 
 
 def as_number(

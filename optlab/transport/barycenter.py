@@ -340,7 +340,7 @@ class WassersteinBarycenter:
         return self.mass * np.asarray(answer.x[-n:]), self.mass * unit * float(answer.fun)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FreeSupportBarycenter:
     """What `free_support_barycenter` found.
 
@@ -358,6 +358,13 @@ class FreeSupportBarycenter:
     masses: np.ndarray
     objective: np.ndarray
     converged: bool
+
+    def __repr__(self) -> str:
+        n, d = self.points.shape
+        return (
+            f"FreeSupportBarycenter({n} points in dimension {d}, objective={self.objective[-1]:.6g}, "
+            f"converged={self.converged})"
+        )
 
 
 def free_support_barycenter(
@@ -387,6 +394,11 @@ def free_support_barycenter(
         Relative change of the objective at which to stop.
     max_iter : int
 
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit together, weights that are negative or whose sum is not 1; naming the argument.
+
     Examples
     --------
     >>> import numpy as np
@@ -403,7 +415,19 @@ def free_support_barycenter(
     clouds = [as_float_array(y, f"points[{i}]", shape=(None, x.shape[1])) for i, y in enumerate(points)]
     if len(clouds) != len(histograms) or not clouds:
         raise ValueError(f"points and histograms must be as many, and some, got {len(clouds)} and {len(histograms)}")
-    a = np.full(x.shape[0], 1.0 / x.shape[0]) if masses is None else as_float_array(masses, "masses", shape=x.shape[:1])
+    shape = x.shape[:1]
+    a = (
+        np.full(shape, 1.0 / x.shape[0])
+        if masses is None
+        else as_float_array(masses, "masses", shape=shape, nonnegative=True)
+    )
+    targets = [
+        as_float_array(b, f"histograms[{i}]", shape=y.shape[:1], nonnegative=True)
+        for i, (b, y) in enumerate(zip(histograms, clouds))
+    ]
+    for name, weight in (("masses", a), *((f"histograms[{i}]", b) for i, b in enumerate(targets))):
+        if abs(float(weight.sum()) - 1.0) > 1e-6:
+            raise ValueError(f"{name} must have the sum 1, got {float(weight.sum()):.9g}; divide it by its sum")
     w = (
         np.ones(len(clouds))
         if weights is None
@@ -415,7 +439,7 @@ def free_support_barycenter(
     converged = False
     for _ in range(max_iter):
         value, mean = 0.0, np.zeros_like(x)
-        for share, y, b in zip(w, clouds, histograms):
+        for share, y, b in zip(w, clouds, targets):
             result = solve(OptimalTransport(a, b, PointCloudCost(x, y)), NetworkSimplex(), max_iter=1, record=1)
             value += share * result.metrics["cost"]
             mean += share * result.solution.barycentric_map()

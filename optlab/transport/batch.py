@@ -23,7 +23,7 @@ from optlab.transport.costs import check_size
 _GRAIN = 16  # fewer problems than this are not worth a thread
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BatchTransport:
     """The answers of `batch_transport`, one entry per problem.
 
@@ -58,6 +58,13 @@ class BatchTransport:
 
     def __len__(self) -> int:
         return int(self.cost.size)
+
+    def __repr__(self) -> str:
+        n, m = self.f.shape[1], self.g.shape[1]
+        return (
+            f"BatchTransport({len(self)} problems of {n} x {m}, {int(self.converged.sum())} converged, "
+            f"largest relative_gap={self.relative_gap.max():.3g})"
+        )
 
     @property
     def success(self) -> bool:
@@ -144,7 +151,11 @@ def batch_transport(
     level, spread = np.broadcast_to(offset, count), np.broadcast_to(high - low, count)
     F, G, report = np.zeros((count, n)), np.zeros((count, m)), np.zeros((count, 3))
     if x0 is not None:
-        f, g = (x0.f, x0.g) if isinstance(x0, BatchTransport) else x0
+        if isinstance(x0, BatchTransport):
+            x0 = (x0.f, x0.g)
+        if not isinstance(x0, (tuple, list)) or len(x0) != 2:
+            raise TypeError(f"x0 must be a BatchTransport or potentials (f, g), got {type(x0).__name__}")
+        f, g = x0
         as_float_array(f, "x0[0]", shape=(count, n), finite=False)
         g = as_float_array(g, "x0[1]", shape=(count, m), finite=False)
         G[:] = np.where(np.isfinite(g), g - level[:, None], 0.0)

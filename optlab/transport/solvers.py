@@ -7,6 +7,7 @@ Each is a method whose first iteration is the whole solve; further ones change n
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -47,10 +48,12 @@ class _Solver(Method):
     """One solve as the first iteration."""
 
     regularized: ClassVar[bool | None] = False
+    package: ClassVar[str] = "ot"
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SolverState:
         """Return the state before the solve; a start is of no use to it."""
         require_transport(problem, type(self).__name__, regularized=self.regularized)
+        importlib.import_module(self.package)  # may take seconds, which are not the solver's
         return SolverState(0, mirror=problem.default_start())
 
     def step(self, problem: OptimalTransport, state: SolverState) -> SolverState:
@@ -154,6 +157,7 @@ class LinearProgram(_Solver):
     0.25
     """
 
+    package: ClassVar[str] = "scipy.optimize"
     reference: ClassVar[str] = "huangfu2018parallelizing"
 
     def solve(self, problem: OptimalTransport) -> SolverState:

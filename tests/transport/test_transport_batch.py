@@ -101,11 +101,14 @@ def test_bad_batches_are_named():
         batch_transport(a, b * np.array([[1.0], [2.0], [1.0]]), C, 0.1)
     with pytest.raises(ValueError, match=r"a must have a positive finite sum, got 0 in problem \[2\]"):
         batch_transport(a * np.array([[1.0], [1.0], [0.0]]), b, C, 0.1)
-    with pytest.raises(ValueError, match="regularization must be positive"):
+    with pytest.raises(ValueError, match=r"regularization must be positive, got 0\.0$"):
         batch_transport(a, b, C, 0.0)
     C[2, 1, 0] = np.inf
     with pytest.raises(ValueError, match=r"cost must be finite, got inf at index \[2, 1, 0\]"):
         batch_transport(a, b, C, 0.1)
+    with pytest.raises(TypeError, match="x0 must be a BatchTransport"):
+        batch_transport(a, b, C[0], 0.1, x0=3)
+    assert repr(batch_transport(a, b, C[0], 0.1)).startswith("BatchTransport(3 problems of 4 x 5, 3 converged, largest")
     with pytest.raises(ValueError, match="k must be below"):
         batch_transport(a, b, C[0], 0.1).plan(3)
 
