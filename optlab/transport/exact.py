@@ -225,7 +225,7 @@ class ExactTransport(Method):
         flows, f, g = solve_sparse(a, b, arcs, f, g)
         size = max(float(np.abs(v).max()) for v in (arcs.costs, f, g))
         found = cost.price(f, g, tolerance=_ROUNDOFF * size, keep=self.violated)
-        largest_violation = -float(found.shortfall.min())
+        largest_violation = 0.0 - float(found.shortfall.min())  # not -0
         value = problem.mass * exact_dot(arcs.costs, flows)
         positive = flows > 0.0
         rows, columns, values = layout.original(arcs.rows[positive], arcs.columns[positive], flows[positive])
@@ -284,7 +284,7 @@ def _on_pattern(problem: OptimalTransport, f: np.ndarray, g: np.ndarray) -> tupl
     shortfall = np.zeros(f.size)
     np.minimum.at(shortfall, arcs.rows, arcs.slacks(f, g))
     kept = arcs.kept(flows > 0.0)
-    violation = -float(shortfall.min())
+    violation = 0.0 - float(shortfall.min())
     return kept.rows, kept.columns, flows[flows > 0.0], kept.costs, f + shortfall, g, violation
 
 
