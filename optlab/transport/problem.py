@@ -257,7 +257,12 @@ class OptimalTransport:
         return self.plan(iterate)
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
-        """Return advice for a run that has not converged: a step size from which divergence is known."""
+        """Return advice for a run that has not converged: a method that is done, a step size known to diverge."""
+        if getattr(state, "finished", False):
+            return (
+                "but this method has nothing left to do, and further iterations change nothing: the rest is the rounding "
+                "of its solver, or its own limits"
+            )
         step_size = getattr(state, "step_size", None)
         error = metrics.get("marginal_error", 0.0) / self.mass
         if step_size is None or self.regularization > 0.0 or error <= 1e-2:

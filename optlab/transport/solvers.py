@@ -43,6 +43,11 @@ class SolverState(State):
     f: np.ndarray | None = None
     g: np.ndarray | None = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether further iterations would change nothing."""
+        return self.k > 0
+
 
 class _Solver(Method):
     """One solve as the first iteration."""
