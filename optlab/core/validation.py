@@ -62,9 +62,10 @@ def as_float_array(
     ValueError: a must be finite, got nan at index [1]
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = int(np.sum(np.ma.getmaskarray(value)))
         raise TypeError(
-            f"{name} must hold plain numbers, got an array with {int(np.ma.count_masked(value))} masked entries, whose "
-            "mask would be lost; give array.filled(value)"
+            f"{name} must hold plain numbers, got an array with {count} masked entries, whose mask would be lost; "
+            "give array.filled(value)"
         )
     try:
         array = np.asarray(value)

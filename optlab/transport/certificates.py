@@ -214,8 +214,8 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
     -------
     RoundedPlan
         Exact in both marginals up to roundoff. An iterate whose potentials are too large to be scaled exactly (from
-        about 1e9 on: step sizes far above the useful ones) is replaced by the plan ``a b^T``. Two or three passes over the cost with exponentials and one
-        without.
+        about 1e9 on: step sizes far above the useful ones) is replaced by the plan ``a b^T``. Two or three passes over
+        the cost with exponentials and one without.
     """
     row_sums, column_sums, cost = entries.moments()
     raw_sums = row_sums, column_sums

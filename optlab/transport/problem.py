@@ -184,8 +184,8 @@ class OptimalTransport:
         units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)
         if not -304.0 < units[0] <= units[1] < 304.0:
             raise ValueError(
-                f"a, b and cost must be in units in which their product is a usual number: the mass is {self.mass:.3g}, "
-                f"the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
+                f"a, b and cost must be in units in which their product is a usual number: the mass is "
+                f"{self.mass:.3g}, the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
             )
 
     @cached_property
@@ -260,8 +260,8 @@ class OptimalTransport:
         """Return advice for a run that has not converged: a method that is done, a step size known to diverge."""
         if getattr(state, "finished", False):
             return (
-                "but this method has nothing left to do, and further iterations change nothing: the rest is the rounding "
-                "of its solver, or its own limits"
+                "but this method has nothing left to do, and further iterations change nothing: the rest is the "
+                "rounding of its solver, or its own limits"
             )
         step_size = getattr(state, "step_size", None)
         error = metrics.get("marginal_error", 0.0) / self.mass

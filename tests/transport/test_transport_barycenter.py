@@ -142,3 +142,19 @@ def test_reference_solution_in_any_units(mass, unit):
     p, scaled = WassersteinBarycenter(mass * B, unit * C).reference_solution()
     assert scaled == pytest.approx(mass * unit * value, rel=1e-9)
     assert p.sum() == pytest.approx(mass, rel=1e-9)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.05])
+def test_any_potentials_prove_a_bound_that_constants_do_not_change(eps):
+    """The weighted mean is taken off: potentials that do not sum to zero would prove anything."""
+    rng = np.random.default_rng(8)
+    B, C = rng.dirichlet(np.ones(6), 3), rng.random((5, 6))
+    problem = WassersteinBarycenter(B, C, [0.5, 0.3, 0.2], regularization=eps)
+    method = GeneralizedSinkhorn() if eps else BregmanDouglasRachford()
+    best = optlab.solve(problem, method, tol=1e-4, max_iter=5000)
+    assert best.success
+    for _ in range(20):
+        f = [10.0 ** rng.uniform(-3, 0) * rng.standard_normal(5) for _ in range(3)]
+        value = problem.dual_bound(f)
+        assert value <= best.metrics["objective"] + 1e-12
+        assert problem.dual_bound([v + 100.0 for v in f]) == pytest.approx(value, abs=1e-11)

@@ -282,3 +282,25 @@ def test_a_lower_bound_that_is_not_finite_certifies_nothing():
     for value in (np.inf, np.nan):
         plan.__dict__["_dual"] = DualBound(np.zeros(2), np.zeros(2), value)
         assert plan.gap == np.inf
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 8), st.floats(0.2, 0.7))
+def test_infeasible_exactly_where_the_linear_program_is_with_a_set_that_proves_it(seed, n, m, density):
+    rng = np.random.default_rng(seed)
+    allowed = rng.random((n, m)) < density
+    C = np.where(allowed, rng.random((n, m)), np.inf)
+    a, b = rng.integers(1, 6, n).astype(float), rng.integers(1, 6, m).astype(float)
+    a, b = a * b.sum(), b * a.sum()  # integers: no rounding decides
+    A = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])[:, allowed.ravel()]
+    feasible = A.shape[1] > 0 and linprog(np.zeros(A.shape[1]), A_eq=A, b_eq=np.r_[a, b]).status == 0
+    for order in ("C", "F"):
+        if feasible:
+            OptimalTransport(a, b, np.array(C, order=order))
+            continue
+        with pytest.raises(InfeasibleError) as caught:
+            OptimalTransport(a, b, np.array(C, order=order))
+        rows, columns = caught.value.rows, caught.value.columns
+        assert not np.any(allowed[np.ix_(rows, np.setdiff1d(np.arange(m), columns))])
+        assert a[rows].sum() > b[columns].sum()
+        assert a[rows].sum() - b[columns].sum() == pytest.approx(caught.value.excess, rel=1e-9)
