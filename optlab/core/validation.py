@@ -48,7 +48,7 @@ def as_float_array(
     Raises
     ------
     TypeError
-        If the entries are not real numbers.
+        If the entries are not real numbers, or some are masked.
     ValueError
         If a condition does not hold; the message names the first offending index.
 
@@ -61,6 +61,12 @@ def as_float_array(
         ...
     ValueError: a must be finite, got nan at index [1]
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = int(np.sum(np.ma.getmaskarray(value)))
+        raise TypeError(
+            f"{name} must hold plain numbers, got an array with {count} masked entries, whose mask would be lost; "
+            "give array.filled(value)"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -86,14 +92,18 @@ def as_float_array(
         low, high = array.min(), array.max()
         if finite and not (np.isfinite(low) and np.isfinite(high)):
             bad = ~np.isfinite(array)
-            raise ValueError(f"{name} must be finite, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be finite, got {array[bad][0]}{_place(bad)}")
         if nonnegative and not low >= 0:
             bad = ~(array >= 0)
-            raise ValueError(f"{name} must be non-negative, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be non-negative, got {array[bad][0]}{_place(bad)}")
         if positive and not low > 0:
             bad = ~(array > 0)
-            raise ValueError(f"{name} must be positive, got {array[bad][0]} at index {first_index(bad)}")
+            raise ValueError(f"{name} must be positive, got {array[bad][0]}{_place(bad)}")
     return array
+
+
+def _place(bad: np.ndarray) -> str:
+    return f" at index {first_index(bad)}" if bad.ndim else ""
 
 
 def as_number(

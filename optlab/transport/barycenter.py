@@ -26,7 +26,7 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, round_to_marginals
+from optlab.transport.certificates import PotentialEntries, certified_gap, round_to_marginals
 from optlab.transport.costs import Cost, as_cost
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.potentials import MirrorPlan
@@ -107,7 +107,7 @@ class Barycenter:
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:
@@ -323,6 +323,8 @@ class WassersteinBarycenter:
         from scipy.optimize import linprog
         from scipy.sparse import block_array, coo_array, eye_array, kron
 
+        # HiGHS's tolerances are absolute: mass 1, and costs on a scale of 1
+        unit = max(max(abs(cost.minimum), abs(cost.maximum)) for cost in self.costs) or 1.0
         n, blocks, price, right = self.size, [], [], []
         for i, (w, cost, b) in enumerate(zip(self.weights, self.costs, self.active)):
             empty: list[Any] = [None] * (len(self.costs) + 1)
@@ -330,16 +332,16 @@ class WassersteinBarycenter:
             blocks.append(list(empty))
             empty[i], empty[-1] = kron(np.ones((1, n)), eye_array(b.size)), coo_array((b.size, n))
             blocks.append(list(empty))
-            price.append(w * cost.dense().ravel())
-            right += [np.zeros(n), b]
+            price.append(w / unit * np.asarray(cost.dense(), dtype=np.float64).ravel())
+            right += [np.zeros(n), b / self.mass]
         A = block_array(blocks, format="csc")
         answer = linprog(np.concatenate([*price, np.zeros(n)]), A_eq=A, b_eq=np.concatenate(right), method="highs")
         if answer.x is None:
             raise ArithmeticError(f"HiGHS found no barycentre: {answer.message}")
-        return np.asarray(answer.x[-n:]), float(answer.fun)
+        return self.mass * np.asarray(answer.x[-n:]), self.mass * unit * float(answer.fun)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FreeSupportBarycenter:
     """What `free_support_barycenter` found.
 
@@ -357,6 +359,13 @@ class FreeSupportBarycenter:
     masses: np.ndarray
     objective: np.ndarray
     converged: bool
+
+    def __repr__(self) -> str:
+        n, d = self.points.shape
+        return (
+            f"FreeSupportBarycenter({n} points in dimension {d}, objective={self.objective[-1]:.6g}, "
+            f"converged={self.converged})"
+        )
 
 
 def free_support_barycenter(
@@ -386,6 +395,11 @@ def free_support_barycenter(
         Relative change of the objective at which to stop.
     max_iter : int
 
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit together, weights that are negative or whose sum is not 1; naming the argument.
+
     Examples
     --------
     >>> import numpy as np
@@ -402,7 +416,19 @@ def free_support_barycenter(
     clouds = [as_float_array(y, f"points[{i}]", shape=(None, x.shape[1])) for i, y in enumerate(points)]
     if len(clouds) != len(histograms) or not clouds:
         raise ValueError(f"points and histograms must be as many, and some, got {len(clouds)} and {len(histograms)}")
-    a = np.full(x.shape[0], 1.0 / x.shape[0]) if masses is None else as_float_array(masses, "masses", shape=x.shape[:1])
+    shape = x.shape[:1]
+    a = (
+        np.full(shape, 1.0 / x.shape[0])
+        if masses is None
+        else as_float_array(masses, "masses", shape=shape, nonnegative=True)
+    )
+    targets = [
+        as_float_array(b, f"histograms[{i}]", shape=y.shape[:1], nonnegative=True)
+        for i, (b, y) in enumerate(zip(histograms, clouds))
+    ]
+    for name, weight in (("masses", a), *((f"histograms[{i}]", b) for i, b in enumerate(targets))):
+        if abs(float(weight.sum()) - 1.0) > 1e-6:
+            raise ValueError(f"{name} must have the sum 1, got {float(weight.sum()):.9g}; divide it by its sum")
     w = (
         np.ones(len(clouds))
         if weights is None
@@ -414,7 +440,7 @@ def free_support_barycenter(
     converged = False
     for _ in range(max_iter):
         value, mean = 0.0, np.zeros_like(x)
-        for share, y, b in zip(w, clouds, histograms):
+        for share, y, b in zip(w, clouds, targets):
             result = solve(OptimalTransport(a, b, PointCloudCost(x, y)), NetworkSimplex(), max_iter=1, record=1)
             value += share * result.metrics["cost"]
             mean += share * result.solution.barycentric_map()

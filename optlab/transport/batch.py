@@ -10,6 +10,7 @@ Not here: problems of different shapes in one call, forbidden pairs, and regular
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,12 @@ import numpy as np
 
 from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
+from optlab.transport.costs import check_size
 
 _GRAIN = 16  # fewer problems than this are not worth a thread
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BatchTransport:
     """The answers of `batch_transport`, one entry per problem.
 
@@ -56,6 +58,13 @@ class BatchTransport:
 
     def __len__(self) -> int:
         return int(self.cost.size)
+
+    def __repr__(self) -> str:
+        n, m = self.f.shape[1], self.g.shape[1]
+        return (
+            f"BatchTransport({len(self)} problems of {n} x {m}, {int(self.converged.sum())} converged, "
+            f"largest relative_gap={self.relative_gap.max():.3g})"
+        )
 
     @property
     def success(self) -> bool:
@@ -119,7 +128,8 @@ def batch_transport(
     Raises
     ------
     ValueError, TypeError
-        For arrays that do not fit together, weights that are negative or of different sums; naming the problem.
+        For arrays that do not fit together, weights that are negative or of different sums, naming the problem; for
+        a product of mass and cost that overflows.
 
     Examples
     --------
@@ -135,16 +145,27 @@ def batch_transport(
     tol = as_number(tol, "tol", above=0.0)
     max_iter = as_integer(max_iter, "max_iter", minimum=1)
     n, m = C.shape[1:]
+    low, high = (np.asarray(v, dtype=np.float64) for v in (C.min(axis=(1, 2)), C.max(axis=(1, 2))))
+    # a constant that is large beside the differences would take their digits in the exponents
+    offset = np.where(np.abs(low) > 16.0 * (high - low), low, 0.0)
+    level, spread = np.broadcast_to(offset, count), np.broadcast_to(high - low, count)
     F, G, report = np.zeros((count, n)), np.zeros((count, m)), np.zeros((count, 3))
     if x0 is not None:
-        f, g = (x0.f, x0.g) if isinstance(x0, BatchTransport) else x0
+        if isinstance(x0, BatchTransport):
+            x0 = (x0.f, x0.g)
+        if not isinstance(x0, (tuple, list)) or len(x0) != 2:
+            raise TypeError(f"x0 must be a BatchTransport or potentials (f, g), got {type(x0).__name__}")
+        f, g = x0
         as_float_array(f, "x0[0]", shape=(count, n), finite=False)
         g = as_float_array(g, "x0[1]", shape=(count, m), finite=False)
-        G[:] = np.where(np.isfinite(g), g, 0.0)
+        G[:] = np.where(np.isfinite(g), g - level[:, None], 0.0)
         report[:, 2] = 1.0
 
     from optlab.transport import batch_kernels
 
+    mass = a.sum(axis=1)
+    whole = a / mass[:, None], b / b.sum(axis=1)[:, None]  # the compiled loop wants mass 1
+    mass = np.broadcast_to(mass, count)
     parts = max(1, min(4 * thread_count(), count // _GRAIN))
     ranges = [(p * count // parts, (p + 1) * count // parts) for p in range(parts)]
     out = np.empty((count, 4))
@@ -152,26 +173,29 @@ def batch_transport(
     def task(start: int, stop: int) -> Any:
         def call() -> None:
             # data shared by all problems has one entry, which the kernels take in turn
-            part = [array[start:stop] if array.shape[0] > 1 else array for array in (a, b, C, eps)]
+            part = [array[start:stop] if array.shape[0] > 1 else array for array in (*whole, C, eps)]
             part[2] = part[2].astype(np.float64, copy=False)  # float32 costs are widened a part at a time
+            if np.any(offset):
+                part[2] = part[2] - (offset[start:stop] if offset.size > 1 else offset)[:, None, None]
             batch_kernels.solve(*part, tol, max_iter, F[start:stop], G[start:stop], report[start:stop])
             batch_kernels.certify(*part, F[start:stop], G[start:stop], out[start:stop])
 
         return call
 
     run_tasks([task(start, stop) for start, stop in ranges])
-    mass = np.broadcast_to(a.sum(axis=1), count)
-    spread = np.broadcast_to(C.max(axis=(1, 2)).astype(np.float64) - C.min(axis=(1, 2)), count)
     value, objective, dual, error = out.T.copy()
-    gap = np.maximum(objective - dual, 0.0)
+    shift = np.log(mass)  # of mass X instead of X
+    F += shift[:, None]
+    gap = mass * np.maximum(objective - dual, 0.0)
+    value = mass * (value + level)
+    objective, dual = mass * (objective + (level + eps * shift)), mass * (dual + (level + eps * shift))
     scale = np.maximum(np.abs(dual), 1e-6 * mass * np.where(spread > 0, spread, 1.0))
-    error = error / mass
     unit = np.broadcast_to(eps, count)[:, None]
     # the certificate's own half-step leaves the error on the rows
     done = error <= np.maximum(tol, 1e-15 * (n + m)) * (1.0 + 1e-6)
     return BatchTransport(
         F * unit,
-        G * unit,
+        G * unit + level[:, None],
         value,
         objective,
         dual,
@@ -209,6 +233,13 @@ def _validated(
             raise ValueError(
                 f"{name} must have a positive finite sum, got {sums[bad][0]:g} in problem {first_index(bad)}"
             )
+    size = max(abs(float(C.min())), abs(float(C.max())))
+    check_size(size)
+    if math.log10(float(sum_a.max())) + math.log10(max(size, float(eps.max()))) > 300.0:
+        raise ValueError(
+            f"a, b and cost must be in units in which their product is a usual number: the largest mass is "
+            f"{sum_a.max():.3g}, the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
+        )
     bad = np.abs(sum_a - sum_b) > (1e-6 if single else 1e-9) * np.maximum(sum_a, sum_b)
     if np.any(bad):
         raise ValueError(

@@ -318,17 +318,23 @@ def certify(A, B, C, eps, F_all, G_all, out):
             raw_error += abs(s - a[i])
             dual += a[i] * e * F[i] if a[i] > 0.0 else 0.0
             total += s
-            # round: rows down to a; columns are then at most b
+            # round: rows down to a, then columns down to b
             factor = a[i] / s if s > a[i] else 1.0
-            left[i] = max(a[i] - s * factor, 0.0)
             for j in range(m):
                 X[i, j] *= factor
                 columns[j] += X[i, j]
-        lack = 0.0
         for j in range(m):
             dual += b[j] * e * G[j] if b[j] > 0.0 else 0.0
             right[j] = max(b[j] - columns[j], 0.0)
+            # more than b only where the exponents are so large that their rounding is felt
+            columns[j] = b[j] / columns[j] if columns[j] > b[j] else 1.0
+        lack = 0.0
         for i in range(n):
+            s = 0.0
+            for j in range(m):
+                X[i, j] *= columns[j]
+                s += X[i, j]
+            left[i] = max(a[i] - s, 0.0)
             lack += left[i]
         dual -= e * total
         value = 0.0

@@ -34,11 +34,24 @@ from optlab.transport.feasibility import fill_up
 from optlab.transport.potentials import MirrorPlan
 
 _HUGE = 1e290
+_EXCESS = 1e-9  # of the mass: errors of the marginals that are rounding
 
 
 def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
     """Return ``<u, v>`` with the products rounded once and their sum exact."""
     return math.fsum((u * v).tolist())
+
+
+def certified_gap(upper: float, lower: float) -> float:
+    """Return ``upper - lower``, a rounding error below zero as zero; inf where either is not finite and proves nothing.
+
+    Examples
+    --------
+    >>> certified_gap(1.5, 1.0), certified_gap(1.0, 1.0 + 1e-16), certified_gap(1.0, float("inf"))
+    (0.5, 0.0, inf)
+    """
+    gap = upper - lower
+    return max(gap, 0.0) if math.isfinite(gap) else math.inf
 
 
 class PotentialEntries:
@@ -142,6 +155,11 @@ class ArrayEntries:
     def sparse(self, threshold: float, left: np.ndarray | None, right: np.ndarray | None) -> Any:
         from scipy.sparse import csr_array
 
+        if self.is_sparse and (left is None or right is None):
+            array = self.array.tocsr(copy=True)
+            array.data[array.data <= threshold] = 0.0
+            array.eliminate_zeros()
+            return array
         array = self.dense() if left is None or right is None else self.dense() + np.outer(left, right)
         array[array <= threshold] = 0.0
         return csr_array(array)
@@ -167,7 +185,9 @@ class RoundedPlan:
     left, right : ndarray, shapes (n,) and (m,)
         Rank-one correction; zero if nothing was missing.
     cost : float
-        ``<C, plan>``.
+        ``<C, plan>``, and `slack`.
+    slack : float
+        What moving the mass that rounding left above the marginals can cost at most.
     row_sums, column_sums : ndarray
         Of the plan before rounding.
     """
@@ -178,6 +198,7 @@ class RoundedPlan:
     cost: float
     row_sums: np.ndarray
     column_sums: np.ndarray
+    slack: float = 0.0
 
 
 def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPlan:
@@ -192,8 +213,9 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
     Returns
     -------
     RoundedPlan
-        Exact in both marginals up to roundoff. Two or three passes over the cost with exponentials and one
-        without.
+        Exact in both marginals up to roundoff. An iterate whose potentials are too large to be scaled exactly (from
+        about 1e9 on: step sizes far above the useful ones) is replaced by the plan ``a b^T``. Two or three passes over
+        the cost with exponentials and one without.
     """
     row_sums, column_sums, cost = entries.moments()
     raw_sums = row_sums, column_sums
@@ -217,14 +239,40 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         rows, columns, cost = current.moments()
     else:
         rows = row_sums
+    excess = math.fsum([*np.maximum(rows - a, 0.0).tolist(), *np.maximum(columns - b, 0.0).tolist()])
+    total = math.fsum(a.tolist())
+    if excess > _EXCESS * total:
+        # potentials so large that factors are lost in their rounding: independent marginals are a plan that is one
+        current = entries.scaled(np.zeros_like(a), np.zeros_like(b))
+        rows, columns, cost, excess = np.zeros_like(a), np.zeros_like(b), 0.0, 0.0
+    slack = excess * entries.cost.range  # to take it elsewhere costs no more
+    cost += slack
     missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
     mass = math.fsum(missing_rows.tolist())
     if mass > 0.0 and np.any(missing_columns > 0.0):
+        if mass <= _EXCESS * total and getattr(current, "is_sparse", False):
+            return _filled_sparsely(current, cost, missing_rows, missing_columns, raw_sums)
         left, right = missing_rows / mass, missing_columns
         cost += exact_dot(left, entries.cost.product(right))
     else:
         left, right = np.zeros_like(a), np.zeros_like(b)
-    return RoundedPlan(current, left, right, cost, *raw_sums)
+    return RoundedPlan(current, left, right, cost, *raw_sums, slack)
+
+
+def _filled_sparsely(
+    entries: ArrayEntries, cost: float, rows: np.ndarray, columns: np.ndarray, raw_sums: tuple[np.ndarray, np.ndarray]
+) -> RoundedPlan:
+    """Add what rounding left open along a north-west corner path: ``left right^T`` would fill the matrix."""
+    from scipy.sparse import coo_array
+
+    from optlab.transport.forest_kernels import northwest_corner
+    from optlab.transport.warm_start import costs_of_pairs
+
+    n, m = rows.size, columns.size
+    i, j, flows = northwest_corner(rows, columns, np.flatnonzero(rows), np.flatnonzero(columns))
+    filled = (entries.array + coo_array((flows, (i, j)), shape=(n, m))).tocsr()
+    cost += exact_dot(costs_of_pairs(entries.cost, i, j), flows)
+    return RoundedPlan(ArrayEntries(entries.cost, filled), np.zeros(n), np.zeros(m), cost, *raw_sums)
 
 
 def _round_on_allowed(
@@ -279,6 +327,18 @@ def _aligned(cost: Cost, candidates: Iterable[np.ndarray], side: int) -> list[np
         with np.errstate(invalid="ignore"):  # what is not finite is turned away later
             out.append(array - top[labels])
     return out
+
+
+def dual_start(candidate: np.ndarray, cost: Cost) -> np.ndarray:
+    """Return a candidate for f shifted to maximum 0 and cut where no potential is of use; zero if it is not finite.
+
+    Examples
+    --------
+    >>> from optlab.transport import DenseCost
+    >>> dual_start(np.array([1e300, 0.5]), DenseCost([[1.0, 3.0], [2.0, 2.0]])).tolist()
+    [0.0, -2.0]
+    """
+    return _start(candidate, _reach(cost))
 
 
 def _start(candidate: np.ndarray, reach: float) -> np.ndarray:

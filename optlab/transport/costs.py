@@ -22,6 +22,8 @@ from optlab.transport import passes
 from optlab.transport.feasibility import Pattern
 
 _TINY = 1e-300
+_LARGEST_SINGLE_EXPONENT = 1e6
+LARGEST_COST = 1e140  # squares of entries, summed over all pairs, stay finite
 
 
 class Cost:
@@ -233,13 +235,15 @@ class DenseCost(Cost):
         widened in registers, sums are in float64. An entry +inf forbids the pair; all others must be finite.
     arithmetic : {"double", "single"}
         With "single" the log-sum-exp passes, of which iterations consist, run in float32 (on a float32 copy of the
-        array if it is float64): about twice as fast, to about 1e-7 of the largest exponent. All other passes, those of
-        certificates included, stay in float64 on the array given. Needs a C- or F-ordered array without +inf.
+        array if it is float64): about twice as fast, to about 1e-7 of the largest exponent (beyond 1e6, cost over
+        temperature, in float64 again). All other passes, those of certificates included, stay in float64 on the array
+        given. Needs a C- or F-ordered array without +inf.
 
     Raises
     ------
     ValueError
-        If an entry is NaN or -inf (with its index), or the array is empty or not two-dimensional.
+        If an entry is NaN or -inf (with its index) or above 1e140 in size, or the array is empty or not
+        two-dimensional.
 
     Examples
     --------
@@ -261,6 +265,9 @@ class DenseCost(Cost):
                 f"cost must be finite, got {array[bad][0]} at index {first_index(bad)} (+inf would forbid the pair)"
             )
         self.has_forbidden = bool(high == np.inf)
+        if self.has_forbidden:
+            high = np.max(array, where=array < np.inf, initial=-np.inf)
+        check_size(max((abs(float(v)) for v in (low, high) if np.isfinite(v)), default=0.0))
         if self.has_forbidden and self.arithmetic == "single":
             raise ValueError('arithmetic must be "double" for a cost with forbidden pairs (+inf)')
         self._set(array)
@@ -298,20 +305,34 @@ class DenseCost(Cost):
         return self._trusted(self.array, self.has_forbidden)
 
     @cached_property
+    def _size(self) -> float:
+        return max(abs(self.minimum), abs(self.maximum))
+
+    @cached_property
+    def _unit(self) -> float:
+        """What the float32 copy is divided by: 1 unless squares and exponents would leave the range of float32."""
+        return 1.0 if 1e-12 < self._size < 1e12 or self._size == 0.0 else self._size
+
+    @cached_property
     def _single(self) -> np.ndarray:
-        return np.ascontiguousarray(self._data[0], dtype=np.float32)
+        data = self._data[0] if self._unit == 1.0 else self._data[0] / np.float64(self._unit)
+        return np.ascontiguousarray(data, dtype=np.float32)
+
+    def _in_single(self, kappa: float) -> bool:
+        """Whether exponents in float32 are good to a tenth; where they are not, iterations would be noise, or inf."""
+        return self.arithmetic == "single" and abs(kappa) * self._size <= _LARGEST_SINGLE_EXPONENT
 
     def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
-        if self.arithmetic == "double":
+        if not self._in_single(kappa):
             return super().logsumexp_rows(G, kappa)
         over = passes.single_logsumexp_columns if self._flipped else passes.single_logsumexp_rows
-        return over(self._single, G, kappa)
+        return over(self._single, G, kappa * self._unit)
 
     def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
-        if self.arithmetic == "double":
+        if not self._in_single(kappa):
             return super().logsumexp_columns(F, kappa)
         over = passes.single_logsumexp_rows if self._flipped else passes.single_logsumexp_columns
-        return over(self._single, F, kappa)
+        return over(self._single, F, kappa * self._unit)
 
     @cached_property
     def _statistics(self) -> tuple[float, float, float, float]:
@@ -381,6 +402,15 @@ class GaugedCost(Cost):
 
     def __repr__(self) -> str:
         return f"GaugedCost({self.cost!r})"
+
+
+def check_size(largest: float) -> None:
+    """Raise `ValueError` if a cost has entries that its statistics, of which tolerances consist, cannot take."""
+    if largest > LARGEST_COST:
+        raise ValueError(
+            f"cost must have entries of size at most {LARGEST_COST:g}, got {largest:g}; divide it by a constant, or "
+            "write +inf if the pair is forbidden"
+        )
 
 
 def as_cost(cost: Any) -> Cost:

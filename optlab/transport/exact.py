@@ -32,7 +32,7 @@ from optlab.core import Method, State
 from optlab.core.validation import as_integer
 from optlab.transport import forest_kernels
 from optlab.transport.candidates import Arcs, backbone, candidates, solve_sparse
-from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, exact_dot
+from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, dual_start, exact_dot
 from optlab.transport.costs import DenseCost
 from optlab.transport.feasibility import fill_up
 from optlab.transport.multiscale import Hierarchy, anneal, listed, raised
@@ -185,7 +185,9 @@ class ExactTransport(Method):
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0
-        f, g = (v / mirror.inverse_temperature if warm else v for v in (mirror.row, mirror.column))
+        f, g = mirror.row, mirror.column
+        if warm:
+            f, g = (dual_start(v / mirror.inverse_temperature, cost) for v in (f, g))
         if cost.has_forbidden:
             g = cost.minimum_columns(f)
             f = cost.minimum_rows(g)
@@ -226,7 +228,7 @@ class ExactTransport(Method):
         flows, f, g = solve_sparse(a, b, arcs, f, g)
         size = max(float(np.abs(v).max()) for v in (arcs.costs, f, g))
         found = cost.price(f, g, tolerance=_ROUNDOFF * size, keep=self.violated)
-        largest_violation = -float(found.shortfall.min())
+        largest_violation = 0.0 - float(found.shortfall.min())  # not -0
         value = problem.mass * exact_dot(arcs.costs, flows)
         positive = flows > 0.0
         rows, columns, values = layout.original(arcs.rows[positive], arcs.columns[positive], flows[positive])
@@ -284,7 +286,7 @@ def _on_pattern(problem: OptimalTransport, f: np.ndarray, g: np.ndarray) -> tupl
     shortfall = np.zeros(f.size)
     np.minimum.at(shortfall, arcs.rows, arcs.slacks(f, g))
     kept = arcs.kept(flows > 0.0)
-    violation = -float(shortfall.min())
+    violation = 0.0 - float(shortfall.min())
     return kept.rows, kept.columns, flows[flows > 0.0], kept.costs, f + shortfall, g, violation
 
 

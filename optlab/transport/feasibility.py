@@ -34,13 +34,16 @@ class InfeasibleError(DomainError):
         Mass of `rows` less mass of `columns`.
     """
 
-    def __init__(self, rows: np.ndarray, columns: np.ndarray, row_mass: float, column_mass: float):
+    def __init__(
+        self, rows: np.ndarray, columns: np.ndarray, row_mass: float, column_mass: float, excess: float | None = None
+    ):
         self.rows, self.columns = rows, columns
-        self.excess = row_mass - column_mass
+        self.excess = row_mass - column_mass if excess is None else excess
         allowed = f"only columns {_some(columns)}, which take {column_mass:.6g}" if columns.size else "no column"
+        less = f" ({self.excess:.3g} less)" if columns.size and self.excess < 1e-5 * row_mass else ""
         super().__init__(
             f"cost must allow a plan, but the forbidden pairs cut mass off: rows {_some(rows)} hold {row_mass:.6g} and "
-            f"are allowed {allowed} (all indices: the error's rows and columns)"
+            f"are allowed {allowed}{less} (all indices: the error's rows and columns)"
         )
 
 
@@ -160,6 +163,15 @@ def check_feasible(
     row_names, column_names : ndarray of int
         Indices to name in the error.
     """
+    # nothing allowed at all is no matter of rounding, however small the weight: no dual bound would be finite
+    idle = np.flatnonzero(np.diff(pattern.starts) == 0)
+    if idle.size:
+        raise InfeasibleError(row_names[idle], column_names[:0], float(a[idle].sum()), 0.0)
+    served = np.bincount(pattern.columns, minlength=b.size) > 0
+    if not np.all(served):
+        raise InfeasibleError(
+            row_names, column_names[served], float(a.sum()), float(b[served].sum()), float(b[~served].sum())
+        )
     values, missing = fill_up(pattern, np.zeros(pattern.columns.size), a, b)
     mass = float(a.sum())
     if missing > _ROUNDOFF * mass:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +71,8 @@ def transport(
         Source weights.
     b : array_like, shape (m,)
         Target weights, of the same sum.
-    cost : array_like of shape (n, m), `DenseCost` or `PointCloudCost`
+    cost : array_like or SciPy sparse array of shape (n, m), `DenseCost`, `SparseCost` or `PointCloudCost`
+        An entry +inf forbids its pair, as does the absence from a sparse array.
     method : str or Method
         ``"auto"``, one of ``"bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``, ``"overrelaxed-sinkhorn"``,
         ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``,
@@ -80,21 +83,31 @@ def transport(
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
     tol : float, None or "auto"
-        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact", otherwise 1e-3.
+        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact", otherwise 1e-3. It is
+        relative to the optimal value itself: if costs differ little around a large constant, take the constant off.
     max_iter : int, optional
-        Default: 10_000 (100 rounds of "exact", 1 for solvers that do everything at once).
+        Iterations of the method: for "exact" rounds of linear program and pricing (default 100), for "emd", "highs" and
+        "pot-sinkhorn" the one call of the solver (1), whose own limits are arguments of the method object, such as
+        ``NetworkSimplex(max_pivots=...)``; otherwise 10_000.
     **options
-        Further arguments of `optlab.solve`.
+        Further arguments of `optlab.solve`: ``x0`` (dual potentials ``(f, g)``, a plan or an earlier result to start
+        from; solvers that do everything at once have no use for it), ``time_limit``, ``callbacks``, ``seed``,
+        ``checkpoint``, ``record``, ...
 
     Returns
     -------
     Result
-        ``result.solution`` is a `TransportPlan`, ``result.metrics`` has its cost and certificate.
+        ``result.solution`` is a `TransportPlan` (``dense()``, ``sparse()``, ``potentials``, ``barycentric_map()``),
+        ``result.metrics`` has its cost and certificate. ``result.success`` says whether the gap met `tol`; if not,
+        ``result.status`` and ``result.message`` say why, and the plan still has exact marginals.
 
     Raises
     ------
+    InfeasibleError
+        If forbidden pairs cut mass off: its ``rows`` hold more mass than its ``columns``, the only ones allowed to
+        them, can take.
     ValueError, TypeError
-        As in `OptimalTransport`; for an unknown method, with the nearest name.
+        As in `OptimalTransport`; for an unknown method or argument, with the nearest name.
 
     Examples
     --------
@@ -111,6 +124,9 @@ def transport(
     >>> exact <= approximate.metrics["cost"] + 1e-12 < 1.01 * exact
     True
     """
+    _check_options(options)
+    if isinstance(method, (int, float)):
+        raise TypeError(f"method must be a name or a method object, got {method!r}; write regularization={method!r}")
     problem = OptimalTransport(a, b, cost, regularization=regularization)
     gap: float | None = None
     if isinstance(tol, str):
@@ -132,6 +148,28 @@ def transport(
     if reason:
         result = dataclasses.replace(result, message=f"{result.message} {reason}")
     return result
+
+
+# what the arguments are called in POT
+_ELSEWHERE = {
+    "reg": "regularization",
+    "M": "cost",
+    "numItermax": "max_iter",
+    "stopThr": "tol",
+    "max_iterations": "max_iter",
+    "epsilon": "regularization",
+}
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Raise `TypeError` for an argument that `optlab.solve` does not have, with the nearest name."""
+    own = ("a", "b", "cost", "method", "regularization", "tol", "max_iter")
+    known = [name for name in inspect.signature(solve).parameters if name not in ("problem", "method")]
+    for name in options:
+        if name not in known:
+            near = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, [*own, *known], n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise TypeError(f"transport() got an unexpected keyword argument {name!r}{hint}")
 
 
 def _choose(problem: OptimalTransport) -> tuple[str, str]:

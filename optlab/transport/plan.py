@@ -21,6 +21,7 @@ from optlab.transport.certificates import (
     DualBound,
     PotentialEntries,
     RoundedPlan,
+    certified_gap,
     dual_bound,
     entropic_dual_bound,
     round_to_marginals,
@@ -157,11 +158,11 @@ class TransportPlan:
         if self.problem.regularization == 0.0:
             return self._rounding.cost
         cost, entropy = self._entropic
-        return cost + self.problem.regularization * entropy
+        return cost + self._rounding.slack + self.problem.regularization * entropy
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)  # below zero by roundoff at most
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:
@@ -243,16 +244,17 @@ class TransportPlan:
         Parameters
         ----------
         threshold : float, optional
-            Default: 1e-9 of the mean positive marginal entry, divided by the number of columns.
+            Default: 0 for a plan that came as a sparse array (the exact solvers'), otherwise 1e-9 of the mean entry.
         """
         from scipy.sparse import coo_array
 
         problem = self.problem
+        entries, left, right = self._parts()
         if threshold is None:
             n, m = problem.active_cost.shape
-            threshold = 1e-9 * problem.mass / (n * m)
+            threshold = 0.0 if getattr(entries, "is_sparse", False) else 1e-9 * problem.mass / (n * m)
         threshold = as_number(threshold, "threshold", minimum=0.0)
-        inside = self._parts()[0].sparse(threshold, *self._parts()[1:])
+        inside = entries.sparse(threshold, left, right)
         if not problem.has_zeros:
             return inside
         inside = inside.tocoo()

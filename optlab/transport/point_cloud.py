@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, one_of
 from optlab.transport import kernels, passes
-from optlab.transport.costs import Cost
+from optlab.transport.costs import LARGEST_COST, Cost
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
 assert (kernels.SQEUCLIDEAN, kernels.EUCLIDEAN, kernels.CITYBLOCK) == (0, 1, 2)  # the order of METRICS
@@ -32,7 +33,8 @@ class PointCloudCost(Cost):
     Raises
     ------
     ValueError
-        If a coordinate is not finite, the dimensions differ, or the metric is unknown.
+        If a coordinate is not finite or so large that distances exceed 1e140, if all are below 1e-140, the dimensions
+        differ, or the metric is unknown.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class PointCloudCost(Cost):
                 f"x and y must have points of the same dimension, got {self.x.shape[1]} and {self.y.shape[1]}"
             )
         self._prepare()
+        self._check_reach()
 
     @staticmethod
     def _points(value: Any, name: str) -> np.ndarray:
@@ -63,9 +66,20 @@ class PointCloudCost(Cost):
     def _prepare(self) -> None:
         self.shape = (self.x.shape[0], self.y.shape[0])
         self._data = (self.x, np.ascontiguousarray(self.y.T), METRICS.index(self.metric))
-        reach = float(max(np.abs(self.x).max(), np.abs(self.y).max()))
-        if self.metric == "sqeuclidean" and reach > 1e150:
-            raise ValueError(f"x and y must be below 1e150 for squared distances, got a coordinate of size {reach:g}")
+
+    def _check_reach(self) -> None:
+        reach, d = float(max(np.abs(self.x).max(), np.abs(self.y).max())), self.x.shape[1]
+        limit = math.sqrt(LARGEST_COST / d) if self.metric == "sqeuclidean" else LARGEST_COST / d
+        if 2.0 * reach > limit:
+            raise ValueError(
+                f"x and y must have coordinates of size at most {0.5 * limit:.3g}, so that distances "
+                f"({self.metric}) stay below {LARGEST_COST:g}, got one of size {reach:g}"
+            )
+        if 0.0 < reach < 1.0 / LARGEST_COST:
+            raise ValueError(
+                f"x and y must have a coordinate of size at least {1.0 / LARGEST_COST:g}, because squares of distances "
+                f"underflow; the largest has size {reach:g}. Multiply both by a constant"
+            )
 
     @classmethod
     def _trusted(cls, x: np.ndarray, y: np.ndarray, metric: str) -> PointCloudCost:

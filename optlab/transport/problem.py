@@ -75,7 +75,8 @@ class OptimalTransport:
     ------
     ValueError, TypeError
         For marginals that are empty, negative, not finite, without mass, or of different sums; for a cost
-        that is not finite or has the wrong shape. The message names the argument and the index.
+        that is not finite or has the wrong shape; for a product of mass and cost that over- or underflows. The message
+        names the argument and the index.
     InfeasibleError
         If the forbidden pairs cut mass off; it has the rows and columns that prove it.
 
@@ -125,6 +126,8 @@ class OptimalTransport:
                 self.rows if self.rows.size < self.shape[0] else None,
                 self.columns if self.columns.size < self.shape[1] else None,
             )
+        if not 1e-150 < self.mass < 1e150:
+            self._check_units()
         if self.active_cost.has_forbidden:
             check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
@@ -169,7 +172,21 @@ class OptimalTransport:
         """Smallest denominator of `relative_gap`, for problems whose optimum is zero: ``1e-6 * mass * cost
         scale``.
         """
-        return 1e-6 * self.mass * self.active_cost.scale
+        floor = 1e-6 * self.mass * self.active_cost.scale
+        if floor < 1e-300:
+            self._check_units()
+        return floor
+
+    def _check_units(self) -> None:
+        """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
+        cost = self.active_cost
+        size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
+        units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)
+        if not -304.0 < units[0] <= units[1] < 304.0:
+            raise ValueError(
+                f"a, b and cost must be in units in which their product is a usual number: the mass is "
+                f"{self.mass:.3g}, the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
+            )
 
     @cached_property
     def cost_range(self) -> float:
@@ -240,7 +257,12 @@ class OptimalTransport:
         return self.plan(iterate)
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
-        """Return advice for a run that has not converged: a step size from which divergence is known."""
+        """Return advice for a run that has not converged: a method that is done, a step size known to diverge."""
+        if getattr(state, "finished", False):
+            return (
+                "but this method has nothing left to do, and further iterations change nothing: the rest is the "
+                "rounding of its solver, or its own limits"
+            )
         step_size = getattr(state, "step_size", None)
         error = metrics.get("marginal_error", 0.0) / self.mass
         if step_size is None or self.regularization > 0.0 or error <= 1e-2:

@@ -31,7 +31,8 @@ def require_transport(problem: Any, method: str, regularized: bool | None = None
     With ``forbidden=False`` its cost must allow every pair.
     """
     if not isinstance(problem, OptimalTransport):
-        raise TypeError(f"{method} needs an OptimalTransport problem, got {type(problem).__name__}")
+        hint = "; GeneralizedSinkhorn and BregmanDouglasRachford run on that" if hasattr(problem, "sweep") else ""
+        raise TypeError(f"{method} needs an OptimalTransport problem, got {type(problem).__name__}{hint}")
     if regularized is False and problem.regularization > 0.0:
         raise TypeError(
             f"{method} needs a problem with regularization=0, got {problem.regularization:g}; "

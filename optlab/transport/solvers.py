@@ -7,6 +7,7 @@ Each is a method whose first iteration is the whole solve; further ones change n
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -42,15 +43,22 @@ class SolverState(State):
     f: np.ndarray | None = None
     g: np.ndarray | None = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether further iterations would change nothing."""
+        return self.k > 0
+
 
 class _Solver(Method):
     """One solve as the first iteration."""
 
     regularized: ClassVar[bool | None] = False
+    package: ClassVar[str] = "ot"
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SolverState:
         """Return the state before the solve; a start is of no use to it."""
         require_transport(problem, type(self).__name__, regularized=self.regularized)
+        importlib.import_module(self.package)  # may take seconds, which are not the solver's
         return SolverState(0, mirror=problem.default_start())
 
     def step(self, problem: OptimalTransport, state: SolverState) -> SolverState:
@@ -78,7 +86,8 @@ class _Solver(Method):
 def _normalized(problem: OptimalTransport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return marginals of mass 1 and the cost on [0, 1] (or +inf): the solvers' tolerances are absolute."""
     cost = problem.active_cost
-    scaled = (cost.dense() - cost.minimum) / problem.cost_range
+    # float64 before the subtraction: single precision would round the differences away
+    scaled = (np.asarray(cost.dense(), dtype=np.float64) - cost.minimum) / problem.cost_range
     return problem.active_a / problem.mass, problem.active_b / problem.mass, np.ascontiguousarray(scaled)
 
 
@@ -153,6 +162,7 @@ class LinearProgram(_Solver):
     0.25
     """
 
+    package: ClassVar[str] = "scipy.optimize"
     reference: ClassVar[str] = "huangfu2018parallelizing"
 
     def solve(self, problem: OptimalTransport) -> SolverState:

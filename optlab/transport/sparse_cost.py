@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.transport import sparse_kernels
-from optlab.transport.costs import Cost
+from optlab.transport.costs import Cost, check_size
 from optlab.transport.feasibility import Pattern
 
 
@@ -60,6 +60,7 @@ class SparseCost(Cost):
             bad = int(np.flatnonzero(~np.isfinite(array.data))[0])
             place = [int(np.searchsorted(array.indptr, bad, side="right")) - 1, int(array.indices[bad])]
             raise ValueError(f"cost must be finite on the stored pairs, got {array.data[bad]} at index {place}")
+        check_size(float(np.abs(array.data).max()))
         self._set(array)
 
     def _set(self, array: Any) -> None:

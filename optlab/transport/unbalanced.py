@@ -30,7 +30,7 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, exact_dot
+from optlab.transport.certificates import PotentialEntries, certified_gap, exact_dot
 from optlab.transport.costs import Cost, as_cost
 from optlab.transport.potentials import MirrorPlan
 
@@ -126,7 +126,7 @@ class RelaxedPlan:
 
     @property
     def gap(self) -> float:
-        return max(self.objective - self.dual_objective, 0.0)
+        return certified_gap(self.objective, self.dual_objective)
 
     @property
     def relative_gap(self) -> float:
@@ -484,6 +484,13 @@ class PartialOptimalTransport(_RelaxedTransport):
         left, right = np.zeros(self.shape[0]), np.zeros(self.shape[1])
         if total > self.mass:
             entries = entries.scaled(np.full(self.shape[0], self.mass / total), np.ones(self.shape[1]))
+            rows, columns, _ = entries.moments()
+            total = math.fsum(rows.tolist())
+        excess = max(float(np.max(rows - self.a)), float(np.max(columns - self.b)), total - self.mass)
+        if excess > 1e-9 * self.mass:
+            # potentials so large that factors are lost in their rounding: a plan of independent marginals is one
+            entries = entries.scaled(np.zeros(self.shape[0]), np.zeros(self.shape[1]))
+            left, right = self.a / self._masses[0], self.b * (self.mass / self._masses[1])
         elif total < self.mass:
             left, right = np.maximum(self.a - rows, 0.0), np.maximum(self.b - columns, 0.0)
             spare = float(left.sum()), float(right.sum())

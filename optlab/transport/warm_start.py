@@ -35,7 +35,7 @@ def potentials_of_plan(array: Any, cost: Any) -> tuple[np.ndarray, np.ndarray]:
     keep = entries.data > 0.0
     i, j, x = entries.row[keep], entries.col[keep], entries.data[keep].astype(np.float64)
     n, m = cost.shape
-    c = _costs(cost, i, j)
+    c = costs_of_pairs(cost, i, j)
     allowed = np.isfinite(c)
     i, j, x, c = i[allowed], j[allowed], x[allowed], c[allowed]
     matrix = coo_array((x, (i, j)), shape=(n, m)).tocsr()
@@ -55,7 +55,7 @@ def potentials_of_plan(array: Any, cost: Any) -> tuple[np.ndarray, np.ndarray]:
     return solution[:n], solution[n:]
 
 
-def _costs(cost: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+def costs_of_pairs(cost: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Return ``C[i, j]`` without forming C where it is not stored."""
     if hasattr(cost, "array"):
         return np.asarray(cost.array[i, j], dtype=np.float64)

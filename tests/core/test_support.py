@@ -33,6 +33,7 @@ def test_float32_is_kept_and_nothing_is_copied():
         (["a"], {}, "A must hold real numbers"),
         ([1j], {}, "A must hold real numbers"),
         ([[1], [1, 2]], {}, "A must"),
+        (np.ma.masked_array([1.0, 2.0], mask=[False, True]), {}, r"1 masked entries.*array.filled"),
     ],
 )
 def test_arrays(value, options, message):

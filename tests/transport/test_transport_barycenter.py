@@ -118,5 +118,43 @@ def test_bad_input_is_named():
         WassersteinBarycenter(B, C).initial_mirror(3.0)
     with pytest.raises(TypeError, match="forbidden"):
         WassersteinBarycenter(B, np.where(C > 0.5, np.inf, C))
+    arguments = [np.zeros((2, 1))], [[0.5, 0.5]], np.array([[0.0], [1.0]])
+    for words, changed in (
+        (r"histograms\[0\] must have shape \(2\)", (arguments[0], [[1.0]], arguments[2])),
+        (r"histograms\[0\] must have the sum 1, got 1\.5", (arguments[0], [[0.5, 1.0]], arguments[2])),
+    ):
+        with pytest.raises(ValueError, match=words):
+            free_support_barycenter(*changed)
+    with pytest.raises(ValueError, match="masses must have the sum 1"):
+        free_support_barycenter(*arguments, masses=[1.0, 2.0])
+    assert repr(free_support_barycenter(*arguments)).startswith("FreeSupportBarycenter(2 points in dimension 1, ")
     with pytest.raises(ValueError, match="points and histograms must be as many"):
         free_support_barycenter([np.zeros((2, 1))], [], np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize("mass", [1e-9, 1e9])
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_reference_solution_in_any_units(mass, unit):
+    """HiGHS's tolerances are absolute: at costs of 1e-9 everything was optimal to it."""
+    rng = np.random.default_rng(7)
+    B, C = rng.dirichlet(np.ones(6), 3), rng.random((5, 6))
+    _, value = WassersteinBarycenter(B, C).reference_solution()
+    p, scaled = WassersteinBarycenter(mass * B, unit * C).reference_solution()
+    assert scaled == pytest.approx(mass * unit * value, rel=1e-9)
+    assert p.sum() == pytest.approx(mass, rel=1e-9)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.05])
+def test_any_potentials_prove_a_bound_that_constants_do_not_change(eps):
+    """The weighted mean is taken off: potentials that do not sum to zero would prove anything."""
+    rng = np.random.default_rng(8)
+    B, C = rng.dirichlet(np.ones(6), 3), rng.random((5, 6))
+    problem = WassersteinBarycenter(B, C, [0.5, 0.3, 0.2], regularization=eps)
+    method = GeneralizedSinkhorn() if eps else BregmanDouglasRachford()
+    best = optlab.solve(problem, method, tol=1e-4, max_iter=5000)
+    assert best.success
+    for _ in range(20):
+        f = [10.0 ** rng.uniform(-3, 0) * rng.standard_normal(5) for _ in range(3)]
+        value = problem.dual_bound(f)
+        assert value <= best.metrics["objective"] + 1e-12
+        assert problem.dual_bound([v + 100.0 for v in f]) == pytest.approx(value, abs=1e-11)

@@ -101,10 +101,48 @@ def test_bad_batches_are_named():
         batch_transport(a, b * np.array([[1.0], [2.0], [1.0]]), C, 0.1)
     with pytest.raises(ValueError, match=r"a must have a positive finite sum, got 0 in problem \[2\]"):
         batch_transport(a * np.array([[1.0], [1.0], [0.0]]), b, C, 0.1)
-    with pytest.raises(ValueError, match="regularization must be positive"):
+    with pytest.raises(ValueError, match=r"regularization must be positive, got 0\.0$"):
         batch_transport(a, b, C, 0.0)
     C[2, 1, 0] = np.inf
     with pytest.raises(ValueError, match=r"cost must be finite, got inf at index \[2, 1, 0\]"):
         batch_transport(a, b, C, 0.1)
+    with pytest.raises(TypeError, match="x0 must be a BatchTransport"):
+        batch_transport(a, b, C[0], 0.1, x0=3)
+    assert repr(batch_transport(a, b, C[0], 0.1)).startswith("BatchTransport(3 problems of 4 x 5, 3 converged, largest")
     with pytest.raises(ValueError, match="k must be below"):
         batch_transport(a, b, C[0], 0.1).plan(3)
+
+
+@pytest.mark.parametrize("mass", [1e-200, 1e-9, 1.0, 1e200])
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e6])
+@pytest.mark.parametrize("eps", [1e-10, 1e-3, 1e8])
+def test_certificates_hold_in_any_units(mass, offset, eps):
+    """Columns above b where exponents had lost their digits, and unnormalised masses, gave gaps of zero far from it."""
+    a, b, C = problems(5, 6, 4, 5)
+    a[1] = 10.0 ** np.array([-300.0, -20.0, -3.0, 0.0]) / 1.001
+    a[1, 3] += 1.0 - a[1].sum()
+    plain = batch_transport(a, b, C, eps, tol=1e-10)
+    answer = batch_transport(mass * a, mass * b, C + offset, eps, tol=1e-8)
+    shift = offset + eps * np.log(mass)
+    scale = 1.0 + abs(offset) + eps * (10.0 + abs(np.log(mass)))
+    for name in ("objective", "dual_objective", "gap", "cost", "relative_gap"):
+        assert np.all(np.isfinite(getattr(answer, name)))
+    upper, lower = answer.objective / mass - shift, answer.dual_objective / mass - shift
+    assert np.all(upper >= plain.dual_objective - 1e-13 * scale)
+    assert np.all(lower <= plain.objective + 1e-13 * scale)
+    assert np.all(answer.gap / mass >= upper - lower - 1e-13 * scale)
+    if eps >= 1e-3:
+        assert answer.success
+        assert np.max(answer.gap) <= 1e-7 * mass * (1.0 + eps)
+        np.testing.assert_allclose(answer.dense().sum(axis=1), mass * b, rtol=1e-5, atol=1e-7 * mass)
+        assert answer.plan(2).relative_gap <= 1e-6
+        warm = batch_transport(mass * a, mass * b, C + offset, eps, tol=1e-8, x0=answer)
+        assert warm.n_iter.max() <= 4
+
+
+def test_units_that_overflow_are_refused():
+    a, b, C = problems(6, 2, 3, 3)
+    with pytest.raises(ValueError, match="multiply the weights, or the cost"):
+        batch_transport(1e250 * a, 1e250 * b, 1e60 * C, 1.0)
+    with pytest.raises(ValueError, match="size at most"):
+        batch_transport(a, b, 1e200 * C, 1.0)

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from optlab.transport import DenseCost, MirrorPlan, OptimalTransport, PointCloudCost
+import optlab
+from optlab.splitting import BregmanDouglasRachford
+from optlab.transport import (
+    DenseCost,
+    LinearProgram,
+    MirrorPlan,
+    OptimalTransport,
+    PartialOptimalTransport,
+    PointCloudCost,
+    WassersteinBarycenter,
+)
 from optlab.transport.certificates import (
     ArrayEntries,
     PotentialEntries,
@@ -146,3 +157,30 @@ def test_enormous_candidates_prove_no_nonsense(size):
     bound = entropic_dual_bound(DenseCost(C), a, b, eps, rows, columns)
     direct = a @ bound.f + b @ bound.g - eps * np.exp((bound.f[:, None] + bound.g - C) / eps).sum()
     assert bound.value == pytest.approx(direct, rel=1e-12)
+
+
+@pytest.mark.parametrize("step_size", [1e9, 1e13, 1e20])
+def test_certificates_hold_where_potentials_have_lost_their_digits(step_size):
+    """The factors of the rounding drown in potentials of 1e15: plans above their marginals cost too little."""
+    rng = np.random.default_rng(8)
+    for _ in range(6):
+        n, m = rng.integers(2, 8, 2)
+        a, b, C = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), rng.random((n, m))
+        balanced = OptimalTransport(a, b, C)
+        partial = PartialOptimalTransport(a, b, C, 0.5)
+        centre = WassersteinBarycenter([b, b[::-1]], [C, rng.random((n, m))], [0.3, 0.7])
+        A = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
+        moved = linprog(C.ravel(), A, np.r_[a, b], np.ones((1, n * m)), [0.5])
+        optima = [
+            optlab.solve(balanced, LinearProgram(), max_iter=1).metrics["cost"],
+            moved.fun,
+            centre.reference_solution()[1],
+        ]
+        for problem, optimum in zip((balanced, partial, centre), optima):
+            result = optlab.solve(problem, BregmanDouglasRachford(step_size), tol=None, max_iter=60, record=4)
+            assert np.all(result.history["cost"] >= optimum - 1e-9)
+            assert np.all(result.history["dual_objective"] <= optimum + 1e-9)
+            if problem is balanced:
+                plan = result.solution.dense()
+                np.testing.assert_allclose(plan.sum(axis=1), a, rtol=0, atol=2e-9)
+                np.testing.assert_allclose(plan.sum(axis=0), b, rtol=0, atol=2e-9)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
 
-from optlab.transport import DenseCost, GaugedCost, PointCloudCost, as_cost
+import optlab
+from optlab.transport import DenseCost, ExactTransport, GaugedCost, OptimalTransport, PointCloudCost, as_cost
 
 
 @pytest.mark.parametrize(
@@ -14,6 +16,9 @@ from optlab.transport import DenseCost, GaugedCost, PointCloudCost, as_cost
         ([0.0, 1.0], ValueError, "cost must have 2 dimension"),
         (np.zeros((0, 3)), ValueError, "cost must not be empty"),
         ([["a"]], TypeError, "cost must hold real numbers"),
+        ([[1.0, -1e141]], ValueError, r"entries of size at most 1e\+140, got 1e\+141"),
+        ([[1e141, np.inf]], ValueError, "entries of size at most"),
+        (coo_array([[1e141]]), ValueError, "entries of size at most"),
     ],
 )
 def test_dense_cost_says_what_is_wrong(value, error, words):
@@ -28,7 +33,12 @@ def test_dense_cost_says_what_is_wrong(value, error, words):
         (([[0.0, 1.0]], [[0.0, np.inf]]), r"y must be finite, got inf at index \[0, 1\]"),
         (([[0.0, 1.0]], [[0.0]]), "same dimension, got 2 and 1"),
         (([0.0], [0.0], "manhattan"), "metric must be one of"),
-        (([1e200], [0.0]), "below 1e150"),
+        (
+            ([1e70], [0.0]),
+            r"at most 5e\+69, so that distances .* below 1e\+140, got one of size 1e\+70",
+        ),
+        (([1e-200, 0.0], [0.0], "euclidean"), r"at least 1e-140, because squares of distances underflow"),
+        (([1e140], [0.0], "cityblock"), r"at most 5e\+139"),
         ((np.zeros((2, 2, 2)), [0.0]), "x must have 1 or 2 dimension"),
     ],
 )
@@ -114,3 +124,24 @@ def test_statistics_of_large_clouds_are_those_of_a_sample(monkeypatch):
     assert abs(sampled.standard_deviation - exact.standard_deviation) < 0.1 * exact.standard_deviation
     assert 0.8 * exact.maximum < sampled.maximum <= exact.maximum
     assert sampled.minimum >= exact.minimum
+
+
+@pytest.mark.parametrize("size", [1e-270, 1e-130, 1.0, 1e69, 1e139])
+@pytest.mark.parametrize("metric", ["dense", "sqeuclidean", "cityblock"])
+def test_extreme_units_are_certified_or_refused(size, metric):
+    """Never a relative gap of zero because its denominator overflowed, or a warning."""
+    rng = np.random.default_rng(1)
+    points = size**0.5 * rng.random((2, 6, 2)) if metric == "sqeuclidean" else size * rng.random((2, 6, 2))
+    if metric == "cityblock" and size < 1e-140:
+        return  # refused as it is made
+    cost = DenseCost(size * rng.random((6, 6))) if metric == "dense" else PointCloudCost(*points, metric)
+    for mass in (1e-300, 1e-200, 1.0, 1e250, 1e300):
+        a = np.full(6, mass / 6)
+        if not 1e-302 < mass * size < 1e303:
+            with pytest.raises(ValueError, match="multiply the weights, or the cost, by a constant"):
+                optlab.solve(OptimalTransport(a, a, cost), ExactTransport(), tol=1e-9)
+            continue
+        problem = OptimalTransport(a, a, cost)
+        start = optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=0)
+        assert start.metrics["relative_gap"] > 1e-3
+        assert optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=20).success

@@ -372,3 +372,37 @@ def test_bad_arguments():
     problem = OptimalTransport([1.0], [1.0], [[1.0]], regularization=0.1)
     with pytest.raises(TypeError, match="regularization=0"):
         optlab.solve(problem, ExactTransport())
+
+
+@pytest.mark.parametrize("size", [1e10, 1e300])
+def test_potentials_of_any_size_are_a_start(size):
+    rng = np.random.default_rng(11)
+    problem = OptimalTransport(np.full(40, 1 / 40), np.full(50, 1 / 50), rng.random((40, 50)))
+    for f in (np.full(40, size), size * rng.standard_normal(40)):
+        result = solved(problem, x0=(f, np.zeros(50)))
+        assert result.success
+        assert result.n_iter <= 4
+
+
+def test_bounds_over_blocks_are_bounds_and_tight_where_costs_are_linear():
+    """Far boxes of corner points, affine potentials, city-block costs: there bound and least slack are the same number.
+
+    A bound too optimistic by a per mille would leave out violated pairs, and no random cloud might show it.
+    """
+    rng = np.random.default_rng(12)
+    corners = np.array(list(np.ndindex(2, 2)), dtype=float) - 0.5
+    x = np.arange(4)[:, None, None] * 3.0 + corners * rng.random((4, 1, 2))
+    y = 100.0 - np.arange(4)[:, None, None] * 3.0 + corners * rng.random((4, 1, 2))
+    f = (x * rng.standard_normal((4, 1, 2))).sum(axis=2).ravel()
+    g = (y * rng.standard_normal((4, 1, 2))).sum(axis=2).ravel()
+    edges = np.arange(5) * 4
+    for metric, tight in (("cityblock", True), ("euclidean", False), ("sqeuclidean", False)):
+        cloud = PointCloudCost(x.reshape(-1, 2), y.reshape(-1, 2), metric)
+        blocked = BlockedCost(cloud, edges, edges)
+        least = ((cloud.dense() - g) - f[:, None]).reshape(4, 4, 4, 4).min(axis=(1, 3))
+        for A, B in np.ndindex(4, 4):
+            for threshold, wanted in ((least[A, B] + 1e-9, True), (least[A, B] - 1e-3, False)):
+                if not (wanted or tight):
+                    continue
+                indptr, blocks = blocked._visited(f, g, threshold)
+                assert (B in blocks[indptr[A] : indptr[A + 1]]) == wanted

@@ -26,6 +26,7 @@ from optlab.transport import (
     WangBanerjeeADMM,
     as_cost,
 )
+from optlab.transport.certificates import DualBound
 
 
 def masked(seed, n, m, density=0.4):
@@ -254,3 +255,52 @@ def test_a_bare_optimal_plan_gives_nearly_optimal_potentials():
     exact = optlab.solve(problem, NetworkSimplex(), max_iter=1).solution
     assert problem.plan(exact.dense()).dual_objective < 0.9 * exact.cost
     assert problem.primal(problem.initial_mirror(exact.dense())).dual_objective == pytest.approx(exact.cost, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_a_point_without_an_allowed_pair_is_infeasible_however_small_its_weight(kind):
+    """Its dual is unbounded: a gap of zero used to be shown."""
+    C = np.array([[0.3, 0.1, np.inf], [0.2, 0.4, np.inf], [0.5, 0.6, np.inf]])
+    a, b = np.array([0.5, 0.25, 0.25]), np.array([0.5, 0.5 - 1e-15, 1e-15])
+    for transposed in (False, True):
+        arguments = (b, a, C.T) if transposed else (a, b, C)
+        cost = arguments[2] if kind == "dense" else as_sparse(arguments[2])
+        with pytest.raises(InfeasibleError) as caught:
+            OptimalTransport(*arguments[:2], cost)
+        error = caught.value
+        assert error.excess == pytest.approx(1e-15, rel=0.2)
+        outside = np.setdiff1d(np.arange(3), error.columns)
+        assert not np.any(np.isfinite(arguments[2][np.ix_(error.rows, outside)]))
+        assert error.columns.tolist() == ([] if transposed else [0, 1])
+        if not transposed:
+            assert "(1e-15 less)" in str(error)
+
+
+def test_a_lower_bound_that_is_not_finite_certifies_nothing():
+    C = np.array([[0.0, 1.0], [1.0, 0.0]])
+    plan = OptimalTransport([0.5, 0.5], [0.5, 0.5], C).plan([[0.0, 0.5], [0.5, 0.0]])
+    for value in (np.inf, np.nan):
+        plan.__dict__["_dual"] = DualBound(np.zeros(2), np.zeros(2), value)
+        assert plan.gap == np.inf
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 8), st.floats(0.2, 0.7))
+def test_infeasible_exactly_where_the_linear_program_is_with_a_set_that_proves_it(seed, n, m, density):
+    rng = np.random.default_rng(seed)
+    allowed = rng.random((n, m)) < density
+    C = np.where(allowed, rng.random((n, m)), np.inf)
+    a, b = rng.integers(1, 6, n).astype(float), rng.integers(1, 6, m).astype(float)
+    a, b = a * b.sum(), b * a.sum()  # integers: no rounding decides
+    A = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])[:, allowed.ravel()]
+    feasible = A.shape[1] > 0 and linprog(np.zeros(A.shape[1]), A_eq=A, b_eq=np.r_[a, b]).status == 0
+    for order in ("C", "F"):
+        if feasible:
+            OptimalTransport(a, b, np.array(C, order=order))
+            continue
+        with pytest.raises(InfeasibleError) as caught:
+            OptimalTransport(a, b, np.array(C, order=order))
+        rows, columns = caught.value.rows, caught.value.columns
+        assert not np.any(allowed[np.ix_(rows, np.setdiff1d(np.arange(m), columns))])
+        assert a[rows].sum() > b[columns].sum()
+        assert a[rows].sum() - b[columns].sum() == pytest.approx(caught.value.excess, rel=1e-9)

@@ -59,6 +59,16 @@ def test_a_method_object_and_options_of_solve():
     assert "Method:" not in result.message
 
 
+def test_a_method_that_is_done_does_not_ask_for_more_iterations():
+    rng = np.random.default_rng(0)
+    a, cost = np.full(30, 1 / 30), np.exp(rng.normal(0.0, 12.0, (30, 30)))
+    for method in ("emd", "exact"):
+        result = transport(a, a, cost, method=method, tol=1e-300)
+        assert result.metrics["relative_gap"] > 0.0
+        assert "further iterations change nothing" in result.message
+    assert transport(A, B, C, Sinkhorn(0.05), max_iter=3).message.endswith("go on with x0=result.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -66,7 +76,10 @@ def test_a_method_object_and_options_of_solve():
         ({"tol": 0.0}, ValueError, "tol must be"),
         ({"tol": "small"}, ValueError, "tol must be"),
         ({"regularization": -1}, ValueError, "regularization must be"),
-        ({"max_itr": 3}, TypeError, "max_itr"),
+        ({"max_itr": 3}, TypeError, r"unexpected keyword argument 'max_itr' \(did you mean 'max_iter'"),
+        ({"reg": 0.1}, TypeError, "did you mean 'regularization'"),
+        ({"numItermax": 10}, TypeError, "did you mean 'max_iter'"),
+        ({"method": 0.1}, TypeError, r"write regularization=0\.1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, words):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from optlab.transport import MirrorPlan, OptimalTransport, PointCloudCost, TransportPlan
+import optlab
+from optlab.transport import MirrorPlan, NetworkSimplex, OptimalTransport, PointCloudCost, TransportPlan
 
 
 def problem_and_plan(zeros=False, regularization=0.0, steps=7, n=14, m=11):
@@ -136,3 +137,32 @@ def test_representation_reads_well():
     assert repr(plan).startswith("TransportPlan(14 x 11, cost=")
     assert "marginal_error" in repr(plan.raw)
     assert len(repr(plan)) < 120
+
+
+def test_a_sparse_plan_stays_sparse_and_whole():
+    """Rounding what POT left open used to fill the matrix, and small entries of great cost were dropped by default."""
+    rng = np.random.default_rng(5)
+    a = rng.dirichlet(np.ones(30))
+    a[3] = 1e-14
+    b = rng.dirichlet(np.ones(40))
+    C = rng.random((30, 40))
+    C[3] = 1e14
+    problem = OptimalTransport(a / a.sum(), b, C)
+    plan = optlab.solve(problem, NetworkSimplex(), max_iter=1).solution
+    sparse = plan.sparse()
+    assert sparse.nnz == np.count_nonzero(plan.dense()) <= 2 * (30 + 40)
+    np.testing.assert_allclose(sparse.sum(axis=1), problem.a, rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(sparse.sum(axis=0), problem.b, rtol=1e-12, atol=1e-16)
+    assert np.sum(sparse.toarray() * C) == pytest.approx(plan.cost, rel=1e-12)
+    short = problem.plan(sparse * (1.0 - 1e-10))  # as a solver's tolerance leaves it
+    assert short.sparse().nnz <= 3 * (30 + 40)
+    np.testing.assert_allclose(short.dense().sum(axis=1), problem.a, rtol=1e-12, atol=1e-16)
+    assert np.sum(short.dense() * C) == pytest.approx(short.cost, rel=1e-12)
+
+
+def test_the_network_simplex_is_exact_on_single_precision_costs():
+    rng = np.random.default_rng(6)
+    a, b = rng.dirichlet(np.ones(30)), rng.dirichlet(np.ones(40))
+    cost = (1000.0 + rng.random((30, 40))).astype(np.float32)
+    result = optlab.solve(OptimalTransport(a, b, cost), NetworkSimplex(), tol=1e-13, max_iter=1)
+    assert result.success

@@ -7,8 +7,10 @@ import pytest
 from scipy.special import logsumexp
 
 import optlab
+from optlab.core import Status
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import (
+    AndersonSinkhorn,
     DenseCost,
     GeneralizedSinkhorn,
     OptimalTransport,
@@ -16,6 +18,7 @@ from optlab.transport import (
     Sinkhorn,
     UnbalancedOptimalTransport,
     WassersteinBarycenter,
+    batch_transport,
 )
 
 
@@ -58,6 +61,24 @@ def test_bounds_are_true_bounds(method, eps):
     far = optlab.solve(single, method, max_iter=2000, record=2000)
     assert far.metrics["dual_objective"] <= exact + 1e-12 <= far.metrics["objective"] + 3e-12
     assert 1e-9 < far.metrics["marginal_error"] < 1e-4
+
+
+@pytest.mark.parametrize("unit", [1e-60, 1e-30, 1.0, 1e60])
+@pytest.mark.parametrize("eps", [1e-12, 1e-9, 0.05, 1e9])
+def test_any_units_and_temperatures(unit, eps):
+    """Exponents beyond float32 gave infinite potentials, and costs beyond it zeros."""
+    rng = np.random.default_rng(3)
+    a, b, C = rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(9)), rng.random((12, 9))
+    wide = batch_transport(a, b, C, eps, tol=1e-12)
+    problem = OptimalTransport(a, b, DenseCost(unit * C, arithmetic="single"), regularization=unit * eps)
+    for method in (Sinkhorn(), Sinkhorn(overrelaxation="adaptive"), AndersonSinkhorn(), GeneralizedSinkhorn()):
+        result = optlab.solve(problem, method, tol=1e-5, max_iter=200)
+        assert result.status is not Status.DIVERGED
+        scale = 1.0 + 10.0 * eps
+        assert result.metrics["objective"] / unit >= wide.dual_objective[0] - 1e-12 * scale
+        assert result.metrics["dual_objective"] / unit <= wide.objective[0] + 1e-12 * scale
+        if eps >= 0.05:
+            assert result.success
 
 
 def test_relaxed_problems_too():
