@@ -33,6 +33,36 @@ from optlab.transport.potentials import MirrorPlan
 from optlab.transport.warm_start import potentials_of_plan
 
 
+def equal_marginals(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return copies of two histograms as float64 with equal sums, and the sum.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For histograms that are empty, negative, not finite, without mass, or of different sums (by more than 1e-9
+        relative, or 1e-6 if one is float32).
+    """
+    a = as_float_array(a, "a", ndim=1, nonnegative=True)
+    b = as_float_array(b, "b", ndim=1, nonnegative=True)
+    single = np.dtype(np.float32) in (a.dtype, b.dtype)
+    a, b = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
+    for name, weights in (("a", a), ("b", b)):
+        with np.errstate(over="ignore"):
+            total = float(weights.sum())
+        if not 0.0 < total < math.inf:
+            raise ValueError(f"{name} must have a positive finite sum, got {total:g}")
+    sum_a, sum_b = math.fsum(a.tolist()), math.fsum(b.tolist())
+    tolerance = 1e-6 if single else 1e-9
+    if abs(sum_a - sum_b) > tolerance * max(sum_a, sum_b):
+        raise ValueError(
+            f"a and b must have the same sum, got {sum_a:.12g} and {sum_b:.12g} (difference {sum_a - sum_b:.3g}); "
+            "divide each by its sum"
+        )
+    if sum_a != sum_b:
+        b *= sum_a / sum_b
+    return a, b, sum_a
+
+
 class OptimalTransport:
     """Optimal transport between two histograms, with a certificate for every iterate.
 
@@ -110,7 +140,7 @@ class OptimalTransport:
         self.cost_split = as_number(cost_split, "cost_split", minimum=0.0, maximum=1.0)
         self.inner_tol = as_number(inner_tol, "inner_tol", above=0.0)
         self.inner_max_iter = int(as_number(inner_max_iter, "inner_max_iter", minimum=1))
-        self._set_marginals(a, b)
+        self.a, self.b, self.mass = equal_marginals(a, b)
         self.cost: Cost = as_cost(cost)
         self.shape = (self.a.size, self.b.size)
         if self.cost.shape != self.shape:
@@ -127,27 +157,6 @@ class OptimalTransport:
             )
         if self.active_cost.has_forbidden:
             check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
-
-    def _set_marginals(self, a: Any, b: Any) -> None:
-        a = as_float_array(a, "a", ndim=1, nonnegative=True)
-        b = as_float_array(b, "b", ndim=1, nonnegative=True)
-        single = np.dtype(np.float32) in (a.dtype, b.dtype)
-        a, b = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
-        for name, weights in (("a", a), ("b", b)):
-            with np.errstate(over="ignore"):
-                total = float(weights.sum())
-            if not 0.0 < total < math.inf:
-                raise ValueError(f"{name} must have a positive finite sum, got {total:g}")
-        sum_a, sum_b = math.fsum(a.tolist()), math.fsum(b.tolist())
-        tolerance = 1e-6 if single else 1e-9
-        if abs(sum_a - sum_b) > tolerance * max(sum_a, sum_b):
-            raise ValueError(
-                f"a and b must have the same sum, got {sum_a:.12g} and {sum_b:.12g} (difference {sum_a - sum_b:.3g}); "
-                "divide each by its sum"
-            )
-        if sum_a != sum_b:
-            b *= sum_a / sum_b
-        self.a, self.b, self.mass = a, b, sum_a
 
     # ------------------------------------------------------------------ what is solved, and how well
 
