@@ -7,9 +7,9 @@ the masses must fit exactly). What can be said at once:
   allowed to it.
 * For columns of equal mass and k >= 2, all pairs allowed, one exists if ``n <= (k - 1) m + 1``; for marginals without
   coinciding partial sums no fewer pairs connect all points, so that the condition is then also necessary. The plan is
-  made column by column: k - 1 whole rows and a part of one more, which exists because the k lightest of the rows left,
-  with the heaviest in place of the k-th, hold at most ... and the k heaviest at least a column's mass, and exchanging
-  one row after another between the two sets must cross it (derived here; k = 2 is Walker's alias method, 1977).
+  made column by column, each taking k - 1 whole rows and a part of one more. These exist: the k - 1 lightest rows hold at
+  most a column's mass and the k heaviest at least that, so that on the way from one set to the other, exchanging one
+  row at a time, there is an exchange that crosses it (derived here; k = 2 is Walker's alias method, 1977).
 
 The search (`limited_plan`) starts from a plan of the relaxation. Columns over the limit lose their smallest entries, as
 many at a time as leave a plan possible, by a maximum flow; between the rounds the quadratic problem is solved anew on the
@@ -154,7 +154,7 @@ def _solve_on(plan: QuadraticPlan, keys: np.ndarray, f: np.ndarray) -> tuple[np.
     cost = SparseCost(coo_array((costs, (rows, columns)), shape=(n, m)))
     inner = QuadraticOptimalTransport(problem.active_a, problem.active_b, cost, problem.regularization)
     result = solve(
-        inner, SemismoothNewton(), x0=SemiDualPoint(f, 1e-300), tol=1e-9, max_iter=60, record=4, progress=False
+        inner, SemismoothNewton(), x0=SemiDualPoint(f), tol=1e-9, max_iter=60, record=4, progress=False
     )
     array = result.solution.sparse().tocsc()
     array.sort_indices()

@@ -188,9 +188,11 @@ class QuadraticOptimalTransport:
         if x0 is None:
             return self.default_start()
         if isinstance(x0, SemiDualPoint):
-            if x0.f.shape != self.rows.shape:
-                raise ValueError(f"x0 must have potentials for {self.rows.size} rows, got {x0.f.size}")
+            if x0.f.shape != self.rows.shape or not np.all(np.isfinite(x0.f)):
+                raise ValueError(f"x0 must have finite potentials for {self.rows.size} rows, got shape {x0.f.shape}")
             return x0
+        if isinstance(x0, QuadraticPlan) and x0.point.f.shape == self.rows.shape:
+            return x0.point
         if isinstance(x0, TransportPlan):
             x0 = x0.potentials
         if hasattr(x0, "tocsr") or getattr(x0, "ndim", 0) == 2:

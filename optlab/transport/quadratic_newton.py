@@ -35,6 +35,7 @@ from optlab.transport.quadratic_plan import QuadraticPlan
 
 _PAIRS_OF_A_ROW = 20  # entries of the system for each row and column up to which it is factorised
 _LARGEST_DIRECT = 5000  # and rows
+_GOOD_START = 0.5  # relative marginal error above which a start has to go through all stages
 
 
 def require_quadratic(problem: Any, method: str) -> None:
@@ -116,17 +117,19 @@ class SemismoothNewton(Method):
         one_of(self.linear_solver, "linear_solver", ("auto", "cg", "direct"))
 
     def init(self, problem: QuadraticOptimalTransport, x0: Any, rng: Any) -> SemismoothState:
-        """Return the state at iteration 0; a start other than the default one begins with little smoothing."""
+        """Return the state at iteration 0; at a good start smoothing is what it was there, or none."""
         require_quadratic(problem, "SemismoothNewton")
-        point = problem.initial_point(x0)
-        if np.any(point.f):
-            smoothing = min(point.smoothing, problem.regularization)
-            if problem.is_limited and smoothing == 0.0:
-                smoothing = problem.regularization / 16.0
-            return SemismoothState(0, point.f, smoothing)
+        point, gamma = problem.initial_point(x0), problem.regularization
         # about the square root of n positive entries in every column
-        smoothing = problem.cost_range / float(problem.active_b.mean())
-        return SemismoothState(0, point.f, self._following(problem, self.cooling * smoothing))
+        cold = self._following(problem, self.cooling * problem.cost_range / float(problem.active_b.mean()))
+        if not np.any(point.f):
+            return SemismoothState(0, point.f, cold)
+        smoothing = min(point.smoothing, gamma)
+        if problem.is_limited and smoothing == 0.0:
+            smoothing = gamma / 16.0
+        found = problem.semidual(point.f, smoothing)
+        error = float(np.abs(problem.active_a - found.row_sums).sum()) / problem.mass
+        return SemismoothState(0, point.f, smoothing if error <= _GOOD_START else max(cold, smoothing))
 
     def _following(self, problem: QuadraticOptimalTransport, smoothing: float) -> float:
         """Return the smoothing of the next stage."""
