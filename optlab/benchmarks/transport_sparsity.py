@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 import warnings
 from typing import Any
@@ -15,7 +17,8 @@ def _pot(name: str, a: Any, b: Any, C: Any, gamma: float, count: int, **options:
     """Return seconds, plan and log of one of POT's two solvers, run to SciPy's own limits."""
     import ot
 
-    with warnings.catch_warnings():
+    # it warns of SciPy's options, and prints shapes
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         start = time.perf_counter()
         solver = getattr(ot.smooth, name)
@@ -28,9 +31,9 @@ def _certified(problem: Any, plan: np.ndarray, f: np.ndarray) -> dict[str, float
     return dict(problem.measure(problem.plan(plan, (f, g))))
 
 
-@benchmark(id="transport-quadratic", title="Quadratically regularised transport: to the accuracy that ot.smooth ends at")
+@benchmark(id="transport-quadratic", title="Quadratically regularised transport, to the accuracy of ot.smooth")
 def quadratic(scale: str, seed: int) -> list[Row]:
-    """POT runs until SciPy's L-BFGS-B stops; ours until its certified relative gap is no larger than POT's (at most 1e-3).
+    """POT runs until SciPy's L-BFGS-B stops; ours until its certified relative gap is as small as POT's (at most 1e-3).
 
     gamma is given as gamma times the mean mass over the range of the cost. Seconds of solver time.
     """
@@ -51,9 +54,7 @@ def quadratic(scale: str, seed: int) -> list[Row]:
             seconds, plan, log = _pot("smooth_ot_semi_dual", a, b, C, gamma, count, reg_type="l2")
             goal = min(_certified(problem, plan, np.asarray(log["alpha"]))["relative_gap"], 1e-3)
             for method in (SemismoothNewton(), SemiDualLBFGS()):
-                run = optlab.solve(
-                    problem, method, tol=goal, max_iter=5000, time_limit=20.0, record=2, progress=False
-                )
+                run = optlab.solve(problem, method, tol=goal, max_iter=5000, time_limit=20.0, record=2, progress=False)
                 row: Row = {
                     "name": f"{family}, n = {n}, strength {strength:g}: {type(method).__name__}",
                     "seconds": run.solve_time,

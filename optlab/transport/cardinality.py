@@ -1,26 +1,28 @@
 """Plans with at most k non-zeros in every column: when there is none, when there is one, and a search for good ones.
 
-Whether a plan within the limit exists is a packing problem, hard in general (for k = 1 every column goes to one row, and
-the masses must fit exactly). What can be said at once:
+Whether a plan within the limit exists is a packing problem, hard in general (for k = 1 every column goes to one row,
+and the masses must fit exactly). What can be said at once:
 
 * None exists if ``n > k m`` (every row needs an entry), or if a column's mass exceeds that of the k heaviest rows
   allowed to it.
 * For columns of equal mass and k >= 2, all pairs allowed, one exists if ``n <= (k - 1) m + 1``; for marginals without
   coinciding partial sums no fewer pairs connect all points, so that the condition is then also necessary. The plan is
-  made column by column, each taking k - 1 whole rows and a part of one more. These exist: the k - 1 lightest rows hold at
-  most a column's mass and the k heaviest at least that, so that on the way from one set to the other, exchanging one
-  row at a time, there is an exchange that crosses it (derived here; k = 2 is Walker's alias method, 1977).
+  made column by column, each taking whole rows and a part of one more, k at most. These exist: if the lightest rows do
+  not do, the k - 1 lightest hold at most a column's mass and the k heaviest at least that, so that on the way from one
+  set to the other, exchanging one row at a time, there is an exchange that crosses it (derived here; k = 2 is Walker's
+  alias method, 1977).
 
 The search (`limited_plan`) starts from a plan of the relaxation. Columns over the limit lose their smallest entries, as
-many at a time as leave a plan possible, by a maximum flow; between the rounds the quadratic problem is solved anew on the
-pairs left. If that ends over the limit, the construction above is tried, with rows in an order of their reduced costs.
-What is found is polished: entries that stayed empty are exchanged for those of least reduced cost, and the
-quadratic problem on these pairs is solved again. Not here: branching, so that a failure proves nothing.
+many at a time as leave a plan possible, by a maximum flow; between the rounds the quadratic problem is solved anew on
+the pairs left. If that ends over the limit, the construction above is tried, whatever the columns' masses; it knows
+nothing of the cost, so that points of equal mass are exchanged for one another afterwards. What is found is polished:
+entries that stayed empty are exchanged for those of least reduced cost, and the quadratic problem on these pairs is
+solved again. Not here: branching, so that a failure proves nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -61,8 +63,8 @@ def check_limit(
     if n > limit * m:
         raise InfeasibleLimitError(
             row_names, column_names, 0.0,
-            f"max_nonzeros must be at least {-(-n // m)}: each of {n} rows with mass needs an entry, and {m} columns of "
-            f"at most {limit} non-zeros have {limit * m}",
+            f"max_nonzeros must be at least {-(-n // m)}: each of {n} rows with mass needs an entry, and {m} columns "
+            f"of at most {limit} non-zeros have {limit * m}",
         )  # fmt: skip
     heaviest = np.argsort(-a, kind="stable")[:limit]
     reach = np.full(m, float(a[heaviest].sum()))
@@ -82,8 +84,8 @@ def check_limit(
             rows = allowed[np.argsort(-a[allowed], kind="stable")[:limit]]
         raise InfeasibleLimitError(
             row_names[rows], column_names[[worst]], float(excess[worst]),
-            f"max_nonzeros must be larger: column {column_names[worst]} has mass {b[worst]:.6g}, and the {limit} heaviest "
-            f"rows allowed to it, {_some(row_names[rows])}, only {reach[worst]:.6g}",
+            f"max_nonzeros must be larger: column {column_names[worst]} has mass {b[worst]:.6g}, and the {limit} "
+            f"heaviest rows allowed to it, {_some(row_names[rows])}, only {reach[worst]:.6g}",
         )  # fmt: skip
 
 
@@ -153,9 +155,7 @@ def _solve_on(plan: QuadraticPlan, keys: np.ndarray, f: np.ndarray) -> tuple[np.
     costs = pair_costs(problem.active_cost, rows, columns)
     cost = SparseCost(coo_array((costs, (rows, columns)), shape=(n, m)))
     inner = QuadraticOptimalTransport(problem.active_a, problem.active_b, cost, problem.regularization)
-    result = solve(
-        inner, SemismoothNewton(), x0=SemiDualPoint(f), tol=1e-9, max_iter=60, record=4, progress=False
-    )
+    result = solve(inner, SemismoothNewton(), x0=SemiDualPoint(f), tol=1e-9, max_iter=60, record=4, progress=False)
     array = result.solution.sparse().tocsc()
     array.sort_indices()
     found = np.repeat(np.arange(m), np.diff(array.indptr)) * n + array.indices
@@ -205,7 +205,7 @@ def _gentle_dive(plan: QuadraticPlan) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def _dive(plan: QuadraticPlan, share: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Take away entries beyond the limit, as many at a time as leave a plan; return keys, values, f, or None.
 
-    At most the `share` of them at a time: the problem is then solved anew more often, and leads into a corner less often.
+    At most the `share` of them at a time: the problem is then solved anew more often, and ends in a corner less often.
     """
     problem = plan.problem
     a, b, limit = problem.active_a, problem.active_b, problem.limit
@@ -278,7 +278,7 @@ def _by_windows(plan: QuadraticPlan) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def _rearranged(
     plan: QuadraticPlan, found: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Exchange columns of equal mass for one another, and rows, by optimal assignments, for as long as the cost falls."""
+    """Exchange columns of equal mass for one another, and rows, by optimal assignments, while the cost falls."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import csr_array
 
@@ -319,7 +319,7 @@ def _equal(weights: np.ndarray) -> list[np.ndarray]:
 
 
 def _window(left: np.ndarray, alive: np.ndarray, need: float, limit: int) -> np.ndarray:
-    """Return at most `limit` rows, the last one to be used in part, that hold `need` while those before hold no more."""
+    """Return at most `limit` rows that hold `need`, while those before the last hold no more than it."""
     weights = left[alive]
     sums = np.cumsum(weights)
     # the lightest rows that fit, and one more

@@ -10,13 +10,13 @@ column potentials maximised out it is the *semi-dual*, concave in the row potent
 
 What is certain about the limited problem (derived here, with its convex relaxation):
 
-* q is the same for ``||x||^2`` and for its convex hull over vectors of k non-zeros, the squared k-support norm of Argyriou,
-  Foygel and Srebro (2012). So ``max q`` is the optimum of the *relaxation* ``min <C, X> + gamma / 2 sum_j K(X_j)`` over
-  all plans, and a lower bound on the limited problem.
+* q is the same for ``||x||^2`` and for its convex hull over vectors of k non-zeros, the squared k-support norm of
+  Argyriou, Foygel and Srebro (2012). So ``max q`` is the optimum of the *relaxation*, ``min <C, X> + gamma / 2 sum_j
+  K(X_j)`` over all plans, and a lower bound on the limited problem.
 * A plan within the limit has ``K(x) = ||x||^2``; if a plan that solves the relaxation is within it, it is optimal.
   Otherwise there may be a gap that no multiplier closes, and finding the best plan, even a plan, is combinatorial.
 * There is none if ``n > k m``, or if a column's mass exceeds that of the k heaviest rows allowed to it. For columns of
-  equal mass and k >= 2 there is one if ``n <= (k - 1) m + 1`` (`optlab.transport.cardinality`, which searches for plans).
+  equal mass and k >= 2 there is one if ``n <= (k - 1) m + 1`` (`optlab.transport.cardinality` searches for them).
 
 A quadratic ``delta / 2 ||X||^2`` added to the relaxation (*smoothing*) makes q continuously differentiable, with
 gradient ``a - X 1``.
@@ -279,8 +279,8 @@ class QuadraticOptimalTransport:
         Returns
         -------
         dict
-            ``cost``, ``marginal_error`` (L1, before rounding), ``dual_objective`` (a proven lower bound). Without a limit
-            ``objective``, ``gap`` and ``relative_gap``. With one ``relaxed_objective``, ``relaxation_gap`` and
+            ``cost``, ``marginal_error`` (L1, before rounding), ``dual_objective`` (a proven lower bound). Without a
+            limit ``objective``, ``gap`` and ``relative_gap``. With one ``relaxed_objective``, ``relaxation_gap`` and
             ``relative_relaxation_gap``, which certify the relaxation, and ``columns_over_limit``: if that is 0,
             they certify the limited problem too.
         """

@@ -8,20 +8,19 @@ potentials by a matrix known in closed form; with w = gamma + delta, t full and 
     otherwise:          diag(1_T / w + 1_S / delta) - gamma / (delta s) 1_S 1_S^T - v v^T / (t / w + p u),
                         s = gamma p + delta (k - t),  u = (k - t) / s,  v = 1_T / w + u 1_S
 
-(derived here). Their sum is a sparse positive semidefinite matrix, a graph's Laplacian where nothing is shared, and a Newton
-step one linear system with it: Lorenz, Manns and Meyer (2021) do the same in both potentials; with the columns maximised
-out the system has n unknowns, and the dual rises more with every step.
+(derived here). Their sum is a sparse positive semidefinite matrix, a graph's Laplacian where nothing is shared, and a
+Newton step one linear system with it: Lorenz, Manns and Meyer (2021) do the same in both potentials; with the columns
+maximised out the system has n unknowns, and the dual rises more with every step.
 
 From a cold start at a small gamma the method would change supports one by one. So smoothing begins large, and falls by
 `cooling` once the marginal error is below `stage_error`: to zero without a limit on the non-zeros, and with one down to
-1e-8 gamma, since without smoothing the semi-dual of the limited problem has kinks, at which its optimum lies. The gap to
-the relaxation then falls in proportion. The optimal potentials are piecewise linear in the smoothing, so that a stage
+1e-8 gamma, since without smoothing the semi-dual of the limited problem has kinks, at which its optimum lies. The gap
+to the relaxation then falls in proportion. The optimal potentials are piecewise linear in the smoothing, so that a stage
 begins at their extrapolation from the last two, if that is better; near the end it is exact, and a stage takes a step.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -229,13 +228,14 @@ class SemismoothNewton(Method):
             matrix = (diags_array(diagonal * (1.0 + 1e-13)) - factor @ factor.T).tocsc()
             options = {"SymmetricMode": True}
             return np.asarray(splu(matrix, "MMD_AT_PLUS_A", 0.0, options=options).solve(right)), 0
+        shared = bool(np.any(found.shared))
         transposed = factor.T.tocsr()
         factor = factor.tocsr()
         return _conjugate_gradients(
             lambda v: diagonal * v - factor @ (transposed @ v),
             right,
             diagonal,
-            0.1 * min(0.1, math.sqrt(error)) * min(1.0, smoothing / problem.regularization if np.any(found.shared) else 1.0),
+            0.1 * min(0.1, math.sqrt(error)) * (min(1.0, smoothing / problem.regularization) if shared else 1.0),
             10 * right.size,
         )
 
@@ -258,7 +258,9 @@ def hessian(problem: QuadraticOptimalTransport, found: SemiDual, smoothing: floa
 
     gamma, limit = problem.regularization, problem.limit
     weight = gamma + smoothing
-    assert found.starts is not None and found.rows is not None and found.shared is not None
+    assert found.starts is not None
+    assert found.rows is not None
+    assert found.shared is not None
     n, m = problem.rows.size, problem.columns.size
     rows, shared = found.rows, found.shared
     columns = np.repeat(np.arange(m), np.diff(found.starts))

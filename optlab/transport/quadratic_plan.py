@@ -129,12 +129,13 @@ class QuadraticPlan(TransportPlan):
     def __init__(self, problem: QuadraticOptimalTransport, point: SemiDualPoint, *, array: Any = None):
         from scipy.sparse import csc_array, csr_array
 
+        any_problem: Any = problem  # it has what a plan asks an OptimalTransport for
         if array is None:
             found = problem.semidual(point.f, point.smoothing, entries=True)
             inside = csc_array((found.values, found.rows, found.starts), shape=problem.active_cost.shape)
-            super().__init__(problem, array=csr_array(problem.shape))
+            super().__init__(any_problem, array=csr_array(problem.shape))
         else:
-            super().__init__(problem, array=csr_array(array) if not hasattr(array, "tocsr") else array)
+            super().__init__(any_problem, array=csr_array(array) if not hasattr(array, "tocsr") else array)
             inside = self._entries.array
         self._entries = SparseEntries(problem.active_cost, inside)
         self.point = point
@@ -171,7 +172,8 @@ class QuadraticPlan(TransportPlan):
 
     @property
     def gap(self) -> float:
-        if self.rounded().columns_over_limit:
+        counts = np.diff(self._rounding.entries.array.indptr)
+        if np.any(counts > self.problem.limit):
             return math.inf
         return max(self.objective - self.dual_objective, 0.0)
 

@@ -1,7 +1,7 @@
 """L-BFGS on the semi-dual of quadratically regularised transport: what the papers use, one update at a time.
 
-The two-loop recursion of Nocedal (1980), and the bisection of Lewis and Overton (2013) for the weak Wolfe conditions, which
-also ends at the kinks of a limited problem. SciPy's L-BFGS-B cannot be stepped with a state that survives a checkpoint.
+The two-loop recursion of Nocedal (1980), and the bisection of Lewis and Overton (2013) for the weak Wolfe conditions,
+which also ends at the kinks of a limited problem. SciPy's L-BFGS-B cannot be stepped with a state that survives a checkpoint.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ class SemiDualLBFGS(Method):
         low, high, size = 0.0, math.inf, 1.0
         noise = 1e-15 * (abs(state.value) + float(problem.active_a @ np.abs(state.f)))
         f, value, gradient = state.f, state.value, state.gradient
-        trials = 0
-        for trials in range(1, _TRIALS + 1):
+        evaluations = state.evaluations
+        for _ in range(_TRIALS):
+            evaluations += 1
             candidate = state.f + size * direction
             trial_value, trial_gradient = self._at(problem, candidate)
             if trial_value < state.value + _SUFFICIENT * size * slope - noise:
@@ -124,7 +125,7 @@ class SemiDualLBFGS(Method):
             changes = np.vstack([changes, change])[-self.memory :]
         elif not np.any(step):
             steps, changes = steps[:0], changes[:0]
-        return SemiDualState(state.k + 1, f, gradient, value, steps, changes, state.evaluations + trials)
+        return SemiDualState(state.k + 1, f, gradient, value, steps, changes, evaluations)
 
     def _direction(self, problem: QuadraticOptimalTransport, state: SemiDualState) -> np.ndarray:
         """Return the two-loop recursion's direction of ascent."""

@@ -63,7 +63,9 @@ def relaxed_value(a, b, C, gamma, k):
     X, T = cp.Variable((n, m), nonneg=True), cp.Variable((n, m))
     squares = sum(cp.quad_over_lin(X[i, j], T[i, j]) for i in range(n) for j in range(m))
     constraints = [cp.sum(X, axis=1) == a, cp.sum(X, axis=0) == b, T >= 0, T <= 1, cp.sum(T, axis=0) <= k]
-    return cp.Problem(cp.Minimize(cp.sum(cp.multiply(C, X)) + gamma / 2 * squares), constraints).solve(solver="CLARABEL")
+    return cp.Problem(cp.Minimize(cp.sum(cp.multiply(C, X)) + gamma / 2 * squares), constraints).solve(
+        solver="CLARABEL"
+    )
 
 
 def limited_value(a, b, C, gamma, k):
@@ -72,7 +74,7 @@ def limited_value(a, b, C, gamma, k):
 
     n, m = C.shape
     X, mask = cp.Variable((n, m), nonneg=True), cp.Parameter((n, m))
-    constraints = [cp.sum(X, axis=1) == a, cp.sum(X, axis=0) == b, X <= mask]
+    constraints = [cp.sum(X, axis=1) == a, cp.sum(X, axis=0) == b, mask >= X]
     problem = cp.Problem(cp.Minimize(cp.sum(cp.multiply(C, X)) + gamma / 2 * cp.sum_squares(X)), constraints)
     best = np.inf
     for supports in itertools.product(itertools.combinations(range(n), k), repeat=m):
