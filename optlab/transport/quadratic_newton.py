@@ -15,8 +15,9 @@ maximised out the system has n unknowns, and the dual rises more with every step
 From a cold start at a small gamma the method would change supports one by one. So smoothing begins large, and falls by
 `cooling` once the marginal error is below `stage_error`: to zero without a limit on the non-zeros, and with one down to
 1e-8 gamma, since without smoothing the semi-dual of the limited problem has kinks, at which its optimum lies. The gap
-to the relaxation then falls in proportion. The optimal potentials are piecewise linear in the smoothing, so that a stage
-begins at their extrapolation from the last two, if that is better; near the end it is exact, and a stage takes a step.
+to the relaxation then falls in proportion. The optimal potentials are piecewise linear in the smoothing, so that a
+stage begins at their extrapolation from the last two, if that is better; near the end it is exact, and a stage takes a
+step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """L-BFGS on the semi-dual of quadratically regularised transport: what the papers use, one update at a time.
 
 The two-loop recursion of Nocedal (1980), and the bisection of Lewis and Overton (2013) for the weak Wolfe conditions,
-which also ends at the kinks of a limited problem. SciPy's L-BFGS-B cannot be stepped with a state that survives a checkpoint.
+which also ends at the kinks of a limited problem. SciPy's L-BFGS-B cannot be stepped with a state that survives a
+checkpoint.
 """
 
 from __future__ import annotations
