@@ -272,10 +272,10 @@ class OptimalTransport:
             rows, columns = [f], [g]
         return TransportPlan(self, array=array, row_candidates=rows, column_candidates=columns)
 
-    def _potentials(self, potentials: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _potentials(self, potentials: tuple[Any, Any], name: str = "potentials") -> tuple[np.ndarray, np.ndarray]:
         n, m = self.shape
-        f = as_float_array(potentials[0], "potentials[0]", shape=(n,), finite=False)
-        g = as_float_array(potentials[1], "potentials[1]", shape=(m,), finite=False)
+        f = as_float_array(potentials[0], f"{name}[0]", shape=(n,), finite=False)
+        g = as_float_array(potentials[1], f"{name}[1]", shape=(m,), finite=False)
         return f[self.rows], g[self.columns]
 
     # ------------------------------------------------------------------ scalings
@@ -307,8 +307,10 @@ class OptimalTransport:
         x0 : None, MirrorPlan, TransportPlan, (f, g), or an array of shape (n, m), dense or sparse
             None: all ones. A mirror point or plan in potential form is taken as it is. Dual potentials (f, g)
             on the full index set, and plans given as arrays through their dual potentials (a bare array through those
-            that fit it, `optlab.transport.warm_start`), become ``exp(kappa (f + g - C))`` with kappa 100 default step
-            sizes (``1 / regularization`` if there is one).
+            that fit it, `optlab.transport.warm_start`), become ``exp(kappa (f + g - C))`` with kappa 10 default step
+            sizes (``1 / regularization`` if there is one). At ten times that the plan follows its potentials so slowly
+            that the first-order methods without regularization take longer than from nothing (two to three times,
+            measured on three families); at this they take about as long, with the dual bound there from the start.
         """
         if x0 is None:
             return self.default_start()
@@ -331,8 +333,13 @@ class OptimalTransport:
                 raise ValueError(f"x0 must have shape {self.shape}, got {array.shape}")
             x0 = potentials_of_plan(array, self.cost)
         if isinstance(x0, (tuple, list)) and len(x0) == 2:
-            f, g = self._potentials((x0[0], x0[1]))
-            kappa = 1.0 / self.regularization if self.regularization > 0.0 else 100.0 * self.default_step_size
+            f, g = self._potentials((x0[0], x0[1]), "x0")
+            for k, potential in enumerate((f, g)):
+                if not np.any(np.isfinite(potential)):
+                    raise ValueError(
+                        f"x0[{k}] must be finite somewhere on the support of the marginals, got no such number"
+                    )
+            kappa = 1.0 / self.regularization if self.regularization > 0.0 else 10.0 * self.default_step_size
             f, g = (np.where(np.isfinite(p), p, 0.0) for p in (f, g))
             return MirrorPlan(kappa * f, kappa * g, kappa).recentred()
         raise TypeError(
