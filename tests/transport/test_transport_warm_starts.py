@@ -96,7 +96,7 @@ def test_potentials_plans_and_results_save_iterations(make, method, tol):
 
 @pytest.mark.parametrize("method", [BregmanDouglasRachford(), BregmanADMM(), IPOT()], ids=lambda m: type(m).__name__)
 def test_first_order_methods_have_the_bound_at_once_and_lose_little(method):
-    """Without regularization the plan has to be found anew; at a start much colder it would take several times as long."""
+    """Without regularization the plan has to be found anew; at a much colder start it would take longer still."""
     exact = optlab.solve(linear(), NetworkSimplex(), max_iter=1).solution
     cold = optlab.solve(linear(), method, tol=1e-2, max_iter=5000, record=1)
     for x0 in (exact.potentials, exact):
