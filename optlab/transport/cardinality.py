@@ -14,10 +14,12 @@ and the masses must fit exactly). What can be said at once:
 
 The search (`limited_plan`) starts from a plan of the relaxation. Columns over the limit lose their smallest entries, as
 many at a time as leave a plan possible, by a maximum flow; between the rounds the quadratic problem is solved anew on
-the pairs left. If that ends over the limit, the construction above is tried, whatever the columns' masses; it knows
-nothing of the cost, so that points of equal mass are exchanged for one another afterwards. What is found is polished:
-entries that stayed empty are exchanged for those of least reduced cost, and the quadratic problem on these pairs is
-solved again. Not here: branching, so that a failure proves nothing.
+the pairs left. If that ends over the limit, linear programs follow: their vertices have fewer entries, and those beyond
+the limit are priced higher from one to the next. If that does not end within the limit either, the construction above
+is tried, whatever the columns' masses; it knows nothing of the cost. Points of equal mass are then exchanged for one
+another where that lowers the cost, and what is found is polished: entries that stayed empty are exchanged for those of
+least reduced cost, and the quadratic problem on these pairs is solved again. Not here: branching, so that a failure
+proves nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _ROUNDOFF = 1e-12
 _ROUNDS = 40
 _LARGEST_ASSIGNMENT = 3000  # points a side
+_PROGRAMS = 60
+_MANY = 30  # pairs beyond the limit that the linear programs have for every column
 _EXTRA = 4  # pairs beyond the limit that a column not yet restricted may use
 
 
@@ -103,7 +107,7 @@ def limited_plan(plan: QuadraticPlan) -> QuadraticPlan | None:
     plan = plan.rounded()  # type: ignore[assignment]
     if plan.columns_over_limit == 0:
         return plan
-    for start in (_dive, _gentle_dive, _by_windows):
+    for start in (_dive, _gentle_dive, _by_penalties, _by_windows):
         found = start(plan)
         if found is not None:
             return _polished(plan, _rearranged(plan, found))
@@ -238,6 +242,46 @@ def _dive(plan: QuadraticPlan, share: float = 1.0) -> tuple[np.ndarray, np.ndarr
             return None
         keys, values = best
         values, f, _ = _solve_on(plan, keys, f)
+    return None
+
+
+def _by_penalties(plan: QuadraticPlan) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Solve linear programs until one has a vertex within the limit: each raises the costs of entries that were beyond.
+
+    The cost is the objective's linearisation at the relaxation's plan. Light rows are priced up more than heavy ones,
+    which fill a column with fewer entries.
+    """
+    from optlab.transport.candidates import Arcs, solve_sparse
+    from optlab.transport.quadratic_plan import pair_costs
+
+    problem = plan.problem
+    a, b, mass, limit = problem.active_a, problem.active_b, problem.mass, problem.limit
+    n, m = a.size, b.size
+    f = plan._dual.f
+    own, amounts = _entries(plan)
+    keys = np.union1d(own, _nearest(plan, f, limit + _MANY))
+    order = np.argsort((keys % n) * m + keys // n, kind="stable")
+    rows, columns = (keys % n)[order], (keys // n)[order]
+    x = np.zeros(keys.size)
+    x[np.searchsorted(keys, own)] = amounts
+    costs = pair_costs(problem.active_cost, rows, columns) + problem.regularization * x[order]
+    unit = 0.1 * float(np.ptp(costs)) * float(a.max())
+    rng = np.random.default_rng(0)  # equal penalties could go round in circles
+    values = np.empty(keys.size)
+    for _ in range(_PROGRAMS):
+        try:
+            flows = solve_sparse(a / mass, b / mass, Arcs(rows, columns, costs), f, np.zeros(m))[0]
+        except ArithmeticError:
+            return None
+        values[order] = np.where(flows > 1e-14, mass * flows, 0.0)
+        beyond = _excess(keys, values, n, m, limit)
+        if beyond.size == 0:
+            kept = values > 0.0
+            exact = _feasible(keys[kept], values[kept], a, b)
+            return None if exact is None else (keys[kept], exact, f)
+        raised = np.zeros(keys.size)
+        raised[beyond] = 2.0 * unit * rng.random(beyond.size) / a[keys[beyond] % n]
+        costs = costs + raised[order]
     return None
 
 
