@@ -203,6 +203,7 @@ def _excess(keys: np.ndarray, values: np.ndarray, n: int, m: int, limit: int) ->
 
 
 def _gentle_dive(plan: QuadraticPlan) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Take away a fifth of the entries beyond the limit at a time."""
     return _dive(plan, 0.2)
 
 
@@ -390,7 +391,7 @@ def _polished(plan: QuadraticPlan, found: tuple[np.ndarray, np.ndarray, np.ndarr
     """Return the plan, better after some rounds in which free entries go where the reduced cost is least."""
     from scipy.sparse import coo_array
 
-    from optlab.transport.quadratic_plan import QuadraticPlan
+    from optlab.transport.quadratic_plan import QuadraticPlan, pair_costs
 
     problem = plan.problem
     n, m = problem.active_cost.shape
@@ -406,6 +407,8 @@ def _polished(plan: QuadraticPlan, found: tuple[np.ndarray, np.ndarray, np.ndarr
     for _ in range(_ROUNDS):
         near = _nearest(plan, f, problem.limit)
         near = np.setdiff1d(near, keys)
+        reduced = pair_costs(problem.active_cost, near % n, near // n) - f[near % n]
+        near = near[np.lexsort((reduced, near // n))]
         free = problem.limit - np.bincount(keys // n, minlength=m)
         starts = np.searchsorted(near // n, np.arange(m))
         rank = np.arange(near.size) - starts[near // n]
