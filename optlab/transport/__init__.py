@@ -43,6 +43,11 @@ _EXPORTS = {
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
     "free_support_barycenter": "barycenter",
+    "QuadraticOptimalTransport": "quadratic",
+    "QuadraticPlan": "quadratic_plan",
+    "SemiDualPoint": "quadratic",
+    "SemismoothNewton": "quadratic_newton",
+    "SemiDualLBFGS": "semidual_lbfgs",
 }
 
 __all__ = list(_EXPORTS)
@@ -69,7 +74,12 @@ if TYPE_CHECKING:
     from optlab.transport.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.quadratic import QuadraticOptimalTransport as QuadraticOptimalTransport
+    from optlab.transport.quadratic import SemiDualPoint as SemiDualPoint
+    from optlab.transport.quadratic_newton import SemismoothNewton as SemismoothNewton
+    from optlab.transport.quadratic_plan import QuadraticPlan as QuadraticPlan
     from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn
+    from optlab.transport.semidual_lbfgs import SemiDualLBFGS as SemiDualLBFGS
     from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
     from optlab.transport.sinkhorn import Sinkhorn as Sinkhorn
     from optlab.transport.solvers import LinearProgram as LinearProgram

@@ -113,6 +113,17 @@ class Barycenter:
     def relative_gap(self) -> float:
         return self.gap / max(abs(self.dual_objective), self.problem.gap_floor)
 
+    @property
+    def potentials(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The potentials (f_l, g_l) of the plans, a start for another problem; -inf at points without mass."""
+        out = []
+        for plan, support, b in zip(self.mirror.plans, self.problem.supports, self.problem.histograms):
+            kappa = plan.inverse_temperature if plan.inverse_temperature > 0.0 else math.inf
+            g = np.full(b.size, -np.inf)
+            g[support] = plan.column / kappa
+            out.append((plan.row / kappa, g))
+        return out
+
     def plan(self, index: int) -> np.ndarray:
         """Return the plan between the barycentre and histogram `index`, shape (n, m), with exact marginals."""
         rounded = self._rounded[as_integer(index, "index", minimum=0)]
@@ -228,16 +239,46 @@ class WassersteinBarycenter:
         )
 
     def initial_mirror(self, x0: Any = None) -> PlanTuple:
-        """Return the mirror point of None, an earlier `Barycenter` or a `PlanTuple`."""
+        """Return the mirror point of None, an earlier `Barycenter`, a `PlanTuple`, or one (f_l, g_l) for each plan."""
         if x0 is None:
             return self.default_start()
+        if isinstance(x0, (tuple, list)):
+            return self._of_potentials(x0)
         mirror = x0.mirror if isinstance(x0, Barycenter) else x0
         if not isinstance(mirror, PlanTuple):
-            raise TypeError(f"x0 must be None, a Barycenter or a PlanTuple, got {type(x0).__name__}")
+            raise TypeError(
+                "x0 must be None, a Barycenter, a PlanTuple or a list of potentials (f, g), one pair for each "
+                f"histogram, got {type(x0).__name__}"
+            )
         shapes, wanted = [plan.shape for plan in mirror.plans], [c.shape for c in self.costs]
         if shapes != wanted:
             raise ValueError(f"x0 must have plans of shapes {wanted}, got {shapes}")
-        return mirror
+        return self._balanced(mirror)
+
+    def _balanced(self, mirror: PlanTuple) -> PlanTuple:
+        """Return the plans with ``sum_l w_l row_l = 0``, as dual feasibility asks.
+
+        No iteration changes that sum: from plans of other weights a run would converge to something else.
+        """
+        mean = sum(w * plan.row for w, plan in zip(self.weights, mirror.plans))
+        if not np.any(mean) or len({plan.inverse_temperature for plan in mirror.plans}) > 1:
+            return mirror
+        return PlanTuple(tuple(MirrorPlan(p.row - mean, p.column, p.inverse_temperature) for p in mirror.plans))
+
+    def _of_potentials(self, x0: Any) -> PlanTuple:
+        if len(x0) != len(self.costs) or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in x0):
+            raise ValueError(
+                f"x0 must hold one pair (f, g) for each of the {len(self.costs)} histograms, got {len(x0)}"
+            )
+        kappa = 1.0 / self.regularization if self.regularization > 0.0 else 100.0 / self._range
+        plans = []
+        for i, (pair, b, support) in enumerate(zip(x0, self.histograms, self.supports)):
+            f = as_float_array(pair[0], f"x0[{i}][0]", shape=(self.size,))
+            g = as_float_array(pair[1], f"x0[{i}][1]", shape=(b.size,), finite=False)[support]
+            if not np.all(np.isfinite(g)):
+                raise ValueError(f"x0[{i}][1] must be finite where histograms[{i}] is positive")
+            plans.append(MirrorPlan(kappa * f, kappa * g, kappa))
+        return self._balanced(PlanTuple(tuple(plans)))
 
     def check_mirror(self, mirror: PlanTuple) -> None:
         """Raise `DomainError` if potentials overflowed."""

@@ -55,7 +55,7 @@ class Arcs:
         return Arcs(
             np.insert(self.rows, place, rows),
             np.insert(self.columns, place, columns),
-            np.insert(self.costs, place, cost.pair_costs(rows, columns)),
+            np.insert(self.costs, place, cost.cost.pair_costs(rows, columns)),
         )
 
     def contain(self, rows: np.ndarray, columns: np.ndarray, m: int) -> bool:

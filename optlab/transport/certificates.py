@@ -266,12 +266,11 @@ def _filled_sparsely(
     from scipy.sparse import coo_array
 
     from optlab.transport.forest_kernels import northwest_corner
-    from optlab.transport.warm_start import costs_of_pairs
 
     n, m = rows.size, columns.size
     i, j, flows = northwest_corner(rows, columns, np.flatnonzero(rows), np.flatnonzero(columns))
     filled = (entries.array + coo_array((flows, (i, j)), shape=(n, m))).tocsr()
-    cost += exact_dot(costs_of_pairs(entries.cost, i, j), flows)
+    cost += exact_dot(entries.cost.pair_costs(i, j), flows)
     return RoundedPlan(ArrayEntries(entries.cost, filled), np.zeros(n), np.zeros(m), cost, *raw_sums)
 
 

@@ -130,3 +130,12 @@ def cost_rows(data, m, start, stop, out):
             c = _segment(data, i, j0, j1, buffer)
             for j in range(j1 - j0):
                 out[i - start, j0 + j] = c[j]
+
+
+@_compile({"contract"})
+def pair_costs(data, rows, columns, out):
+    """Write the costs of single pairs to `out`."""
+    buffer = np.empty(1)
+    for p in range(rows.size):
+        j = columns[p]
+        out[p] = _segment(data, rows[p], j, j + 1, buffer)[0]

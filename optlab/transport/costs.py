@@ -183,6 +183,11 @@ class Cost:
         u = np.ascontiguousarray(u, dtype=np.float64)
         return (passes.product_rows if self._flipped else passes.product_columns)(*self._storage(), u)
 
+    def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return ``C[rows, columns]``, float64; +inf where forbidden."""
+        first, second = (columns, rows) if self._flipped else (rows, columns)
+        return passes.pair_costs(self._data, first, second)
+
     def dense(self) -> np.ndarray:
         """Return the cost as an (n, m) array; for a `DenseCost` the caller's own array."""
         out = passes.cost_dense(*self._storage())

@@ -202,7 +202,7 @@ class ExactTransport(Method):
             f, g = layout.feasible(f, g)
             none = np.empty(0, dtype=np.int64)
             rows, columns, values = backbone(layout.a, layout.b, none, none)
-            value = problem.mass * exact_dot(layout.cost.pair_costs(rows, columns), values)
+            value = problem.mass * exact_dot(layout.cost.cost.pair_costs(rows, columns), values)
             rows, columns, values = layout.original(rows, columns, values)
         return ExactState(0, f, g, rows, columns, problem.mass * values, value, _dual_value(problem, f, g), warm=warm)
 
@@ -222,7 +222,7 @@ class ExactTransport(Method):
             f, g = start.f, start.g
             arcs = candidates(cost, layout.transposed, a, b, start)
         else:
-            arcs = Arcs(state.arc_rows, state.arc_columns, cost.pair_costs(state.arc_rows, state.arc_columns))
+            arcs = Arcs(state.arc_rows, state.arc_columns, cost.cost.pair_costs(state.arc_rows, state.arc_columns))
 
         # the sparse problem, then all pairs at its potentials
         flows, f, g = solve_sparse(a, b, arcs, f, g)

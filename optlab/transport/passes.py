@@ -238,6 +238,14 @@ def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
     return float(rows[:, 0].min()), float(rows[:, 1].max()), mean, math.sqrt(max(squares, 0.0) / (n * m))
 
 
+def pair_costs(data: Data, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the costs of single pairs."""
+    rows, columns = np.ascontiguousarray(rows, dtype=np.int64), np.ascontiguousarray(columns, dtype=np.int64)
+    out = np.empty(rows.size)
+    cost_kernels.pair_costs(data, rows, columns, out)
+    return out
+
+
 def cost_dense(data: Data, n: int, m: int) -> np.ndarray:
     """Return the cost as a float64 array, shape (n, m)."""
     out = np.empty((n, m))

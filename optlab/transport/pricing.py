@@ -100,12 +100,6 @@ class BlockedCost:
         self.column_edges = _edges(m, _SEGMENT) if column_edges is None or not self.pruned else column_edges
         self.data = cost._data
 
-    def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the costs of single pairs."""
-        out = np.empty(rows.size)
-        pricing_kernels.pair_costs(self.data, rows, columns, out)
-        return out
-
     def price(self, f: np.ndarray, g: np.ndarray, tolerance: float = 0.0, keep: int = 6) -> Pricing:
         """Price all pairs.
 

@@ -240,12 +240,3 @@ def price(data, f, g, tolerance, keep, row_edges, column_edges, indptr, blocks, 
             counts[i - begin] = found
             size += found
     return least, counts, columns[:size].copy(), costs[:size].copy()
-
-
-@_compile(_PLAIN)
-def pair_costs(data, rows, columns, out):
-    """Write the costs of single pairs to `out`."""
-    buffer = np.empty(1)
-    for p in range(rows.size):
-        j = columns[p]
-        out[p] = _segment(data, rows[p], j, j + 1, buffer)[0]

@@ -100,6 +100,13 @@ class SparseCost(Cost):
         """The costs of the pairs of `pattern`."""
         return self._rows[2]
 
+    def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        m, pattern = self.shape[1], self.pattern
+        keys, wanted = pattern.rows * m + pattern.columns, rows * m + columns
+        place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        out: np.ndarray = np.where(keys[place] == wanted, self.pattern_costs[place], np.inf)
+        return out
+
     def _entries(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
         out = np.empty(self._rows[2].size)
         sparse_kernels.entries(*self._rows, _vector(F), _vector(G), float(kappa), out)

@@ -35,7 +35,7 @@ def potentials_of_plan(array: Any, cost: Any) -> tuple[np.ndarray, np.ndarray]:
     keep = entries.data > 0.0
     i, j, x = entries.row[keep], entries.col[keep], entries.data[keep].astype(np.float64)
     n, m = cost.shape
-    c = costs_of_pairs(cost, i, j)
+    c = cost.pair_costs(i, j)
     allowed = np.isfinite(c)
     i, j, x, c = i[allowed], j[allowed], x[allowed], c[allowed]
     matrix = coo_array((x, (i, j)), shape=(n, m)).tocsr()
@@ -53,17 +53,3 @@ def potentials_of_plan(array: Any, cost: Any) -> tuple[np.ndarray, np.ndarray]:
     solution, _ = cg(operator, right, rtol=1e-12, maxiter=10 * (n + m))
     solution = root * solution
     return solution[:n], solution[n:]
-
-
-def costs_of_pairs(cost: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Return ``C[i, j]`` without forming C where it is not stored."""
-    if hasattr(cost, "array"):
-        return np.asarray(cost.array[i, j], dtype=np.float64)
-    n, m = cost.shape
-    block, out = max(1, (1 << 20) // m), np.empty(i.size)
-    for start in range(0, n, block):
-        inside = np.flatnonzero((i >= start) & (i < start + block))
-        if inside.size:
-            rows = cost.submatrix(slice(start, min(start + block, n))).dense()
-            out[inside] = rows[i[inside] - start, j[inside]]
-    return out

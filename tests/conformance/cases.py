@@ -36,6 +36,7 @@ def transport_problems() -> Iterator[Any]:
         OptimalTransport,
         PartialOptimalTransport,
         PointCloudCost,
+        QuadraticOptimalTransport,
         UnbalancedOptimalTransport,
         WassersteinBarycenter,
     )
@@ -48,6 +49,8 @@ def transport_problems() -> Iterator[Any]:
     yield OptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=0.1)
     yield UnbalancedOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), regularization=0.1)
     yield PartialOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), mass=0.5, regularization=0.1)
+    yield QuadraticOptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=1.0)
+    yield QuadraticOptimalTransport(np.full(6, 1 / 6), np.full(8, 1 / 8), rng.random((6, 8)), 1.0, max_nonzeros=2)
     yield WassersteinBarycenter(np.stack([b, b[::-1]]), rng.random((8, 8)), regularization=0.1)
 
 

@@ -145,3 +145,25 @@ def test_extreme_units_are_certified_or_refused(size, metric):
         start = optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=0)
         assert start.metrics["relative_gap"] > 1e-3
         assert optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=20).success
+
+
+@pytest.mark.parametrize("kind", ["C", "F", "float32", "cloud", "gauged", "sparse"])
+def test_costs_of_single_pairs(kind):
+    from scipy.sparse import csr_array
+
+    rng = np.random.default_rng(0)
+    C = rng.random((6, 5))
+    if kind == "sparse":
+        C[rng.random((6, 5)) < 0.5] = 0.0
+    cost = {
+        "C": lambda: DenseCost(C),
+        "F": lambda: DenseCost(np.asfortranarray(C)),
+        "float32": lambda: DenseCost(C.astype(np.float32)),
+        "cloud": lambda: PointCloudCost(rng.random((6, 2)), rng.random((5, 2))),
+        "gauged": lambda: GaugedCost(C, rng.random(6), rng.random(5)),
+        "sparse": lambda: as_cost(csr_array(C)),
+    }[kind]()
+    rows, columns = (grid.ravel() for grid in np.indices((6, 5)))
+    for view in (cost, cost.T):
+        i, j = (rows, columns) if view is cost else (columns, rows)
+        np.testing.assert_array_equal(view.pair_costs(i, j), view.dense()[i, j].astype(np.float64))

@@ -232,9 +232,8 @@ def test_every_method_starts_from_potentials_and_from_plans(method):
     for x0 in (exact.potentials, exact, exact.dense(), exact.sparse()):
         result = optlab.solve(problem, method, x0=x0, max_iter=1)
         assert np.isfinite(result.metrics["relative_gap"])
-    if not isinstance(method, (NetworkSimplex, LinearProgram)):  # which use no start
-        with pytest.raises(ValueError, match=r"(x0|array) must have shape \(7, 9\)"):
-            method.init(problem, np.ones((2, 2)), rng)
+    with pytest.raises(ValueError, match=r"(x0|array) must have shape \(7, 9\)"):
+        method.init(problem, np.ones((2, 2)), rng)
 
 
 @pytest.mark.parametrize("method", [Sinkhorn(), BregmanDouglasRachford()], ids=lambda m: type(m).__name__)

@@ -268,7 +268,7 @@ def test_starts():
     cold_gap = problem.measure(iterate(problem, 30.0, 1)[-1][0])["gap"]
     assert problem.measure(iterate(problem, 30.0, 1, start=warm)[-1][0])["gap"] < 0.5 * cold_gap
     array_plan = problem.plan(plan.dense(), plan.potentials)
-    assert problem.initial_mirror(array_plan).inverse_temperature == 100 * problem.default_step_size
+    assert problem.initial_mirror(array_plan).inverse_temperature == 10 * problem.default_step_size
     for bad, error in ((MirrorPlan.zeros(3, 3), ValueError), ("warm", TypeError), (np.zeros((9, 6)), ValueError)):
         with pytest.raises(error, match="x0 must"):
             problem.initial_mirror(bad)
