@@ -349,6 +349,33 @@ class OptimalTransport:
         if not math.isfinite(total):
             raise DomainError("the potentials are no longer finite; use a smaller step size")
 
+    def local_coordinates(self, difference: MirrorPlan, at: MirrorPlan) -> np.ndarray:
+        """Return a difference of mirror points as a vector of n + m + 2 numbers, free of the gauge.
+
+        Potentials are weighted by the marginals and the inverse temperature by the scale of the cost. It is the metric
+        of h* at the independent plan ``a b^T / mass``, without the products of potentials and costs.
+        """
+        a, b, root = self.active_a, self.active_b, math.sqrt(self.mass)
+        row_mean = float(a @ difference.row) / self.mass
+        column_mean = float(b @ difference.column) / self.mass
+        rest = [root * (row_mean + column_mean), root * self.active_cost.scale * difference.inverse_temperature]
+        rows, columns = difference.row - row_mean, difference.column - column_mean
+        return np.concatenate([np.sqrt(a) * rows, np.sqrt(b) * columns, rest])
+
+    def residual_length(self, x: MirrorPlan, y: MirrorPlan) -> float:
+        """Return how far the points of an iteration are apart: 0 at a solution, also where potentials grow for ever.
+
+        With a regularization the norm of `local_coordinates`. Without one that tends to the drift of the potentials;
+        there it is ``sqrt(2 KL(y, x))`` of plans of equal mass, to first order the norm in the metric of h* at the
+        plan, at the price of a pass over the cost.
+        """
+        difference = y - x
+        if self.regularization > 0.0:
+            return float(np.linalg.norm(self.local_coordinates(difference, x)))
+        rows, columns, costs = self.active_cost.plan_moments(y.row, y.column, y.inverse_temperature)
+        level = float(rows @ difference.row + columns @ difference.column)
+        return math.sqrt(max(2.0 * (level - difference.inverse_temperature * float(costs.sum())), 0.0))
+
     def primal(self, mirror: MirrorPlan, drift: MirrorPlan | None = None) -> TransportPlan:
         """Return the plan of a mirror point.
 
