@@ -39,6 +39,7 @@ _EXPORTS = {
     "RelaxedPlan": "unbalanced",
     "GeneralizedSinkhorn": "scaling",
     "SinkhornNewton": "newton",
+    "ProximalNewton": "proximal_newton",
     "AndersonSinkhorn": "anderson",
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from optlab.transport.plan import TransportPlan as TransportPlan
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.proximal_newton import ProximalNewton as ProximalNewton
     from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn
     from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
     from optlab.transport.sinkhorn import Sinkhorn as Sinkhorn
