@@ -7,15 +7,18 @@ iterations as the residual's minimal polynomial has degrees. Fu, Zhang and Boyd 
 Douglas-Rachford splitting, with a safeguard.
 
 The safeguard here: the combination is only a *candidate*. The next iteration evaluates T at it, and keeps it if the
-residual there is at most `safeguard` < 1 times the last one; otherwise the plain image stands in, the memory is
-emptied, and the iteration has cost two evaluations instead of one. A candidate farther from the plain image than 1e6
-residuals is not tried.
+residual there is at most `safeguard` < 1 times the largest of the last five kept; otherwise the plain image stands in,
+the memory is emptied, and the iteration has cost two evaluations instead of one. A candidate farther from the plain
+image than 1e6 residuals is not tried.
 
-Why this preserves convergence (quadratic kernel, relaxation below 2, constant step size, a fixed point exists): T
-is averaged, so that a plain step never raises the residual. The i-th candidate kept therefore is at most
-``1e6 safeguard^i r_0`` from where the plain step would have led, a summable error, and the iteration converges to a
-fixed point as the inexact Krasnoselskii-Mann iteration does (Combettes 2001); residuals tend to zero. For other
-kernels there is no such proof, as for the splitting itself; lengths are then measured in the local metric of h*.
+Why this preserves convergence (quadratic kernel, relaxation below 2, constant step size, a fixed point exists): T is
+averaged, so that a plain step never raises the residual. Hence the largest of the last five, W, never rises, and once
+a candidate is kept everything after it is at most ``safeguard * W``, so that W has fallen by that factor five
+iterations later. If only finitely many candidates are kept, the rest is the plain iteration. If infinitely many are,
+W tends to zero, and the candidates, each at most ``1e6 W`` from where the plain step would have led, are errors with
+a finite sum: the iteration converges to a fixed point as the inexact Krasnoselskii-Mann iteration does (Combettes
+2001). For other kernels there is no such proof, as for the splitting itself; lengths are then measured in the local
+metric of h*.
 
 What this file does not do: problems whose mirror points run off to infinity gain little (linear optimal
 transport: see `AndersonDouglasRachford`).
@@ -23,7 +26,6 @@ transport: see `AndersonDouglasRachford`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -38,6 +40,7 @@ from optlab.splitting.protocols import SplitProblem
 from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size
 
 _FARTHEST = 1e6  # residuals; a bound for the proof that no sensible candidate comes near
+_WINDOW = 5
 _PATIENCE = 3  # refusals in a row after which candidates are made of a full memory only: one a memory's length
 
 
@@ -97,8 +100,8 @@ class AcceleratedState(SplittingState):
         Whether z is a candidate rather than the last image.
     refusals : int
         Candidates turned away since one was kept.
-    residual : float
-        Length of the last residual kept.
+    lengths : tuple of float
+        Of the last residuals kept, at most five.
     accepted, rejected : int
         Candidates so far.
     oracle_calls : int
@@ -109,7 +112,7 @@ class AcceleratedState(SplittingState):
     residuals: tuple[Any, ...] = ()
     extrapolated: bool = False
     refusals: int = 0
-    residual: float = math.inf
+    lengths: tuple[float, ...] = ()
     accepted: int = 0
     rejected: int = 0
     oracle_calls: int = 0
@@ -132,10 +135,10 @@ class AndersonDouglasRachford(BregmanSplitting):
         (entropic transport: ``1 / regularization``, where the map is Sinkhorn's).
     relaxation : float, default 1.0
         lambda in (0, 2].
-    memory : int, default 10
+    memory : int, default 20
         Differences of residuals combined; the memory holds one image more.
     safeguard : float in (0, 1), default 0.999
-        A candidate is kept only if it shortens the residual to this part.
+        A candidate is kept only if its residual is at most this part of the largest of the last five.
 
     Examples
     --------
@@ -154,7 +157,7 @@ class AndersonDouglasRachford(BregmanSplitting):
 
     step_size: StepSize = None
     relaxation: float = 1.0
-    memory: int = 10
+    memory: int = 20
     safeguard: float = 0.999
     reference: ClassVar[str] = "fu2020anderson"
 
@@ -204,7 +207,7 @@ class AndersonDouglasRachford(BregmanSplitting):
             residuals=residuals,
             extrapolated=candidate is not None,
             refusals=refusals,
-            residual=residual,
+            lengths=(*state.lengths, residual)[-_WINDOW:],
             accepted=state.accepted + int(state.extrapolated and calls == 1),
             rejected=rejected,
             oracle_calls=state.oracle_calls + calls,
@@ -224,7 +227,7 @@ class AndersonDouglasRachford(BregmanSplitting):
             evaluated = self._evaluate(problem, state.z, state.step_size, gamma)
         except (DomainError, ArithmeticError):
             return None
-        return evaluated if evaluated[-1] <= self.safeguard * state.residual else None
+        return evaluated if evaluated[-1] <= self.safeguard * max(state.lengths) else None
 
     def _candidate(self, problem: SplitProblem, images: Any, residuals: Any, x: Any, length: float) -> Any:
         """Return the combination to try next, None if there is none worth trying."""

@@ -22,10 +22,15 @@ rules are those of the solvers for linear programs that are built on it (HPR-LP,
 * if ``r_j <= necessary * r_0`` and ``r_j`` has just risen;
 * if ``j >= artificial * k``, k the iterations of the whole run.
 
-For other kernels nothing of this is proved: T is nonexpansive in no fixed norm. On linear optimal transport there is no
-fixed point at all, as the potentials grow with the inverse temperature. Halpern's iteration is then not lost: the image
-moves on, the anchor holds it back by a factor that restarts undo. What it does there is said in
-`HalpernDouglasRachford`.
+For other kernels nothing of this is proved: T is nonexpansive in no fixed norm. On linear optimal transport there is
+no fixed point at all, as the potentials grow with the inverse temperature. Halpern's displacements ``z - T(z)`` still
+settle there (as they do for nonexpansive maps without fixed points, Park and Ryu 2023), and are proportional to dual
+solutions; restarts, which the "artificial" rule alone brings about there, undo that the anchor holds the temperature
+back. Seen on the five families of `optlab.datasets.transport_family` at n = 100, after 3,000 iterations with the
+problem's schedule: certified gaps of 2e-7, 1e-5, 4e-6, 2e-7, 2e-6 against 4e-5, 1e-5, 1e-5, 2e-6, 3e-4 without
+Halpern; never restarted, 5e-4 to 5e-3. Moving the anchor along the drift, or scaling it to the current temperature,
+was worse than leaving it where it was. On entropic transport, where the plain iteration is linear, Halpern's is
+slower.
 
 What this file does not do: choose the step size, or weigh blocks of the variable against one another.
 """
@@ -74,8 +79,8 @@ class HalpernState(SplittingState):
     def drift(self) -> Any:
         """Return ``y - x`` of the last iteration; None at k = 0.
 
-        Halpern's displacements ``T(z) - z`` settle where there is no fixed point (at the infimal displacement vector, for
-        nonexpansive T; Park and Ryu 2023), so that no window is needed.
+        Halpern's displacements ``T(z) - z`` settle where there is no fixed point (at the infimal displacement vector,
+        for nonexpansive T; Park and Ryu 2023), so that no window is needed.
         """
         return None if self.k == 0 else self.y - self.x
 
@@ -186,11 +191,16 @@ class HalpernDouglasRachford(BregmanSplitting):
             # from the image: its residual is no larger where T is nonexpansive
             after.restart_k, after.restarts = after.k, state.restarts + 1
         else:
-            weight = 1.0 / (since + 2.0)
+            weight = self._weight(since)
             after.z = weight * anchor + (1.0 - weight) * image
             after.restart_point, after.restart_x = anchor, anchor_x
             problem.check_mirror(after.z)
         return self._remembering(problem, state, after)
+
+    @staticmethod
+    def _weight(since: int) -> float:
+        """Return beta of the iteration that began `since` iterations after the last restart."""
+        return 1.0 / (since + 2.0)
 
     def _restarts(self, since: int, k: int, residual: float, first: float, before: float) -> bool:
         """Whether to restart after the iteration that began `since` iterations after the last restart."""

@@ -10,7 +10,13 @@ import numpy as np
 
 from optlab.core import Result, solve
 from optlab.core.validation import as_number, one_of
-from optlab.splitting import AlternatingExponentialMultipliers, BregmanADMM, BregmanDouglasRachford
+from optlab.splitting import (
+    AlternatingExponentialMultipliers,
+    AndersonDouglasRachford,
+    BregmanADMM,
+    BregmanDouglasRachford,
+    HalpernDouglasRachford,
+)
 from optlab.transport.anderson import AndersonSinkhorn
 from optlab.transport.costs import Cost, PointCloudCost
 from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
@@ -18,11 +24,14 @@ from optlab.transport.exact import ExactTransport
 from optlab.transport.ipot import IPOT
 from optlab.transport.newton import SinkhornNewton
 from optlab.transport.problem import OptimalTransport
+from optlab.transport.proximal_newton import ProximalNewton
 from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
 from optlab.transport.solvers import LinearProgram, NetworkSimplex, PeerSinkhorn
 
 METHODS: dict[str, Callable[[], Any]] = {
     "bdrs": BregmanDouglasRachford,
+    "halpern": HalpernDouglasRachford,
+    "anderson-bdrs": AndersonDouglasRachford,
     "admm": BregmanADMM,
     "ademm": AlternatingExponentialMultipliers,
     "sinkhorn": Sinkhorn,
@@ -30,6 +39,7 @@ METHODS: dict[str, Callable[[], Any]] = {
     "annealed-sinkhorn": AnnealedSinkhorn,
     "anderson": AndersonSinkhorn,
     "newton": SinkhornNewton,
+    "proximal-newton": ProximalNewton,
     "ipot": IPOT,
     "drot": EuclideanDouglasRachford,
     "badmm": WangBanerjeeADMM,
@@ -70,16 +80,18 @@ def transport(
         Target weights, of the same sum.
     cost : array_like of shape (n, m), `DenseCost` or `PointCloudCost`
     method : str or Method
-        ``"auto"``, one of ``"bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``, ``"overrelaxed-sinkhorn"``,
-        ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``,
-        ``"emd"``, ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
+        ``"auto"``, one of ``"bdrs"``, ``"halpern"``, ``"anderson-bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``,
+        ``"overrelaxed-sinkhorn"``, ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"`` (regularised problems),
+        ``"proximal-newton"`` (unregularised ones), ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``,
+        ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
         regularised problem (and for 10 thousand million entries or more), otherwise an exact method: the dense network
         simplex ("emd") for small problems and for larger matrices of few different values, `ExactTransport` ("exact")
         for all others. The result's message says which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
     tol : float, None or "auto"
-        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact", otherwise 1e-3.
+        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact" and "proximal-newton",
+        otherwise 1e-3.
     max_iter : int, optional
         Default: 10_000 (100 rounds of "exact", 1 for solvers that do everything at once).
     **options
@@ -123,7 +135,7 @@ def transport(
             name, reason = _choose(problem)
         method = METHODS[name]()
     if isinstance(tol, str):
-        gap = 1e-9 if isinstance(method, ExactTransport) else 1e-3
+        gap = 1e-9 if isinstance(method, (ExactTransport, ProximalNewton)) else 1e-3
     if max_iter is None:
         at_once = isinstance(method, (NetworkSimplex, LinearProgram, PeerSinkhorn))
         max_iter = 1 if at_once else 100 if isinstance(method, ExactTransport) else 10_000

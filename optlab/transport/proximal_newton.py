@@ -4,24 +4,26 @@ The entropic proximal point method (the exponential multiplier method on the dua
 
     X_{t+1} = argmin <C, X> + KL(X, X_t) / gamma_t    over  X 1 = a, X^T 1 = b.
 
-From a plan ``log X_t = F_i + G_j - kappa C_ij`` - that is, from any iterate of a Bregman splitting - it keeps that form,
-``kappa`` growing by ``gamma_t``, and each step is one smooth concave maximisation in the potentials, here by the sparse
-Newton steps of `optlab.transport.newton`. Proximal steps with a sparse Newton method inside are PINS (Wu, Liang and Yang
-2025, arXiv 2502.03749). What makes it a second stage that ends at rounding:
+From a plan ``log X_t = F_i + G_j - kappa C_ij`` - that is, from any iterate of a Bregman splitting - it keeps that
+form, ``kappa`` growing by ``gamma_t``, and each step is one smooth concave maximisation in the potentials, here by
+the sparse Newton steps of `optlab.transport.newton`. Proximal steps with a sparse Newton method inside are PINS (Wu,
+Liang and Yang 2025, arXiv 2502.03749). What makes it a second stage that ends at rounding:
 
 * **Absorbed potentials.** All passes run on ``C_ij - phi_i - psi_j`` with (phi, psi) close to dual solutions, first
   those of the start. Then F and G are logarithms of a plan, of size 10 and not ``kappa``, so that no digits are lost
   at inverse temperatures of 1e7 / range and more. The plans are those of C (gauge invariance).
-* **Prediction.** The multipliers of a proximal step are ``(phi + (F' - F) / gamma_t, psi + (G' - G) / gamma_t)``: a dual
+* **Prediction.** The multipliers of a proximal step are ``(phi + (F' - F) / gamma_t, psi + (G' - G) / gamma_t)``: a
+  dual
   candidate without the O(1 / kappa) bias of potentials over kappa, since
   ``f_i + g_j - C_ij = log(X_{t+1} / X_t)_ij / gamma_t``. They are absorbed before the next step, so that the plan,
   kept as it is in the new gauge, changes at the next temperature only off the optimal support: few Newton steps
   are needed although ``gamma_t = (cooling - 1) kappa``.
-* **Accuracy in step.** A proximal step ends at a marginal error of ``0.1 / (kappa range)`` relative to the mass, as small as
+* **Accuracy in step.** A proximal step ends at a marginal error of ``0.1 / (kappa range)`` relative to the mass, as
+  small as
   the error that the temperature leaves, and never above `stage_error`.
 
-What is shown is the plan of the last finished step, rounded and certified for the linear problem. How fast the gap falls
-from one step to the next depends on the smallest reduced costs: once ``kappa`` times those is large, at once to
+What is shown is the plan of the last finished step, rounded and certified for the linear problem. How fast the gap
+falls from one step to the next depends on the smallest reduced costs: once ``kappa`` times those is large, at once to
 rounding; no rate is proved here. The theory of inexact proximal steps is that of Rockafellar (1976) and Teboulle
 (1992): convergence for errors that can be summed, whatever the start.
 
@@ -52,7 +54,7 @@ _DIGITS = 1e4  # up to here plans in absolute potentials are as good
 
 
 class AbsorbedCost:
-    """The passes of a cost with potentials absorbed, for costs of every kind: on the fly if dense, otherwise by shifts."""
+    """The passes of a cost with potentials absorbed: on the fly if it is dense, otherwise by shifts."""
 
     def __init__(self, cost: Cost, phi: np.ndarray, psi: np.ndarray):
         self.exact = isinstance(cost, DenseCost) and not cost.has_forbidden
@@ -136,8 +138,8 @@ class ProximalNewtonState(State):
 class ProximalNewton(Method):
     """Entropic proximal steps by sparse Newton iterations, for transport without regularization.
 
-    Started from the result of a first-order method it is a second stage: it takes over potentials, inverse temperature and
-    certificate. It also starts cold.
+    Started from the result of a first-order method it is a second stage: it takes over potentials, inverse
+    temperature and certificate. It also starts cold.
 
     Parameters
     ----------
@@ -157,8 +159,8 @@ class ProximalNewton(Method):
 
     Notes
     -----
-    Memory: the entries of the plan that matter, all n m of them at a high temperature. Costs that are not dense, or have
-    forbidden pairs, cannot absorb potentials: with them kappa ends at 1e7 / range.
+    Memory: the entries of the plan that matter, all n m of them at a high temperature. Costs that are not dense, or
+    have forbidden pairs, cannot absorb potentials: with them kappa ends at 1e7 / range.
 
     Examples
     --------
@@ -214,7 +216,7 @@ class ProximalNewton(Method):
         return (_COLDEST if exact else _COLDEST_PLAIN) / problem.cost_range
 
     def step(self, problem: OptimalTransport, state: ProximalNewtonState) -> ProximalNewtonState:
-        """Return the state after one Newton step, or one sweep; a proximal step that is finished is left for the next."""
+        """Return the state after one Newton step, or one sweep; a finished proximal step is left for the next one."""
         a, b = problem.active_a, problem.active_b
         cost = AbsorbedCost(problem.active_cost, state.phi, state.psi)
         if state.k == 0 or (state.steps == 0 and state.k < self.sweeps and state.error > 0.5):
@@ -309,7 +311,9 @@ class ProximalNewton(Method):
         return TransportPlan(problem, array=inside, row_candidates=[done.f], column_candidates=[done.g])
 
     def measure(self, problem: OptimalTransport, state: ProximalNewtonState) -> dict[str, float]:
-        """Return ``inverse_temperature``, ``proximal_steps``, ``kept_entries``, ``solver_iterations``, ``step_length``."""
+        """Return the inverse temperature shown, ``proximal_steps``, and ``kept_entries``, ``solver_iterations``,
+        ``step_length`` of the Newton steps.
+        """
         return {
             "inverse_temperature": state.finished.inverse_temperature,
             "proximal_steps": float(state.steps),
