@@ -82,9 +82,10 @@ def anderson_combination(points: Sequence[Any], coefficients: np.ndarray) -> Any
     >>> anderson_combination([np.array([2.0]), np.array([1.0])], np.array([-1.0]))
     array([0.])
     """
-    answer = points[-1]
-    for c, older, newer in zip(coefficients, points[:-1], points[1:]):
-        answer = answer - float(c) * (newer - older)
+    weights = np.diff(coefficients, prepend=0.0, append=1.0)  # c_0, c_1 - c_0, ..., 1 - c_{m-1}
+    answer = float(weights[-1]) * points[-1]
+    for weight, point in zip(weights[:-1], points):
+        answer = answer + float(weight) * point
     return answer
 
 

@@ -355,12 +355,19 @@ class OptimalTransport:
         Potentials are weighted by the marginals and the inverse temperature by the scale of the cost. It is the metric
         of h* at the independent plan ``a b^T / mass``, without the products of potentials and costs.
         """
-        a, b, root = self.active_a, self.active_b, math.sqrt(self.mass)
-        row_mean = float(a @ difference.row) / self.mass
-        column_mean = float(b @ difference.column) / self.mass
-        rest = [root * (row_mean + column_mean), root * self.active_cost.scale * difference.inverse_temperature]
-        rows, columns = difference.row - row_mean, difference.column - column_mean
-        return np.concatenate([np.sqrt(a) * rows, np.sqrt(b) * columns, rest])
+        root_a, root_b, scale = self._coordinate_scales
+        root = math.sqrt(self.mass)
+        row_mean = float(self.active_a @ difference.row) / self.mass
+        column_mean = float(self.active_b @ difference.column) / self.mass
+        out = np.empty(root_a.size + root_b.size + 2)
+        np.multiply(root_a, difference.row - row_mean, out=out[: root_a.size])
+        np.multiply(root_b, difference.column - column_mean, out=out[root_a.size : -2])
+        out[-2:] = root * (row_mean + column_mean), root * scale * difference.inverse_temperature
+        return out
+
+    @cached_property
+    def _coordinate_scales(self) -> tuple[np.ndarray, np.ndarray, float]:
+        return np.sqrt(self.active_a), np.sqrt(self.active_b), self.active_cost.scale
 
     def residual_length(self, x: MirrorPlan, y: MirrorPlan) -> float:
         """Return how far the points of an iteration are apart: 0 at a solution, also where potentials grow for ever.
