@@ -20,8 +20,13 @@ a finite sum: the iteration converges to a fixed point as the inexact Krasnosels
 2001). For other kernels there is no such proof, as for the splitting itself; lengths are then measured in the local
 metric of h*.
 
-What this file does not do: problems whose mirror points run off to infinity gain little (linear optimal
-transport: see `AndersonDouglasRachford`).
+On linear optimal transport, where mirror points run off to infinity, it does no harm and hardly helps. Seen on the five
+families of `optlab.datasets.transport_family` at n = 100 in 3,000 iterations: on four at most one candidate in 120 was
+kept and the gap was the plain iteration's; on the assignment problem (sq2d) nine were, and the gap was 7e-10 against
+1e-5. Its map is not affine there before the support of the plan is found. Halpern's iteration does better.
+
+What this file does not do: weigh the cost of its own work, some twenty vectors an iteration, which counts on small
+problems.
 """
 
 from __future__ import annotations
@@ -196,7 +201,7 @@ class AndersonDouglasRachford(BregmanSplitting):
         residuals = (*residuals, self.relaxation * (y - x))[-self.memory - 1 :]
         candidate = None
         if refusals < _PATIENCE or len(images) > self.memory:
-            candidate = self._candidate(problem, images, residuals, x, residual)
+            candidate = self._candidate(problem, images, residuals, x)
         after = AcceleratedState(
             state.k + 1,
             image if candidate is None else candidate,
@@ -230,14 +235,15 @@ class AndersonDouglasRachford(BregmanSplitting):
             return None
         return evaluated if evaluated[-1] <= self.safeguard * max(state.lengths) else None
 
-    def _candidate(self, problem: SplitProblem, images: Any, residuals: Any, x: Any, length: float) -> Any:
+    def _candidate(self, problem: SplitProblem, images: Any, residuals: Any, x: Any) -> Any:
         """Return the combination to try next, None if there is none worth trying."""
-        coefficients = anderson_coefficients([local_coordinates(problem, r, x) for r in residuals])
+        vectors = [local_coordinates(problem, r, x) for r in residuals]
+        coefficients = anderson_coefficients(vectors)
         if coefficients is None:
             return None
         candidate = anderson_combination(images, coefficients)
         moved = float(np.linalg.norm(local_coordinates(problem, candidate - images[-1], x)))
-        if not moved <= _FARTHEST * length:
+        if not moved <= _FARTHEST * float(np.linalg.norm(vectors[-1])):
             return None
         try:
             problem.check_mirror(candidate)
