@@ -370,18 +370,21 @@ class OptimalTransport:
         return np.sqrt(self.active_a), np.sqrt(self.active_b), self.active_cost.scale
 
     def residual_length(self, x: MirrorPlan, y: MirrorPlan) -> float:
-        """Return how far the points of an iteration are apart: 0 at a solution, also where potentials grow for ever.
+        """Return the marginal error (L1) of the second point of an iteration, whose other marginal is exact.
 
-        With a regularization the norm of `local_coordinates`. Without one that tends to the drift of the potentials;
-        there it is ``sqrt(2 KL(y, x))`` of plans of equal mass, to first order the norm in the metric of h* at the
-        plan, at the price of a pass over the cost.
+        It vanishes at a solution also where potentials grow for ever, and Sinkhorn's iteration never raises it, which
+        makes it a better judge of Anderson's candidates than `local_coordinates`: on four entropic problems (l2,
+        n = 100, regularization 0.002) the gap was 1e-9 after 220 to 290 iterations instead of 220 to 1,900. It costs a
+        pass over the cost.
         """
-        difference = y - x
-        if self.regularization > 0.0:
-            return float(np.linalg.norm(self.local_coordinates(difference, x)))
-        rows, columns, costs = self.active_cost.plan_moments(y.row, y.column, y.inverse_temperature)
-        level = float(rows @ difference.row + columns @ difference.column)
-        return math.sqrt(max(2.0 * (level - difference.inverse_temperature * float(costs.sum())), 0.0))
+        if self.first == "rows":
+            log_sums, weight = y.row + self.active_cost.logsumexp_rows(y.column, y.inverse_temperature), self.active_a
+        else:
+            log_sums, weight = (
+                y.column + self.active_cost.logsumexp_columns(y.row, y.inverse_temperature),
+                self.active_b,
+            )
+        return float(np.abs(np.exp(np.minimum(log_sums, 700.0)) - weight).sum())
 
     def primal(self, mirror: MirrorPlan, drift: MirrorPlan | None = None) -> TransportPlan:
         """Return the plan of a mirror point.
