@@ -112,6 +112,8 @@ class AcceleratedState(SplittingState):
         Candidates so far.
     oracle_calls : int
         Evaluations of T so far: iterations, and once more for each candidate turned away.
+    mapped : mirror point or None
+        The last image.
     """
 
     images: tuple[Any, ...] = ()

@@ -168,12 +168,12 @@ class ProximalNewton(Method):
 
     Notes
     -----
-    Seen on the five families of `optlab.datasets.transport_family`: from gaps of 1e-3 to 1e-9 in 10 to 41 steps at n
-    = 100 and 22 to 67 at n = 500; from cold starts 32 to 77, 49 to 88, and 90 to 120 at n = 1000. Ties, very uneven
-    marginals and costs in float32 made no difference. It falls short in three ways. On CPUs the network simplex is
-    faster, by factors of 2 to 30 at n = 1000. Steps of the temperature that are too large cost more than they save
-    (cooling 30 three times the steps, 100 nine times). And costs with forbidden pairs, sparse ones and large point
-    clouds cannot absorb potentials: with them kappa ends at 1e7 / range, and the gap at about 1e-9.
+    Seen on the five families of `optlab.datasets.transport_family`: from gaps of 1e-3 to 1e-9 in 10 to 41 steps at
+    n = 100 and 22 to 67 at n = 500; from cold starts 32 to 77 and 49 to 88, and 90 to 120 on three of them at n = 1000.
+    Ties, very uneven marginals (98 steps at n = 200) and costs in float32 were no obstacle. It falls short in three
+    ways. On CPUs the network simplex is faster, by factors of 2 to 30 at n = 1000. Temperature steps that are too large
+    cost more than they save (cooling 30 three times the steps, 100 nine times). And costs with forbidden pairs, sparse
+    ones and large point clouds cannot absorb potentials: with them kappa ends at 1e7 / range, and the gap at about 1e-9.
 
     Memory: the entries of the plan that matter, all n m of them at a high temperature.
 
