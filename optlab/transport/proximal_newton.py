@@ -173,7 +173,9 @@ class ProximalNewton(Method):
     Ties, very uneven marginals (98 steps at n = 200) and costs in float32 were no obstacle. It falls short in three
     ways. On CPUs the network simplex is faster, by factors of 2 to 30 at n = 1000. Temperature steps that are too large
     cost more than they save (cooling 30 three times the steps, 100 nine times). And costs with forbidden pairs, sparse
-    ones and large point clouds cannot absorb potentials: with them kappa ends at 1e7 / range, and the gap at about 1e-9.
+    ones and large point clouds cannot absorb potentials: with them kappa ends at 1e7 / range, the gap at about 1e-9.
+
+    Of a start without potentials (an array, a solver's matrix) the dual potentials are taken over, not the plan.
 
     Memory: the entries of the plan that matter, all n m of them at a high temperature.
 
