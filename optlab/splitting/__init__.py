@@ -1,15 +1,18 @@
 """Splitting methods in Bregman geometry: monotone inclusions, composite and linearly constrained problems.
 
-Methods: `BregmanDouglasRachford`, `BregmanPeacemanRachford`, `BregmanADMM`, `AlternatingExponentialMultipliers`,
+Methods: `BregmanDouglasRachford`, `BregmanPeacemanRachford`, accelerated `HalpernDouglasRachford` and
+`AndersonDouglasRachford`; `BregmanADMM`, `AlternatingExponentialMultipliers`,
 `ExponentialMultipliers`. With the `SquaredEuclidean` kernel they are the classical methods of these names.
 Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a class of your own that satisfies
 `SplitProblem` or `TwoBlockProblem`.
 """
 
 from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
+from optlab.splitting.anderson import AcceleratedState, AndersonDouglasRachford
 from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
+from optlab.splitting.halpern import HalpernDouglasRachford, HalpernState
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
@@ -17,7 +20,9 @@ from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
 from optlab.splitting.schedules import Constant, Geometric
 
 __all__ = [
+    "AcceleratedState",
     "AlternatingExponentialMultipliers",
+    "AndersonDouglasRachford",
     "BlockSolution",
     "BregmanADMM",
     "BregmanDouglasRachford",
@@ -26,6 +31,8 @@ __all__ = [
     "Constant",
     "ExponentialMultipliers",
     "Geometric",
+    "HalpernDouglasRachford",
+    "HalpernState",
     "LinearlyConstrained",
     "MonotoneInclusion",
     "MultiplierState",

@@ -17,8 +17,8 @@ iterate). The point z_k carries ``gamma_{k-1} b_k`` with ``b_k in B(x_k)``, resc
     y_k     = J_{gamma_k A}(2 x_k - z'_k)
     z_{k+1} = z'_k + relaxation (y_k - x_k)
 
-What this file does not do: choose the step size by itself (a problem or a rule does), accelerate, or solve the
-resolvents (the problem does).
+What this file does not do: choose the step size by itself (a problem or a rule does), accelerate (`halpern`,
+`anderson`), or solve the resolvents (the problem does).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class SplittingState(State):
     x: Any
     y: Any
     step_size: float
-    anchor: Any
-    next_anchor: Any
+    anchor: Any = None
+    next_anchor: Any = None
     anchor_k: int = 0
     next_anchor_k: int = 0
     next_step_size: float | None = None
@@ -73,6 +73,22 @@ class SplittingState(State):
         late = self.k - self.next_anchor_k >= self.next_anchor_k / 2
         return self.x - (self.next_anchor if late else self.anchor)
 
+    def window_after(self, x: Any) -> tuple[Any, Any, int, int]:
+        """Return `anchor`, `next_anchor` and their iterations for the state one iteration later, whose x is given."""
+        k = self.k + 1
+        if k & (k - 1) == 0:  # a power of two: the window doubles
+            return self.next_anchor, x, self.next_anchor_k, k
+        return self.anchor, self.next_anchor, self.anchor_k, self.next_anchor_k
+
+    def image(self) -> Any:
+        """Return what the last iteration made of the point it began at: z itself, where nothing is averaged with it."""
+        return self.z
+
+
+def rescaled(z: Any, x: Any, ratio: float) -> Any:
+    """Return ``x + ratio (z - x)``: z with the step size that it carries multiplied by `ratio`, x its resolvent."""
+    return x + ratio * (z - x)
+
 
 class BregmanSplitting(FixedPointMethod):
     """What relaxed Douglas-Rachford and Peaceman-Rachford share; only `step_size` and `relaxation` differ."""
@@ -84,7 +100,7 @@ class BregmanSplitting(FixedPointMethod):
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
         require_split(problem, type(self).__name__)
         z = problem.initial_mirror(x0)
-        rule = rule_for(self.step_size, problem)
+        rule = self._rule(problem)
         if isinstance(rule, AdaptiveStepSize):
             gamma = rule.first(problem)
         else:
@@ -93,29 +109,39 @@ class BregmanSplitting(FixedPointMethod):
 
     def step(self, problem: SplitProblem, state: SplittingState) -> SplittingState:
         """Return the state one iteration later."""
-        z, previous = state.z, state.step_size
-        rule = rule_for(self.step_size, problem)
-        if isinstance(rule, AdaptiveStepSize):
-            gamma = state.next_step_size or previous
-        else:
-            gamma = step_size_at(rule, state.k, problem.default_step_size)
+        gamma = self._step_size_after(problem, state)
+        x, y, z = self._apply(problem, state.z, state.step_size, gamma)
+        after = SplittingState(state.k + 1, z, x, y, gamma, *state.window_after(x))
+        return self._remembering(problem, state, after)
 
+    def _rule(self, problem: SplitProblem) -> StepSize:
+        """Return what chooses the step size on this problem."""
+        return rule_for(self.step_size, problem)
+
+    def _step_size_after(self, problem: SplitProblem, state: SplittingState) -> float:
+        """Return the step size of the iteration that begins at `state`."""
+        rule = self._rule(problem)
+        if isinstance(rule, AdaptiveStepSize):
+            return state.next_step_size or state.step_size
+        return step_size_at(rule, state.k, problem.default_step_size)
+
+    def _apply(self, problem: SplitProblem, z: Any, previous: float, gamma: float) -> tuple[Any, Any, Any]:
+        """Return x, y and the image of z, which carries the step size `previous`, under the iteration at `gamma`."""
         x = problem.resolvent_B(z, previous)
         if gamma != previous:  # a ratio of exactly 1 must not cost a rounding
-            z = x + (gamma / previous) * (z - x)
+            z = rescaled(z, x, gamma / previous)
         reflected = 2.0 * x - z
         problem.check_mirror(reflected)
         y = problem.resolvent_A(reflected, gamma)
         z = z + self.relaxation * (y - x)
         problem.check_mirror(z)
+        return x, y, z
 
-        k = state.k + 1
-        anchors = (state.anchor, state.next_anchor, state.anchor_k, state.next_anchor_k)
-        if k & (k - 1) == 0:  # a power of two: the window doubles
-            anchors = (state.next_anchor, x, state.next_anchor_k, k)
-        after = SplittingState(k, z, x, y, gamma, *anchors)
+    def _remembering(self, problem: SplitProblem, before: Any, after: Any) -> Any:
+        """Return `after`, with what an adaptive rule says about the next iteration written into it."""
+        rule = self._rule(problem)
         if isinstance(rule, AdaptiveStepSize):
-            after.next_step_size, after.memory = rule.following(problem, state, after)
+            after.next_step_size, after.memory = rule.following(problem, before, after)
         return after
 
     def iterate(self, problem: SplitProblem, state: SplittingState) -> Any:
@@ -134,7 +160,7 @@ class BregmanSplitting(FixedPointMethod):
         """
         scale = 1.0 / state.step_size
         # z' - x, with z' undone from the update of z
-        carried = state.z - state.x - self.relaxation * (state.y - state.x)
+        carried = state.image() - state.x - self.relaxation * (state.y - state.x)
         return scale * (state.x - state.y - carried), scale * carried
 
 

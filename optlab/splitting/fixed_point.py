@@ -1,12 +1,16 @@
 """What splittings and multiplier methods record alike: the step size and the distance from a fixed point.
 
 Both kinds of method leave in their state the two points x and y that an iteration computes (for multipliers: before the
-iteration, and after its u-step; see `optlab.splitting.admm`). They coincide exactly at a fixed point.
+iteration, and after its u-step; see `optlab.splitting.admm`). They coincide exactly at a fixed point. How long a
+difference of mirror points is, which restarts and safeguards ask, is answered here too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
+
+import numpy as np
 
 from optlab.core import DomainError, Method
 
@@ -33,3 +37,49 @@ class FixedPointMethod(Method):
             except (DomainError, ArithmeticError):
                 return 2.0  # the run will say why; here no better value than "as far apart as can be"
         return float(distance(state.x, state.y))
+
+
+def flattened(mirror: Any) -> np.ndarray:
+    """Return the numbers of a mirror point as one vector: of an array, or of the fields of a dataclass in their order.
+
+    Raises
+    ------
+    TypeError
+        If `mirror` is, or holds, something else.
+
+    Examples
+    --------
+    >>> flattened(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([1., 2., 3., 4.])
+    """
+    if isinstance(mirror, (np.ndarray, float, int)):
+        return np.ravel(np.asarray(mirror, dtype=float))
+    if isinstance(mirror, (tuple, list)):
+        parts: Any = mirror
+    elif dataclasses.is_dataclass(mirror):
+        parts = [getattr(mirror, field.name) for field in dataclasses.fields(mirror)]
+    else:
+        raise TypeError(
+            f"a mirror point must be an array or a dataclass of arrays and numbers, got {type(mirror).__name__}; "
+            "give the problem a method local_coordinates(difference, at)"
+        )
+    return np.concatenate([flattened(part) for part in parts])
+
+
+def local_coordinates(problem: Any, difference: Any, at: Any) -> np.ndarray:
+    """Return a difference of mirror points as a vector whose Euclidean norm is its length near the mirror point `at`.
+
+    The problem's own ``local_coordinates`` if it has one, otherwise `flattened`. The natural metric is that of the
+    Hessian of h* at the point: there Bregman Douglas-Rachford is, to first order, the Euclidean one.
+    """
+    own = getattr(problem, "local_coordinates", None)
+    return np.asarray(own(difference, at)) if callable(own) else flattened(difference)
+
+
+def residual_length(problem: Any, x: Any, y: Any) -> float:
+    """Return how far apart the two points of an iteration are, as a length that vanishes at a solution.
+
+    The problem's own ``residual_length`` if it has one, otherwise the norm of `local_coordinates`.
+    """
+    own = getattr(problem, "residual_length", None)
+    return float(own(x, y)) if callable(own) else float(np.linalg.norm(local_coordinates(problem, y - x, x)))

@@ -278,6 +278,17 @@ class MonotoneInclusion:
         """Return the relative Euclidean distance of the primal points of two mirror points."""
         return relative_difference(self.kernel.conjugate_gradient(x), self.kernel.conjugate_gradient(y))
 
+    def local_coordinates(self, difference: Array, at: Array) -> Array:
+        """Return a difference of mirror points, scaled so that its norm is that of the metric of h* at `at`.
+
+        For kernels that are not separable it is returned as it is.
+        """
+        if not getattr(self.kernel, "separable", False):
+            return np.ravel(difference)
+        with np.errstate(all="ignore"):
+            scaled = np.sqrt(self.kernel.conjugate_hessian_diagonal(at)) * difference
+        return np.ravel(scaled)
+
     # ------------------------------------------------------------------ how good an iterate is
 
     def measure(self, iterate: Any) -> dict[str, float]:

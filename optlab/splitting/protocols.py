@@ -56,6 +56,14 @@ class SplitProblem(Problem, Protocol):
     mirror_distance(x, y) -> float
         Relative distance of the primal points behind two mirror points, in O(size); at most 2. Recorded by the methods
         as ``fixed_point_residual``. Without it, nothing is recorded under that name.
+    local_coordinates(difference, at) -> ndarray, shape (any,)
+        A difference of mirror points as a vector, linear in it, whose Euclidean norm is its length in the metric of
+        ``grad^2 h*`` at the mirror point `at` (or something near it). For the accelerated methods: it decides on
+        restarts and is what Anderson's combination makes small. Without it, the numbers of the mirror point as they
+        are.
+    residual_length(x, y) -> float
+        Length of a step from x to y that vanishes at solutions even where mirror points run off to infinity; for the
+        safeguard of Anderson's method. Without it, the norm of ``local_coordinates(y - x, x)``.
     primal_pair(x, y, a, b) -> iterate
         Called instead of `primal`, with the mirror points of x_k and y_k and the operator values
         ``a in A(y_k)``, ``b in B(x_k)`` that the resolvents reveal. For problems whose measure needs both points.

@@ -39,6 +39,7 @@ _EXPORTS = {
     "RelaxedPlan": "unbalanced",
     "GeneralizedSinkhorn": "scaling",
     "SinkhornNewton": "newton",
+    "ProximalNewton": "proximal_newton",
     "AndersonSinkhorn": "anderson",
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from optlab.transport.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
     from optlab.transport.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.proximal_newton import ProximalNewton as ProximalNewton
     from optlab.transport.quadratic import QuadraticOptimalTransport as QuadraticOptimalTransport
     from optlab.transport.quadratic import SemiDualPoint as SemiDualPoint
     from optlab.transport.quadratic_newton import SemismoothNewton as SemismoothNewton

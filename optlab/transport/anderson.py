@@ -6,8 +6,8 @@ combine to the shortest vector. Near the solution that is a Krylov method on the
 promised, so a candidate is taken only if it raises the dual objective by at least a hundredth of what Sinkhorn's own
 half-step would; otherwise the plain step stands in and the memory is emptied. It converges wherever Sinkhorn's does.
 
-Not here: acceleration of the splitting methods on problems without regularization, whose mirror points run off to
-infinity.
+Not here: the least-squares combination itself, and acceleration of the splitting methods; both are in
+`optlab.splitting.anderson`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number
+from optlab.splitting.anderson import anderson_coefficients, anderson_combination
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import require_transport, start_at
@@ -154,13 +155,6 @@ def _combined(
     points: tuple[np.ndarray, ...], residuals: tuple[np.ndarray, ...], weight: np.ndarray
 ) -> np.ndarray | None:
     """Return the affine combination of `points` whose `residuals` combine to the shortest; None without a memory."""
-    if len(points) < 2:
-        return None
-    root = np.sqrt(weight)[:, None]
-    differences = np.diff(np.array(residuals), axis=0).T
-    scaled = root * differences
-    lengths = np.linalg.norm(scaled, axis=0)
-    if not np.all(lengths > 0.0):
-        return None
-    coefficients = np.linalg.lstsq(scaled / lengths, root[:, 0] * residuals[-1], rcond=1e-10)[0] / lengths
-    return np.asarray(points[-1] - np.diff(np.array(points), axis=0).T @ coefficients)
+    root = np.sqrt(weight)
+    coefficients = anderson_coefficients([root * residual for residual in residuals])
+    return None if coefficients is None else np.asarray(anderson_combination(points, coefficients))

@@ -16,7 +16,7 @@ plan. As here:
   Levenberg and Marquardt's method, and a bound on the first trial step do the rest.
 
 The paper reports super-exponential convergence of the Newton stage, which it does not prove; nor do we. Not here:
-problems without regularization.
+problems without regularization; `optlab.transport.proximal_newton` goes on to them with the same step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -148,74 +148,23 @@ class SinkhornNewton(Method):
     def _newton_step(self, problem: OptimalTransport, state: NewtonState) -> NewtonState:
         mirror, kappa = state.mirror, state.mirror.inverse_temperature
         a, b, mass = problem.active_a, problem.active_b, problem.mass
-        sums = np.exp(np.minimum(mirror.column + problem.active_cost.logsumexp_columns(mirror.row, kappa), 700.0))
-        gradient = b - sums
-        error = float(np.abs(gradient).sum()) / mass
+        sums = column_sums(problem.active_cost, mirror.row, mirror.column, kappa)
+        error = float(np.abs(b - sums).sum()) / mass
         state = dataclasses.replace(state, error=error)
         if error <= self.stage_error and kappa < 1.0 / problem.regularization:
             return self._sweep(problem, self._cooled(problem, state))
-        direction, kept, spent = self._direction(problem, mirror, sums, gradient, error, state.ridge)
-        slope = float(gradient @ direction)
-        base = float(a @ mirror.row + b @ mirror.column)
-        noise = 1e-14 * (abs(base) + mass)
-        # exp changes by much over a step of a few units: the model is no guide beyond
-        size = min(1.0, 4.0 / max(float(np.abs(direction).max()), 1e-300))
-        ridge = state.ridge
-        row, column = mirror.row, mirror.column
-        for trial in range(8):
-            column = mirror.column + size * direction
-            row = problem.scale_rows(column, kappa)
-            # rises below rounding are no evidence; there Newton's own step is taken
-            if slope > 0.0 and float(a @ row + b @ column) - base >= 1e-4 * size * slope - noise:
-                ridge = max(0.1 * ridge, 1e-13) if size == 1.0 else ridge * (1.0 if trial == 0 else 4.0)
-                break
-            size *= 0.5
-        else:
-            size, ridge = 0.0, min(100.0 * ridge, 1.0)
-            column = problem.scale_columns(mirror.row, kappa)
-            row = problem.scale_rows(column, kappa)
+        step = newton_step(
+            problem.active_cost, a, b, mirror.row, mirror.column, kappa, sums, state.ridge, self.linear_solver
+        )
         return dataclasses.replace(
             state,
             k=state.k + 1,
-            mirror=MirrorPlan(row, column, kappa).recentred(),
-            kept=kept,
-            solver_iterations=state.solver_iterations + spent,
-            step_length=size,
-            ridge=min(ridge, 1.0),
+            mirror=MirrorPlan(step.row, step.column, kappa).recentred(),
+            kept=step.kept,
+            solver_iterations=state.solver_iterations + step.solver_iterations,
+            step_length=step.length,
+            ridge=step.ridge,
         )
-
-    def _direction(
-        self,
-        problem: OptimalTransport,
-        mirror: MirrorPlan,
-        sums: np.ndarray,
-        gradient: np.ndarray,
-        error: float,
-        ridge: float,
-    ) -> tuple[np.ndarray, int, int]:
-        """Return the Newton direction, the number of plan entries kept and the iterations spent."""
-        cost, a = problem.active_cost, problem.active_a
-        arguments = (mirror.row, mirror.column, mirror.inverse_temperature)
-        n, m = cost.shape
-        # what is dropped is at most this share of the mass
-        share = min(1e-3, 0.1 * max(error, 1e-15))
-        diagonal = sums + ridge * problem.active_b
-        if self.linear_solver == "cholesky":
-            plan = cost.plan_dense(*arguments)
-            return _by_cholesky(plan, a, diagonal, gradient), n * m, 0
-        plan = cost.plan_sparse(*arguments, share * problem.mass / (n * m))
-        kept = int(plan.nnz)
-        if kept > 0.4 * n * m:
-            plan = plan.toarray()
-        transposed = plan.T if isinstance(plan, np.ndarray) else plan.T.tocsr()
-        direction, spent = _conjugate_gradients(
-            lambda v: diagonal * v - transposed @ ((plan @ v) / a),
-            gradient,
-            diagonal,
-            min(0.1, math.sqrt(error)) * 0.1,
-            10 * m,
-        )
-        return direction, kept, spent
 
     def iterate(self, problem: OptimalTransport, state: NewtonState) -> Any:
         """Return the plan of the potentials."""
@@ -229,6 +178,111 @@ class SinkhornNewton(Method):
             "solver_iterations": float(state.solver_iterations),
             "step_length": state.step_length,
         }
+
+
+class NewtonStep(NamedTuple):
+    """What `newton_step` did: the potentials, the length (0: a sweep instead), the next ridge, the work."""
+
+    row: np.ndarray
+    column: np.ndarray
+    length: float
+    ridge: float
+    kept: int
+    solver_iterations: int
+
+
+def newton_step(
+    cost: Any,
+    a: np.ndarray,
+    b: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    kappa: float,
+    sums: np.ndarray,
+    ridge: float,
+    linear_solver: str,
+) -> NewtonStep:
+    """Take one damped Newton step on the column potential of ``exp(row_i + column_j - kappa C_ij)``, rows being exact.
+
+    Parameters
+    ----------
+    cost : Cost
+        Or anything with its ``logsumexp_rows``, ``logsumexp_columns``, ``plan_sparse`` and ``plan_dense``.
+    a, b : ndarray, shapes (n,) and (m,)
+        Marginals, positive.
+    row, column : ndarray, shapes (n,) and (m,)
+    sums : ndarray, shape (m,)
+        The column sums.
+    ridge : float
+        Relative to b.
+    linear_solver : {"cg", "cholesky"}
+
+    Returns
+    -------
+    NewtonStep
+        With exact row sums; a sweep where no step along the direction raised the dual objective.
+    """
+    mass = float(a.sum())
+    gradient = b - sums
+    error = float(np.abs(gradient).sum()) / mass
+    direction, kept, spent = _direction(cost, a, b, row, column, kappa, sums, gradient, error, ridge, linear_solver)
+    slope = float(gradient @ direction)
+    base = float(a @ row + b @ column)
+    noise = 1e-14 * (abs(base) + mass)
+    # exp changes by much over a step of a few units: the model is no guide beyond
+    size = min(1.0, 4.0 / max(float(np.abs(direction).max()), 1e-300))
+    log_a = np.log(a)
+    for trial in range(8):
+        new_column = column + size * direction
+        new_row = log_a - cost.logsumexp_rows(new_column, kappa)
+        # rises below rounding are no evidence; there Newton's own step is taken
+        if slope > 0.0 and float(a @ new_row + b @ new_column) - base >= 1e-4 * size * slope - noise:
+            ridge = max(0.1 * ridge, 1e-13) if size == 1.0 else ridge * (1.0 if trial == 0 else 4.0)
+            return NewtonStep(new_row, new_column, size, min(ridge, 1.0), kept, spent)
+        size *= 0.5
+    new_column = np.log(b) - cost.logsumexp_columns(row, kappa)
+    new_row = log_a - cost.logsumexp_rows(new_column, kappa)
+    return NewtonStep(new_row, new_column, 0.0, min(100.0 * ridge, 1.0), kept, spent)
+
+
+def _direction(
+    cost: Any,
+    a: np.ndarray,
+    b: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    kappa: float,
+    sums: np.ndarray,
+    gradient: np.ndarray,
+    error: float,
+    ridge: float,
+    linear_solver: str,
+) -> tuple[np.ndarray, int, int]:
+    """Return the Newton direction, the number of plan entries kept and the iterations spent."""
+    n, m = a.size, b.size
+    # what is dropped is at most this share of the mass
+    share = min(1e-3, 0.1 * max(error, 1e-15))
+    diagonal = sums + ridge * b
+    if linear_solver == "cholesky":
+        return _by_cholesky(cost.plan_dense(row, column, kappa), a, diagonal, gradient), n * m, 0
+    plan = cost.plan_sparse(row, column, kappa, share * float(a.sum()) / (n * m))
+    kept = int(plan.nnz)
+    if kept > 0.4 * n * m:
+        plan = plan.toarray()
+    transposed = plan.T if isinstance(plan, np.ndarray) else plan.T.tocsr()
+    direction, spent = _conjugate_gradients(
+        lambda v: diagonal * v - transposed @ ((plan @ v) / a),
+        gradient,
+        diagonal,
+        min(0.1, math.sqrt(error)) * 0.1,
+        10 * m,
+    )
+    return direction, kept, spent
+
+
+def column_sums(cost: Any, row: np.ndarray, column: np.ndarray, kappa: float) -> np.ndarray:
+    """Return the column sums of ``exp(row_i + column_j - kappa C_ij)``, held below overflow."""
+    return np.asarray(np.exp(np.minimum(column + cost.logsumexp_columns(row, kappa), 700.0)))
 
 
 def _conjugate_gradients(

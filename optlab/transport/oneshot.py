@@ -12,7 +12,13 @@ import numpy as np
 
 from optlab.core import Result, solve
 from optlab.core.validation import as_number, one_of
-from optlab.splitting import AlternatingExponentialMultipliers, BregmanADMM, BregmanDouglasRachford
+from optlab.splitting import (
+    AlternatingExponentialMultipliers,
+    AndersonDouglasRachford,
+    BregmanADMM,
+    BregmanDouglasRachford,
+    HalpernDouglasRachford,
+)
 from optlab.transport.anderson import AndersonSinkhorn
 from optlab.transport.costs import Cost
 from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
@@ -21,11 +27,14 @@ from optlab.transport.ipot import IPOT
 from optlab.transport.newton import SinkhornNewton
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.problem import OptimalTransport
+from optlab.transport.proximal_newton import ProximalNewton
 from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
 from optlab.transport.solvers import LinearProgram, NetworkSimplex, PeerSinkhorn
 
 METHODS: dict[str, Callable[[], Any]] = {
     "bdrs": BregmanDouglasRachford,
+    "halpern": HalpernDouglasRachford,
+    "anderson-bdrs": AndersonDouglasRachford,
     "admm": BregmanADMM,
     "ademm": AlternatingExponentialMultipliers,
     "sinkhorn": Sinkhorn,
@@ -33,6 +42,7 @@ METHODS: dict[str, Callable[[], Any]] = {
     "annealed-sinkhorn": AnnealedSinkhorn,
     "anderson": AndersonSinkhorn,
     "newton": SinkhornNewton,
+    "proximal-newton": ProximalNewton,
     "ipot": IPOT,
     "drot": EuclideanDouglasRachford,
     "badmm": WangBanerjeeADMM,
@@ -74,24 +84,26 @@ def transport(
     cost : array_like or SciPy sparse array of shape (n, m), `DenseCost`, `SparseCost` or `PointCloudCost`
         An entry +inf forbids its pair, as does the absence from a sparse array.
     method : str or Method
-        ``"auto"``, one of ``"bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``, ``"overrelaxed-sinkhorn"``,
-        ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"``, ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``,
-        ``"emd"``, ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
+        ``"auto"``, one of ``"bdrs"``, ``"halpern"``, ``"anderson-bdrs"``, ``"admm"``, ``"ademm"``, ``"sinkhorn"``,
+        ``"overrelaxed-sinkhorn"``, ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"`` (regularised problems),
+        ``"proximal-newton"`` (unregularised ones), ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``,
+        ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
         regularised problem (and for 10 thousand million entries or more), otherwise an exact method: the dense network
         simplex ("emd") for small problems and for larger matrices of few different values, `ExactTransport` ("exact")
         for all others. The result's message says which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
     tol : float, None or "auto"
-        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact", otherwise 1e-3. It is
-        relative to the optimal value itself: if costs differ little around a large constant, take the constant off.
+        Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact" and "proximal-newton",
+        otherwise 1e-3. It is relative to the optimal value itself: if costs differ little around a large constant, take
+        the constant off.
     max_iter : int, optional
         Iterations of the method: for "exact" rounds of linear program and pricing (default 100), for "emd", "highs" and
         "pot-sinkhorn" the one call of the solver (1), whose own limits are arguments of the method object, such as
         ``NetworkSimplex(max_pivots=...)``; otherwise 10_000.
     **options
         Further arguments of `optlab.solve`: ``x0`` (dual potentials ``(f, g)``, a plan or an earlier result to start
-        from; solvers that do everything at once have no use for it), ``time_limit``, ``callbacks``, ``seed``,
+        from; HiGHS has no use for it), ``time_limit``, ``callbacks``, ``seed``,
         ``checkpoint``, ``record``, ...
 
     Returns
@@ -140,7 +152,7 @@ def transport(
             name, reason = _choose(problem)
         method = METHODS[name]()
     if isinstance(tol, str):
-        gap = 1e-9 if isinstance(method, ExactTransport) else 1e-3
+        gap = 1e-9 if isinstance(method, (ExactTransport, ProximalNewton)) else 1e-3
     if max_iter is None:
         at_once = isinstance(method, (NetworkSimplex, LinearProgram, PeerSinkhorn))
         max_iter = 1 if at_once else 100 if isinstance(method, ExactTransport) else 10_000

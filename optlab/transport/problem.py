@@ -387,6 +387,43 @@ class OptimalTransport:
         if not math.isfinite(total):
             raise DomainError("the potentials are no longer finite; use a smaller step size")
 
+    def local_coordinates(self, difference: MirrorPlan, at: MirrorPlan) -> np.ndarray:
+        """Return a difference of mirror points as a vector of n + m + 2 numbers, free of the gauge.
+
+        Potentials are weighted by the marginals and the inverse temperature by the scale of the cost. It is the metric
+        of h* at the independent plan ``a b^T / mass``, without the products of potentials and costs.
+        """
+        root_a, root_b, scale = self._coordinate_scales
+        root = math.sqrt(self.mass)
+        row_mean = float(self.active_a @ difference.row) / self.mass
+        column_mean = float(self.active_b @ difference.column) / self.mass
+        out = np.empty(root_a.size + root_b.size + 2)
+        np.multiply(root_a, difference.row - row_mean, out=out[: root_a.size])
+        np.multiply(root_b, difference.column - column_mean, out=out[root_a.size : -2])
+        out[-2:] = root * (row_mean + column_mean), root * scale * difference.inverse_temperature
+        return out
+
+    @cached_property
+    def _coordinate_scales(self) -> tuple[np.ndarray, np.ndarray, float]:
+        return np.sqrt(self.active_a), np.sqrt(self.active_b), self.active_cost.scale
+
+    def residual_length(self, x: MirrorPlan, y: MirrorPlan) -> float:
+        """Return the marginal error (L1) of the second point of an iteration, whose other marginal is exact.
+
+        It vanishes at a solution also where potentials grow for ever, and Sinkhorn's iteration never raises it, which
+        makes it a better judge of Anderson's candidates than `local_coordinates`: on four entropic problems (l2,
+        n = 100, regularization 0.002) the gap was 1e-9 after 220 to 290 iterations instead of 220 to 1,900. It costs a
+        pass over the cost.
+        """
+        if self.first == "rows":
+            log_sums, weight = y.row + self.active_cost.logsumexp_rows(y.column, y.inverse_temperature), self.active_a
+        else:
+            log_sums, weight = (
+                y.column + self.active_cost.logsumexp_columns(y.row, y.inverse_temperature),
+                self.active_b,
+            )
+        return float(np.abs(np.exp(np.minimum(log_sums, 700.0)) - weight).sum())
+
     def primal(self, mirror: MirrorPlan, drift: MirrorPlan | None = None) -> TransportPlan:
         """Return the plan of a mirror point.
 

@@ -13,6 +13,7 @@ from optlab.reproduce.figures import FIGURES, Figure
 FOLDER = Path(__file__).parents[2] / "experiments" / "bregman_splitting"
 # file -> id; those in SLOW take more than about three seconds
 FILES = {
+    "accelerated": "ot-gap-against-time",
     "equivalence": "bdrs-equivalence",
     "transport_gamma": "bdrs-ot-gamma",
     "relaxation": "bdrs-relaxation",
@@ -29,6 +30,7 @@ FILES = {
     "deblurring": "bdrs-deblurring",
 }
 SLOW = {
+    "accelerated",
     "transport_gamma",
     "local_rates",
     "beyond_transport",
