@@ -335,7 +335,7 @@ def dual_start(candidate: np.ndarray, cost: Cost) -> np.ndarray:
     --------
     >>> from optlab.transport import DenseCost
     >>> dual_start(np.array([1e300, 0.5]), DenseCost([[1.0, 3.0], [2.0, 2.0]])).tolist()
-    [0.0, -2.0]
+    [0.0, -4.0]
     """
     return _start(candidate, _reach(cost))
 

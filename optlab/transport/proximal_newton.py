@@ -13,14 +13,12 @@ Liang and Yang 2025, arXiv 2502.03749). What makes it a second stage that ends a
   those of the start. Then F and G are logarithms of a plan, of size 10 and not ``kappa``, so that no digits are lost
   at inverse temperatures of 1e7 / range and more. The plans are those of C (gauge invariance).
 * **Prediction.** The multipliers of a proximal step are ``(phi + (F' - F) / gamma_t, psi + (G' - G) / gamma_t)``: a
-  dual
-  candidate without the O(1 / kappa) bias of potentials over kappa, since
+  dual candidate without the O(1 / kappa) bias of potentials over kappa, since
   ``f_i + g_j - C_ij = log(X_{t+1} / X_t)_ij / gamma_t``. They are absorbed before the next step, so that the plan,
   kept as it is in the new gauge, changes at the next temperature only off the optimal support: few Newton steps
   are needed although ``gamma_t = (cooling - 1) kappa``.
 * **Accuracy in step.** A proximal step ends at a marginal error of ``0.1 / (kappa range)`` relative to the mass, as
-  small as
-  the error that the temperature leaves, and never above `stage_error`.
+  small as the error that the temperature leaves, and never above `stage_error`.
 
 What is shown is the plan of the last finished step, rounded and certified for the linear problem. How fast the gap
 falls from one step to the next depends on the smallest reduced costs: once ``kappa`` times those is large, at once to

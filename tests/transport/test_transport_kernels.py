@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
+import optlab
 from optlab.core import threads
-from optlab.transport import DenseCost, GaugedCost, PointCloudCost, kernels, passes
+from optlab.transport import DenseCost, ExactTransport, GaugedCost, OptimalTransport, PointCloudCost, kernels, passes
 
 
 def make(kind, n, m, seed=0):
@@ -267,6 +268,24 @@ def test_passes_run_in_other_processes():
     for left, right in zip(here, there):
         # to the last bit but one: arrays that arrive read-only have compiled loops of their own
         np.testing.assert_allclose(right, left, rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what dask's machinery says of itself
+def test_an_exact_plan_on_a_dask_cluster():
+    distributed = pytest.importorskip("distributed")
+    rng = np.random.default_rng(0)
+    x, y = rng.random((900, 2)), rng.random((900, 2))
+    problem = OptimalTransport(np.full(900, 1 / 900), np.full(900, 1 / 900), PointCloudCost(x, y))
+    here = optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=50)
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        there = optlab.solve(problem, ExactTransport(), tol=1e-9, max_iter=50)
+    assert there.success
+    assert there.metrics["cost"] == pytest.approx(here.metrics["cost"], rel=1e-13)
 
 
 def test_an_error_in_a_task_reaches_the_caller():
