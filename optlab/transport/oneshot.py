@@ -58,8 +58,6 @@ CLOUD_ENTRIES = 1_000_000
 DENSE_ENTRIES = 4_000_000
 # of a matrix of few different values: there it needs few pivots, as long as its copies of the matrix fit
 TIED_ENTRIES = 100_000_000
-# and beyond this an exact solution takes hours
-EXACT_ENTRIES = 10_000_000_000
 
 
 def transport(
@@ -88,9 +86,9 @@ def transport(
         ``"overrelaxed-sinkhorn"``, ``"annealed-sinkhorn"``, ``"anderson"``, ``"newton"`` (regularised problems),
         ``"proximal-newton"`` (unregularised ones), ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``,
         ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
-        regularised problem (and for 10 thousand million entries or more), otherwise an exact method: the dense network
-        simplex ("emd") for small problems and for larger matrices of few different values, `ExactTransport` ("exact")
-        for all others. The result's message says which and why.
+        regularised problem, otherwise an exact method: the dense network simplex ("emd") for small problems and for
+        larger matrices of few different values, `ExactTransport` ("exact") for all others. The result's message says
+        which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
     tol : float, None or "auto"
@@ -192,11 +190,6 @@ def _choose(problem: OptimalTransport) -> tuple[str, str]:
         return "bdrs", (
             "Method: Bregman Douglas-Rachford, chosen because the problem is regularised "
             "(there it is an accelerated Sinkhorn iteration)."
-        )
-    if n * m >= EXACT_ENTRIES:
-        return "bdrs", (
-            f"Method: Bregman Douglas-Rachford, chosen because {n} x {m} entries are many for an exact solver; "
-            "it stops at a certified gap."
         )
     cloud = isinstance(cost, PointCloudCost)
     if n * m <= (CLOUD_ENTRIES if cloud else DENSE_ENTRIES):

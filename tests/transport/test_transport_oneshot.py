@@ -45,13 +45,6 @@ def test_auto_goes_by_size_and_kind_of_cost(monkeypatch):
     assert tied.success
 
 
-def test_auto_leaves_the_exact_solvers_when_the_problem_is_very_large(monkeypatch):
-    monkeypatch.setattr(oneshot, "EXACT_ENTRIES", 100)
-    result = transport(A, B, PointCloudCost(np.linspace(0, 1, 15), np.linspace(0, 1, 12)), tol=1e-2)
-    assert "15 x 12 entries are many" in result.message
-    assert result.success
-
-
 def test_a_method_object_and_options_of_solve():
     result = transport(A, B, C, Sinkhorn(0.05), max_iter=7, tol=None, record=7)
     assert result.n_iter == 7
