@@ -30,6 +30,7 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number, one_of
+from optlab.transport.conjugate_gradients import conjugate_gradients
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
 from optlab.transport.sinkhorn import require_transport, start_at
@@ -270,9 +271,10 @@ def _direction(
     if kept > 0.4 * n * m:
         plan = plan.toarray()
     transposed = plan.T if isinstance(plan, np.ndarray) else plan.T.tocsr()
-    direction, spent = _conjugate_gradients(
+    # the constants are in the kernel
+    direction, spent = conjugate_gradients(
         lambda v: diagonal * v - transposed @ ((plan @ v) / a),
-        gradient,
+        gradient - gradient.mean(),
         diagonal,
         min(0.1, math.sqrt(error)) * 0.1,
         10 * m,
@@ -283,34 +285,6 @@ def _direction(
 def column_sums(cost: Any, row: np.ndarray, column: np.ndarray, kappa: float) -> np.ndarray:
     """Return the column sums of ``exp(row_i + column_j - kappa C_ij)``, held below overflow."""
     return np.asarray(np.exp(np.minimum(column + cost.logsumexp_columns(row, kappa), 700.0)))
-
-
-def _conjugate_gradients(
-    apply: Any, right: np.ndarray, diagonal: np.ndarray, tol: float, max_iter: int
-) -> tuple[np.ndarray, int]:
-    """Solve a positive semidefinite system whose kernel holds the constants, by preconditioned conjugate gradients.
-
-    Ends at a relative residual of `tol` (in the preconditioner's norm) or where curvature is lost to rounding. Every
-    iterate is a direction of ascent.
-    """
-    x, r = np.zeros_like(right), right - right.mean()
-    z = r / diagonal
-    p, rz = z.copy(), float(r @ z)
-    goal = tol * tol * rz
-    for k in range(max_iter):
-        if rz <= goal or rz <= 0.0:
-            return x, k
-        q = apply(p)
-        curvature = float(p @ q)
-        if not curvature > 1e-15 * float(p @ (diagonal * p)):
-            return (x if k else z), k
-        alpha = rz / curvature
-        x += alpha * p
-        r -= alpha * q
-        z = r / diagonal
-        rz, before = float(r @ z), rz
-        p = z + (rz / before) * p
-    return x, max_iter
 
 
 def _by_cholesky(plan: np.ndarray, a: np.ndarray, diagonal: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -26,44 +26,13 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.schedules import Geometric
-from optlab.transport.costs import Cost, as_cost
-from optlab.transport.feasibility import check_feasible
+from optlab.transport.marginals import TransportData
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.warm_start import potentials_of_plan
 
 
-def equal_marginals(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return copies of two histograms as float64 with equal sums, and the sum.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For histograms that are empty, negative, not finite, without mass, or of different sums (by more than 1e-9
-        relative, or 1e-6 if one is float32).
-    """
-    a = as_float_array(a, "a", ndim=1, nonnegative=True)
-    b = as_float_array(b, "b", ndim=1, nonnegative=True)
-    single = np.dtype(np.float32) in (a.dtype, b.dtype)
-    a, b = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
-    for name, weights in (("a", a), ("b", b)):
-        with np.errstate(over="ignore"):
-            total = float(weights.sum())
-        if not 0.0 < total < math.inf:
-            raise ValueError(f"{name} must have a positive finite sum, got {total:g}")
-    sum_a, sum_b = math.fsum(a.tolist()), math.fsum(b.tolist())
-    tolerance = 1e-6 if single else 1e-9
-    if abs(sum_a - sum_b) > tolerance * max(sum_a, sum_b):
-        raise ValueError(
-            f"a and b must have the same sum, got {sum_a:.12g} and {sum_b:.12g} (difference {sum_a - sum_b:.3g}); "
-            "divide each by its sum"
-        )
-    if sum_a != sum_b:
-        b *= sum_a / sum_b
-    return a, b, sum_a
-
-
-class OptimalTransport:
+class OptimalTransport(TransportData):
     """Optimal transport between two histograms, with a certificate for every iterate.
 
     Parameters
@@ -141,25 +110,8 @@ class OptimalTransport:
         self.cost_split = as_number(cost_split, "cost_split", minimum=0.0, maximum=1.0)
         self.inner_tol = as_number(inner_tol, "inner_tol", above=0.0)
         self.inner_max_iter = int(as_number(inner_max_iter, "inner_max_iter", minimum=1))
-        self.a, self.b, self.mass = equal_marginals(a, b)
-        self.cost: Cost = as_cost(cost)
-        self.shape = (self.a.size, self.b.size)
-        if self.cost.shape != self.shape:
-            raise ValueError(f"cost must have shape {self.shape} (size of a, size of b), got {self.cost.shape}")
-        self.rows, self.columns = np.flatnonzero(self.a), np.flatnonzero(self.b)
-        self.has_zeros = (self.rows.size, self.columns.size) != self.shape
-        self.active_a, self.active_b = self.a[self.rows], self.b[self.columns]
+        self._set_data(a, b, cost)
         self.log_a, self.log_b = np.log(self.active_a), np.log(self.active_b)
-        self.active_cost = self.cost
-        if self.has_zeros:
-            self.active_cost = self.cost.submatrix(
-                self.rows if self.rows.size < self.shape[0] else None,
-                self.columns if self.columns.size < self.shape[1] else None,
-            )
-        if not 1e-150 < self.mass < 1e150:
-            self._check_units()
-        if self.active_cost.has_forbidden:
-            check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
     # ------------------------------------------------------------------ what is solved, and how well
 
@@ -175,33 +127,6 @@ class OptimalTransport:
             level = kappa * self.active_cost.minimum + math.log(self.mass / (self.rows.size * self.columns.size))
             return MirrorPlan(start.row, start.column + level, kappa)
         return start
-
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of `relative_gap`, for problems whose optimum is zero: ``1e-6 * mass * cost
-        scale``.
-        """
-        floor = 1e-6 * self.mass * self.active_cost.scale
-        if floor < 1e-300:
-            self._check_units()
-        return floor
-
-    def _check_units(self) -> None:
-        """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
-        cost = self.active_cost
-        size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
-        units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)
-        if not -304.0 < units[0] <= units[1] < 304.0:
-            raise ValueError(
-                f"a, b and cost must be in units in which their product is a usual number: the mass is "
-                f"{self.mass:.3g}, the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
-            )
-
-    @cached_property
-    def cost_range(self) -> float:
-        """Largest less smallest entry of the cost; if that is roundoff, the size of the entries."""
-        cost = self.active_cost
-        return cost.range if cost.range > 1e-13 * max(abs(cost.minimum), abs(cost.maximum)) else cost.scale
 
     @cached_property
     def default_step_size(self) -> float:
@@ -293,12 +218,6 @@ class OptimalTransport:
             f, g = self._potentials(potentials)
             rows, columns = [f], [g]
         return TransportPlan(self, array=array, row_candidates=rows, column_candidates=columns)
-
-    def _potentials(self, potentials: tuple[Any, Any], name: str = "potentials") -> tuple[np.ndarray, np.ndarray]:
-        n, m = self.shape
-        f = as_float_array(potentials[0], f"{name}[0]", shape=(n,), finite=False)
-        g = as_float_array(potentials[1], f"{name}[1]", shape=(m,), finite=False)
-        return f[self.rows], g[self.columns]
 
     # ------------------------------------------------------------------ scalings
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,8 @@ from optlab.core.threads import run_tasks
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.transport import passes, quadratic_kernels
 from optlab.transport.cardinality import check_limit
-from optlab.transport.costs import Cost, as_cost
-from optlab.transport.feasibility import check_feasible
+from optlab.transport.marginals import TransportData
 from optlab.transport.plan import TransportPlan
-from optlab.transport.problem import equal_marginals
 from optlab.transport.quadratic_plan import QuadraticPlan
 from optlab.transport.sparse_cost import SparseCost
 from optlab.transport.warm_start import potentials_of_plan
@@ -77,7 +74,7 @@ class SemiDual:
     shared: np.ndarray | None = None
 
 
-class QuadraticOptimalTransport:
+class QuadraticOptimalTransport(TransportData):
     """Optimal transport with a quadratic regularization and, if asked for, a limit on the non-zeros of each column.
 
     For `optlab.transport.SemismoothNewton` (tight certificates in few iterations) and `optlab.transport.SemiDualLBFGS`.
@@ -128,22 +125,7 @@ class QuadraticOptimalTransport:
     def __init__(self, a: Any, b: Any, cost: Any, regularization: float = 1.0, max_nonzeros: int | None = None):
         self.regularization = as_number(regularization, "regularization", above=0.0)
         self.max_nonzeros = None if max_nonzeros is None else as_integer(max_nonzeros, "max_nonzeros", minimum=1)
-        self.a, self.b, self.mass = equal_marginals(a, b)
-        self.cost: Cost = as_cost(cost)
-        self.shape = (self.a.size, self.b.size)
-        if self.cost.shape != self.shape:
-            raise ValueError(f"cost must have shape {self.shape} (size of a, size of b), got {self.cost.shape}")
-        self.rows, self.columns = np.flatnonzero(self.a), np.flatnonzero(self.b)
-        self.has_zeros = (self.rows.size, self.columns.size) != self.shape
-        self.active_a, self.active_b = self.a[self.rows], self.b[self.columns]
-        self.active_cost = self.cost
-        if self.has_zeros:
-            self.active_cost = self.cost.submatrix(
-                self.rows if self.rows.size < self.shape[0] else None,
-                self.columns if self.columns.size < self.shape[1] else None,
-            )
-        if self.active_cost.has_forbidden:
-            check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
+        self._set_data(a, b, cost)
         n = self.rows.size
         # a limit of all rows is none
         self.limit = n if self.max_nonzeros is None else min(self.max_nonzeros, n)
@@ -159,17 +141,6 @@ class QuadraticOptimalTransport:
     def primary_metric(self) -> str:
         """The metric that a bare tolerance refers to."""
         return "relative_relaxation_gap" if self.is_limited else "relative_gap"
-
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of relative gaps: ``1e-6 * mass * cost scale``."""
-        return 1e-6 * self.mass * self.active_cost.scale
-
-    @cached_property
-    def cost_range(self) -> float:
-        """Largest less smallest entry of the cost; if that is roundoff, the size of the entries."""
-        cost = self.active_cost
-        return cost.range if cost.range > 1e-13 * max(abs(cost.minimum), abs(cost.maximum)) else cost.scale
 
     # ------------------------------------------------------------------ starts
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_number, one_of
+from optlab.transport.conjugate_gradients import conjugate_gradients
 from optlab.transport.quadratic import QuadraticOptimalTransport, SemiDual, SemiDualPoint
 from optlab.transport.quadratic_plan import QuadraticPlan
 
@@ -232,7 +233,7 @@ class SemismoothNewton(Method):
         shared = bool(np.any(found.shared))
         transposed = factor.T.tocsr()
         factor = factor.tocsr()
-        return _conjugate_gradients(
+        return conjugate_gradients(
             lambda v: diagonal * v - factor @ (transposed @ v),
             right,
             diagonal,
@@ -284,27 +285,3 @@ def hessian(problem: QuadraticOptimalTransport, found: SemiDual, smoothing: floa
         ),
         shape=(n, 2 * m),
     ).tocsr()
-
-
-def _conjugate_gradients(
-    apply: Any, right: np.ndarray, diagonal: np.ndarray, tol: float, max_iter: int
-) -> tuple[np.ndarray, int]:
-    """Solve a positive definite system by conjugate gradients with Jacobi's preconditioner; every iterate ascends."""
-    x, r = np.zeros_like(right), right.copy()
-    z = r / diagonal
-    p, rz = z.copy(), float(r @ z)
-    goal = tol * tol * rz
-    for k in range(max_iter):
-        if rz <= goal or rz <= 0.0:
-            return x, k
-        q = apply(p)
-        curvature = float(p @ q)
-        if not curvature > 1e-15 * float(p @ (diagonal * p)):
-            return (x if k else z), k
-        alpha = rz / curvature
-        x += alpha * p
-        r -= alpha * q
-        z = r / diagonal
-        rz, before = float(r @ z), rz
-        p = z + (rz / before) * p
-    return x, max_iter
