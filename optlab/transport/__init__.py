@@ -35,15 +35,15 @@ _EXPORTS = {
     "BatchTransport": "batch",
     "batch_transport": "batch",
     "UnbalancedOptimalTransport": "unbalanced",
-    "PartialOptimalTransport": "unbalanced",
-    "RelaxedPlan": "unbalanced",
+    "PartialOptimalTransport": "partial",
+    "RelaxedPlan": "relaxed",
     "GeneralizedSinkhorn": "scaling",
     "SinkhornNewton": "newton",
     "ProximalNewton": "proximal_newton",
     "AndersonSinkhorn": "anderson",
     "WassersteinBarycenter": "barycenter",
     "Barycenter": "barycenter",
-    "free_support_barycenter": "barycenter",
+    "free_support_barycenter": "free_support",
     "QuadraticOptimalTransport": "quadratic",
     "QuadraticPlan": "quadratic_plan",
     "SemiDualPoint": "quadratic",
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from optlab.transport.anderson import AndersonSinkhorn as AndersonSinkhorn
     from optlab.transport.barycenter import Barycenter as Barycenter
     from optlab.transport.barycenter import WassersteinBarycenter as WassersteinBarycenter
-    from optlab.transport.barycenter import free_support_barycenter as free_support_barycenter
     from optlab.transport.batch import BatchTransport as BatchTransport
     from optlab.transport.batch import batch_transport as batch_transport
     from optlab.transport.costs import DenseCost as DenseCost
@@ -68,9 +67,11 @@ if TYPE_CHECKING:
     from optlab.transport.exact import ExactPlan as ExactPlan
     from optlab.transport.exact import ExactTransport as ExactTransport
     from optlab.transport.feasibility import InfeasibleError as InfeasibleError
+    from optlab.transport.free_support import free_support_barycenter as free_support_barycenter
     from optlab.transport.ipot import IPOT as IPOT
     from optlab.transport.newton import SinkhornNewton as SinkhornNewton
     from optlab.transport.oneshot import transport as transport
+    from optlab.transport.partial import PartialOptimalTransport as PartialOptimalTransport
     from optlab.transport.plan import TransportPlan as TransportPlan
     from optlab.transport.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.potentials import MirrorPlan as MirrorPlan
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from optlab.transport.quadratic import SemiDualPoint as SemiDualPoint
     from optlab.transport.quadratic_newton import SemismoothNewton as SemismoothNewton
     from optlab.transport.quadratic_plan import QuadraticPlan as QuadraticPlan
+    from optlab.transport.relaxed import RelaxedPlan as RelaxedPlan
     from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn
     from optlab.transport.semidual_lbfgs import SemiDualLBFGS as SemiDualLBFGS
     from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
@@ -89,8 +91,6 @@ if TYPE_CHECKING:
     from optlab.transport.solvers import PeerSinkhorn as PeerSinkhorn
     from optlab.transport.sparse_cost import SparseCost as SparseCost
     from optlab.transport.step_sizes import EntropicStepSize as EntropicStepSize
-    from optlab.transport.unbalanced import PartialOptimalTransport as PartialOptimalTransport
-    from optlab.transport.unbalanced import RelaxedPlan as RelaxedPlan
     from optlab.transport.unbalanced import UnbalancedOptimalTransport as UnbalancedOptimalTransport
 
 

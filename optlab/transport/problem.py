@@ -11,7 +11,7 @@ With ``first="rows"`` and ``cost_split = theta``, ``B = N{X 1 = a} + (1 - theta)
 iteration from a shifted start. The same object is the two-block problem ``max <a, u> + <b, v>, u_i + v_j <=
 C_ij`` whose Bregman ADMM is that iteration with theta = 1: block u belongs to A's marginal, block v to B's.
 
-Not here: unbalanced and partial transport (`optlab.transport.unbalanced`), barycentres (`optlab.transport.barycenter`);
+Not here: unbalanced and partial transport (`optlab.transport.relaxed`), barycentres (`optlab.transport.barycenter`);
 the methods are in their own files and in `optlab.splitting`.
 """
 
