@@ -14,7 +14,7 @@ from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost, pricing
 from optlab.transport import candidates as rooms
 from optlab.transport.coarse_space import coarse_step
-from optlab.transport.multiscale import Hierarchy, anneal
+from optlab.transport.multiscale import Hierarchy, anneal, raised
 from optlab.transport.pricing import BlockedCost, PairList
 
 
@@ -200,6 +200,24 @@ def test_warm_start_from_rough_potentials():
     assert absurd.success
     assert absurd.metrics["cost"] == pytest.approx(cold.metrics["cost"], rel=1e-12)
     assert absurd.history["dual_objective"][0] <= cold.metrics["cost"]
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0, -5.0])
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
+def test_raised_potentials_are_feasible_and_c_transforms_where_a_pair_is_listed(metric, shift):
+    rng = np.random.default_rng(11)
+    x, y = rng.random((400, 2)), rng.random((350, 2))
+    rows, columns = Hierarchy.of(x), Hierarchy.of(y)
+    cloud = PointCloudCost(x[rows.order], y[columns.order], metric)
+    cost, dense = BlockedCost(cloud, rows.blocks(), columns.blocks()), cloud.dense()
+    f, g = 0.1 * rng.random(400) + shift, 0.1 * rng.random(350)
+    for by_rows in (True, False):
+        first, second = raised(cost, f, g, by_rows=by_rows)
+        slack = (dense - second) - first[:, None]
+        assert slack.min() >= -1e-14
+        # rows (columns) that are not tight had no pair in the list: they rose by as much as one
+        tight = slack.min(axis=1 if by_rows else 0) <= 1e-14
+        assert np.count_nonzero(tight) > 0.5 * tight.size
 
 
 def test_pairs_join_once():
