@@ -15,7 +15,7 @@ trees' offsets are taken over (`settled`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from optlab.transport.pricing import BlockedCost
 
 NEAREST, TIED_NEAREST = 8, 16  # candidates of a row, and of a column; and if many tie
 _PIVOTS = 1_000_000_000
+_ROUNDING = 1e-13  # of the costs: ties all round a cycle let shifts of that size go on for ever
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,14 +165,27 @@ def solve_sparse(
     flows = np.zeros(arcs.size)
     place = np.searchsorted(arcs.rows * m + arcs.columns, rows.astype(np.int64) * m + columns.astype(np.int64))
     flows[place] = values
-    f, g, _ = settled(arcs, flows, f + unit * u + low, g + unit * v)
-    return flows, f, g
+    # where the plan's support falls apart potentials are not unique, and those of the simplex are extreme: near the
+    # ones given far fewer of all other pairs are violated
+    near = settled(arcs, flows, f, g)
+    if not near.settled:
+        near = settled(arcs, flows, f + unit * u + low, g + unit * v)
+    return flows, near.f, near.g
 
 
-def settled(arcs: Arcs, flows: np.ndarray, f: Any, g: Any) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return potentials without slack where there is flow and none below zero on the arcs, and the number of trees."""
+class Settled(NamedTuple):
+    """Potentials on the trees of a plan's support, the number of trees, and whether no slack is below zero."""
+
+    f: np.ndarray
+    g: np.ndarray
+    trees: int
+    settled: bool
+
+
+def settled(arcs: Arcs, flows: np.ndarray, f: np.ndarray, g: np.ndarray) -> Settled:
+    """Return potentials near those given, without slack where there is flow and none below zero on the arcs."""
     largest = max(float(np.abs(arcs.costs).max()), 1e-300)
-    f, g, _, trees = forest_kernels.settle_potentials(
+    f, g, _, trees, change = forest_kernels.settle_potentials(
         arcs.rows, arcs.columns, arcs.costs, flows, f, g, 200, 1e-17 * largest
     )
-    return f, g, trees
+    return Settled(f, g, trees, change <= _ROUNDING * largest)

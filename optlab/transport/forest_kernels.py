@@ -73,21 +73,23 @@ def share_out(item_starts, values, member_starts, weights):
 
 
 @_compile(_PLAIN)
-def settle_potentials(rows, columns, costs, flows, f, g, sweeps, tolerance):
+def settle_potentials(rows, columns, costs, flows, near_f, near_g, sweeps, tolerance):
     """Make potentials of a sparse optimum exact: no slack where there is flow, none below zero elsewhere.
 
-    Along each tree of the flow's support the potentials follow from the costs. Trees are then shifted against each
-    other (a row's potential up, its tree's columns' down: the dual objective stays) by Bellman and Ford's rule until no
-    slack of the arcs is below ``-tolerance``.
+    Along each tree of the flow's support the potentials follow from the costs. Each tree is shifted (rows up, columns
+    down: the dual objective stays) to be on average where `near_f` and `near_g` are, and then the trees against each
+    other by Bellman and Ford's rule until no slack of the arcs is below ``-tolerance``.
 
     Returns
     -------
     f, g : ndarray
     tree : ndarray of int, shape (n + m,)
     trees : int
+    change : float
+        The largest shift in the last sweep.
     """
-    n, m = f.size, g.size
-    f, g = f.copy(), g.copy()
+    n, m = near_f.size, near_g.size
+    f, g = near_f.copy(), near_g.copy()
     nodes = n + m
     degree = np.zeros(nodes + 1, dtype=np.int64)
     for p in range(rows.size):
@@ -133,8 +135,18 @@ def settle_potentials(rows, columns, costs, flows, f, g, sweeps, tolerance):
                         queue[tail] = w
                         tail += 1
         trees += 1
+    change = 0.0
     if trees > 1:
         shift = np.zeros(trees)
+        sizes = np.zeros(trees)
+        for i in range(n):
+            shift[tree[i]] += near_f[i] - f[i]
+            sizes[tree[i]] += 1.0
+        for j in range(m):
+            shift[tree[n + j]] += g[j] - near_g[j]
+            sizes[tree[n + j]] += 1.0
+        for k in range(trees):
+            shift[k] /= sizes[k]
         for _ in range(sweeps):
             change = 0.0
             for p in range(rows.size):
@@ -150,4 +162,4 @@ def settle_potentials(rows, columns, costs, flows, f, g, sweeps, tolerance):
             f[i] += shift[tree[i]]
         for j in range(m):
             g[j] -= shift[tree[n + j]]
-    return f, g, tree, trees
+    return f, g, tree, trees, change

@@ -5,7 +5,8 @@ potentials f, g with ``X_ij = a_i b_j exp((f_i + g_j - C_ij) / temperature)``. F
 Schmitzer, "Stabilized sparse scaling algorithms for entropy regularized transport problems", SIAM J. Sci. Comput. 41,
 2019; how they are joined here is our own):
 
-* **Temperature** falls geometrically. Potentials at one temperature are a start for the next.
+* **Temperature** falls geometrically. Potentials at one temperature are a start for the next. Every half-step raises
+  the dual: over-relaxation is cut back where it would not (very uneven weights, clustered points).
 * **Space.** A hierarchy of cells (`Hierarchy`) gives small problems between centroids. A level is cooled until its
   temperature is about the square of its spacing, the potentials are extended to the points of the next level by one
   scaling against the coarse points listed with their parents, and cooled on.
@@ -36,6 +37,7 @@ from optlab.transport.coarse_space import coarse_step
 from optlab.transport.costs import Cost
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.pricing import BLOCK_POINTS, BlockedCost, PairList
+from optlab.transport.sinkhorn import relaxed
 
 DEPTH = 20.0  # pairs whose slack is this many temperatures are left out: exp(-20) = 2e-9
 COARSEST = 256  # cells on the coarsest level
@@ -46,6 +48,8 @@ _COARSE_LIST, _FINE_LIST = 40.0, 14.0  # pairs to a row at which cooling ends, o
 _TIED_LIST = 40.0  # and there if many tie
 _LONGEST_LIST = 200.0  # pairs to a row with which lists begin
 _ALL_PAIRS = 1 << 20  # entries of a cost below which all pairs are listed whatever the temperature
+_MARGINAL_ERROR = 0.02  # of the mass: when sweeps at a temperature may end
+_REPEATS = 20  # and when they must: heavy points that were one on the level before take many
 _SWEEPS_AFTER = 2  # on the same lists, after the step over cells
 _COLDEST = 1e-9  # of the cost's range
 _HOTTEST = 0.1  # of the cost's range: where cooling begins
@@ -271,7 +275,12 @@ def _cool(
             temperature = min(temperature, _slack_of(cost.cost, f, g, longest) / DEPTH)
             temperature = max(temperature, _COLDEST * scale)  # also where slacks are below zero
         if everything or _pairs_to_a_row(cost.cost, f, g, DEPTH * temperature) <= 1.2 * longest:
-            f, g, pairs, columns = _scale_lists(cost, log_a, log_b, f, g, temperature)
+            for _ in range(_REPEATS):
+                f, g, pairs, columns = _scale_lists(cost, log_a, log_b, f, g, temperature)
+                if cost.pruned:
+                    f, g = _stepped(cost, log_a, log_b, f, g, pairs, columns, temperature)
+                if _row_error(pairs, a, log_b, f, g, temperature) <= _MARGINAL_ERROR:
+                    break
         elif cost.pruned:
             break  # so many ties that the pairs that matter are too many to list
         else:
@@ -279,12 +288,6 @@ def _cool(
             if temperature > _COLDEST * scale:
                 f, g = _scale_all(cost.cost, log_a, log_b, f, g, temperature)
         done = pairs is not None and pairs.columns.size <= shortest * n
-        if pairs is not None and columns is not None and cost.pruned:
-            f, g = coarse_step(cost, a, b, f, g, pairs, temperature)
-            unit = _LOG2E / temperature
-            for _ in range(_SWEEPS_AFTER):
-                f = _scaled(pairs, g * unit + log_b * _LOG2E, unit, f)
-                g = _scaled(columns, f * unit + log_a * _LOG2E, unit, g)
         if done or temperature <= _COLDEST * scale:
             break
         hot = pairs is None or pairs.columns.size > 0.25 * n * m
@@ -317,10 +320,13 @@ def _scale_all(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale on all pairs."""
     kappa = 1.0 / temperature
+    a, b = np.exp(log_a), np.exp(log_b)
     for k in range(_SWEEPS_OF_ALL):
         omega = OVERRELAXATION if 0 < k < _SWEEPS_OF_ALL - 1 else 1.0
-        f = f + omega * (-temperature * cost.logsumexp_rows(g * kappa + log_b, kappa) - f)
-        g = g + omega * (-temperature * cost.logsumexp_columns(f * kappa + log_a, kappa) - g)
+        change = -cost.logsumexp_rows(g * kappa + log_b, kappa) - f * kappa
+        f = f + temperature * relaxed(omega, change, a)
+        change = -cost.logsumexp_columns(f * kappa + log_a, kappa) - g * kappa
+        g = g + temperature * relaxed(omega, change, b)
     return f, g
 
 
@@ -330,6 +336,7 @@ def _scale_lists(
     """Scale on the pairs of small slack, listed anew where the potentials have moved too far for the bound."""
     unit = _LOG2E / temperature
     u, v = log_a * _LOG2E, log_b * _LOG2E
+    a, b = np.exp(log_a), np.exp(log_b)
     pairs, columns, f_listed, g_listed = None, None, f, g
     for k in range(SWEEPS):
         risen = float(np.max(f - f_listed)) + float(np.max(g - g_listed))
@@ -337,11 +344,39 @@ def _scale_lists(
             pairs = cost.pairs_below(f, g, DEPTH * temperature)
             columns, f_listed, g_listed = pairs.transposed(g.size), f, g
         omega = OVERRELAXATION if 1 < k < SWEEPS - 1 else 1.0
-        f = f + omega * (_scaled(pairs, g * unit + v, unit, f) - f)
-        g = g + omega * (_scaled(columns, f * unit + u, unit, g) - g)
+        f = f + temperature * relaxed(omega, (_scaled(pairs, g * unit + v, unit, f) - f) / temperature, a)
+        g = g + temperature * relaxed(omega, (_scaled(columns, f * unit + u, unit, g) - g) / temperature, b)
     assert pairs is not None
     assert columns is not None
     return f, g, pairs, columns
+
+
+def _stepped(
+    cost: BlockedCost,
+    log_a: np.ndarray,
+    log_b: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    pairs: PairList,
+    columns: PairList,
+    temperature: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the step over cells, and scale again."""
+    f, g = coarse_step(cost, np.exp(log_a), np.exp(log_b), f, g, pairs, temperature)
+    unit = _LOG2E / temperature
+    for _ in range(_SWEEPS_AFTER):
+        f = _scaled(pairs, g * unit + log_b * _LOG2E, unit, f)
+        g = _scaled(columns, f * unit + log_a * _LOG2E, unit, g)
+    return f, g
+
+
+def _row_error(
+    pairs: PairList, a: np.ndarray, log_b: np.ndarray, f: np.ndarray, g: np.ndarray, temperature: float
+) -> float:
+    """Return the L1 error of the row sums on the list: ``a e^{-d}`` where scaling changes f by ``temperature d``."""
+    unit = _LOG2E / temperature
+    change = (_scaled(pairs, g * unit + log_b * _LOG2E, unit, f) - f) / temperature
+    return float(a @ np.abs(np.expm1(-np.clip(change, -50.0, 50.0))))
 
 
 def _scaled(pairs: PairList, level: np.ndarray, unit: float, previous: np.ndarray) -> np.ndarray:

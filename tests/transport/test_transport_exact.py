@@ -134,6 +134,20 @@ def test_clouds_with_coarse_levels(d, metric):
     check(problem, reference(problem.a, problem.b, problem.cost.dense()))
 
 
+def test_very_uneven_weights_on_a_lattice_take_few_rounds():
+    """Colours of photographs: clustered, many equal distances, weights from one to hundreds.
+
+    Scaling that ends before it has moved the mass between clusters leaves everything to the linear programs.
+    """
+    from sklearn.datasets import load_sample_images
+
+    rng = np.random.default_rng(0)
+    x, y = (image.reshape(-1, 3)[rng.integers(0, 640 * 427, 5000)] / 255.0 for image in load_sample_images().images)
+    problem = OptimalTransport(np.full(5000, 1 / 5000), np.full(5000, 1 / 5000), PointCloudCost(x, y))
+    result = check(problem)
+    assert result.n_iter <= 10
+
+
 def test_many_duplicates_of_few_points():
     rng = np.random.default_rng(0)
     places = rng.random((5, 2))
@@ -361,10 +375,24 @@ def test_settled_potentials_are_exact_on_the_plan():
     rows, columns = (grid.ravel() for grid in np.indices((3, 3)))
     arcs = rooms.Arcs(rows, columns, cost.array.ravel())
     flows = np.where(rows == columns, 1 / 3, 0.0)
-    f, g, trees = rooms.settled(arcs, flows, np.array([0.3, -2.0, 1.0]), np.array([0.1, 9.0, -1.0]))
+    f, g, trees, done = rooms.settled(arcs, flows, np.array([0.3, -2.0, 1.0]), np.array([0.1, 9.0, -1.0]))
     assert trees == 3
+    assert done
     np.testing.assert_allclose(arcs.slacks(f, g)[flows > 0], 0.0, atol=1e-15)
     assert arcs.slacks(f, g).min() >= -1e-15
+
+
+def test_settled_potentials_stay_where_they_were_if_they_may():
+    """Three trees: any offsets within the slacks of the other pairs are optimal, and those nearby are wanted."""
+    cost = np.array([[0.0, 1.0, 5.0], [1.0, 0.0, 5.0], [5.0, 4.0, 0.0]])
+    rows, columns = (grid.ravel() for grid in np.indices((3, 3)))
+    arcs = rooms.Arcs(rows, columns, cost.ravel())
+    flows = np.where(rows == columns, 1 / 3, 0.0)
+    near = np.array([0.2, -0.5, 1.5])
+    f, g, _, done = rooms.settled(arcs, flows, near, -near + np.array([1e-3, 0.0, -1e-3]))
+    assert done
+    np.testing.assert_allclose(f, near, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(f, -g, rtol=0, atol=1e-15)
 
 
 def test_backbone_is_a_plan():
