@@ -67,6 +67,14 @@ class Method(Protocol):
     -------------------
     reference : str
         Key of the paper in ``optlab/references.bib``; read by `optlab.cite`.
+
+    Optional methods
+    ----------------
+    verdict(problem, state, metrics) -> optlab.stopping.Verdict or None
+        Asked at each record point after the stopping rules, unless they found convergence: what only the method can
+        know of its state. That it is a fixed point which the method cannot leave (``Status.CONVERGED``, or
+        ``Status.STALLED`` with the reason), or that the iterates certify the problem to be infeasible or unbounded
+        (``Status.INFEASIBLE``, ``Status.UNBOUNDED``).
     """
 
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:

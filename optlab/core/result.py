@@ -10,7 +10,10 @@ from optlab.core.history import History
 
 
 class Status(enum.Enum):
-    """Why a run stopped. Only `CONVERGED` means that the tolerance was met."""
+    """Why a run stopped. Only `CONVERGED` means success: a tolerance was met, or a point was reached that cannot improve.
+
+    `INFEASIBLE` and `UNBOUNDED` mean that a certificate of it was found and checked.
+    """
 
     CONVERGED = "converged"
     MAX_ITER = "max_iter"
@@ -19,6 +22,8 @@ class Status(enum.Enum):
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
 
     def __str__(self) -> str:
         return self.value

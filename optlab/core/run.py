@@ -115,7 +115,7 @@ class Run:
                     self._record_start()
                     verdict = self._decide()
                 else:
-                    verdict = self._rule_verdict()
+                    verdict = self._verdict()
                     self.bar.move_to(self.k)
                 while verdict is None and self.k < self.max_iter:
                     verdict = self._advance_to(self.schedule.next_after(self.k, self.max_iter))
@@ -279,10 +279,20 @@ class Run:
                     stopped = _name(callback)
             except StopIteration:
                 stopped = _name(callback)
-        verdict = self._rule_verdict()
+        verdict = self._verdict()
         if verdict is None and stopped is not None:
             verdict = Verdict(Status.STOPPED, f"the callback {stopped} asked to stop")
         return verdict
+
+    def _verdict(self) -> Verdict | None:
+        """Ask the stopping rules, and unless they find convergence the method, if it has a `verdict`."""
+        verdict = self._rule_verdict()
+        own = getattr(self.method, "verdict", None)
+        if own is None or (verdict is not None and verdict.status is Status.CONVERGED):
+            return verdict
+        last = self.history.last
+        of_method: Verdict | None = own(self.problem, self.state, {name: last[name] for name in self.history.metrics})
+        return of_method or verdict
 
     def _finish(self, verdict: Verdict | None) -> Result:
         try:
@@ -320,6 +330,8 @@ class Run:
             Status.TIME_LIMIT,
             Status.INTERRUPTED,
             Status.STOPPED,
+            Status.INFEASIBLE,
+            Status.UNBOUNDED,
         ):
             message = f"{message} after {n_iter} iteration{'s' if n_iter != 1 else ''}"
         metrics = {name: last[name] for name in self.history.metrics}

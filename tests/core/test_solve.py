@@ -417,3 +417,19 @@ def test_a_problem_may_add_advice_to_a_run_that_did_not_converge():
     stopped = optlab.solve(Advising(), GradientDescent(), max_iter=3, tol=1e-300)
     assert stopped.message.endswith("have a look at iteration 3.")
     assert "have a look" not in optlab.solve(Advising(), GradientDescent(), max_iter=500, tol=1e-3).message
+
+
+@pytest.mark.parametrize("status", [Status.INFEASIBLE, Status.UNBOUNDED, Status.CONVERGED, Status.STALLED])
+def test_a_method_may_end_its_run_at_a_record_point(status):
+    @dataclass(frozen=True)
+    class Knowing(GradientDescent):
+        def verdict(self, problem, state, metrics):
+            return stopping.Verdict(status, "seen") if metrics["gap"] < 1e-3 else None
+
+    result = optlab.solve(Quadratic(), Knowing(), tol=1e-9, max_iter=1000)
+    assert result.status is status
+    assert result.n_iter < 100
+    assert result.message == f"seen after {result.n_iter} iterations."
+    tolerant = optlab.solve(Quadratic(), Knowing(), tol=1e-2, max_iter=1000)
+    assert tolerant.status is Status.CONVERGED, "convergence by tolerance is heard first"
+    assert "within its tolerance" in tolerant.message
