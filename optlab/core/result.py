@@ -10,7 +10,7 @@ from optlab.core.history import History
 
 
 class Status(enum.Enum):
-    """Why a run stopped. Only `CONVERGED` means success: a tolerance was met, or a point was reached that cannot improve.
+    """Why a run stopped. Only `CONVERGED` is success: a tolerance was met, or a point reached that cannot improve.
 
     `INFEASIBLE` and `UNBOUNDED` mean that a certificate of it was found and checked.
     """
