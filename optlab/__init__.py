@@ -23,6 +23,10 @@ _EXPORTS = {
     "Status": "optlab.core.result",
     "compare": "optlab.core.comparison",
     "cite": "optlab.core.citation",
+    "applicable": "optlab.core.capabilities",
+    "IncompatibleError": "optlab.core.errors",
+    "check_problem": "optlab.core.conformance",
+    "check_method": "optlab.core.conformance",
     "theorem": "optlab.reproduce",
     "Evidence": "optlab.reproduce",
     "figure": "optlab.reproduce",
@@ -41,14 +45,21 @@ _SUBMODULES = (
     "stochastic",
     "theorems",
     "transport",
+    "wrappers",
 )
+# the packages whose public classes are methods; `optlab.applicable` and the conformance tests walk them
+METHOD_PACKAGES = ("wrappers", "splitting", "transport", "stochastic", "policy", "multiview")
 
 __all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]
 
 if TYPE_CHECKING:
     from optlab.core import stopping as stopping
+    from optlab.core.capabilities import applicable as applicable
     from optlab.core.citation import cite as cite
     from optlab.core.comparison import compare as compare
+    from optlab.core.conformance import check_method as check_method
+    from optlab.core.conformance import check_problem as check_problem
+    from optlab.core.errors import IncompatibleError as IncompatibleError
     from optlab.core.history import History as History
     from optlab.core.result import Result as Result
     from optlab.core.result import Status as Status

@@ -3,7 +3,7 @@
 from optlab.core import stopping
 from optlab.core.citation import cite
 from optlab.core.comparison import compare
-from optlab.core.errors import CheckpointError, DomainError
+from optlab.core.errors import CheckpointError, DomainError, IncompatibleError
 from optlab.core.history import History
 from optlab.core.protocols import Method, Problem, State
 from optlab.core.result import Result, Status
@@ -13,6 +13,7 @@ __all__ = [
     "CheckpointError",
     "DomainError",
     "History",
+    "IncompatibleError",
     "Method",
     "Problem",
     "Result",

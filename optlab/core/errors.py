@@ -13,3 +13,11 @@ class DomainError(ValueError):
 
 class CheckpointError(ValueError):
     """A checkpoint file cannot be read, is incomplete, or belongs to another run."""
+
+
+class IncompatibleError(TypeError):
+    """A method does not fit a problem: raised before anything is computed.
+
+    The message says what the method needs, what the problem offers, and which methods of its family would run instead;
+    `optlab.applicable` gives the whole table.
+    """

@@ -7,9 +7,12 @@ Inheriting from `Method` or `Problem` adds the defaults (``advance`` as repeated
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+
+from optlab.core.errors import IncompatibleError
+from optlab.core.fixed_point import FixedPointMap
 
 
 @dataclass
@@ -38,6 +41,13 @@ class Problem(Protocol):
     primary_metric : str
         The metric that a bare ``tol=1e-6`` refers to; smaller is better.
 
+    Optional attributes
+    -------------------
+    array_points : bool
+        Whether the points that `measure` takes are plain arrays, which can be averaged; default: no.
+    offers : mapping of str to tuple of str
+        For a problem of several terms: its oracles, and the terms that each speaks for (`optlab.core.capabilities`).
+
     Optional methods
     ----------------
     hint(method, state, metrics) -> str or None
@@ -56,7 +66,7 @@ class Problem(Protocol):
         ...
 
 
-class Method(Protocol):
+class Method(FixedPointMap):
     """An algorithm: hyperparameters only, normally a frozen dataclass.
 
     A method never holds run state, never prints, never times and never tests convergence. It implements `step`
@@ -67,6 +77,8 @@ class Method(Protocol):
     -------------------
     reference : str
         Key of the paper in ``optlab/references.bib``; read by `optlab.cite`.
+    needs : str
+        What kind of problem has the oracles in `requires`, for the error message ("a problem to split").
 
     Optional methods
     ----------------
@@ -77,9 +89,31 @@ class Method(Protocol):
         (``Status.INFEASIBLE``, ``Status.UNBOUNDED``).
     """
 
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Names of the problem's oracles that the method calls; checked before a run, exhaustively over the terms."""
+
+    wraps: ClassVar[bool] = False
+    """Whether the method wraps another one, and runs where that one does."""
+
+    fuses_averages: ClassVar[bool] = False
+    """Whether averages are summed inside the method's own loop, by ``begin_average(problem, state)``,
+    ``advance_averaging(problem, state, n, start, by_step_size)`` and ``average(problem, state)``."""
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return why the method cannot run on `problem`, as a clause after its name ("needs ..."), or None.
+
+        For what a list of oracles cannot say; asked after `requires` is met. It computes nothing.
+        """
+        return None
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return a method of this class with sensible settings, for tables and conformance tests."""
+        return cls()
+
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
         """Return the state at iteration 0; `x0` is the default start, the caller's, or an earlier solution."""
-        ...
+        raise TypeError(f"{type(self).__name__} must implement init(problem, x0, rng)")
 
     def step(self, problem: Any, state: Any) -> Any:
         """Return the state one iteration later, leaving `state` as it was."""
@@ -95,7 +129,28 @@ class Method(Protocol):
 
     def iterate(self, problem: Any, state: Any) -> Any:
         """Return what ``problem.measure`` and ``Result.solution`` receive."""
-        ...
+        raise TypeError(f"{type(self).__name__} must implement iterate(problem, state)")
+
+    def variable(self, state: Any) -> Any:
+        """Return what the fixed-point map of the method moves: an array, or an object closed under +, - and scaling.
+
+        With `with_variable` it is all that a wrapper (`optlab.wrappers`) needs.
+        """
+        raise IncompatibleError(f"{type(self).__name__} says of no variable that its iteration moves it")
+
+    def with_variable(self, problem: Any, state: Any, value: Any) -> Any:
+        """Return `state` with `value` in the place of its variable, ready for the next step.
+
+        Raises
+        ------
+        DomainError
+            If the iteration cannot go on from there.
+        """
+        raise IncompatibleError(f"{type(self).__name__} says of no variable that its iteration moves it")
+
+    def step_size_of(self, state: Any) -> float:
+        """Return the step size of the iteration that made `state`: the weight of averages by schedule."""
+        raise IncompatibleError(f"{type(self).__name__} has no step sizes to weigh averages by")
 
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the method's own quantities to record: step sizes, Lyapunov values, duals. Default: none."""

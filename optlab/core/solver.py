@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.capabilities import check_compatible
 from optlab.core.checkpoint import Checkpoint
 from optlab.core.files import check_writable
 from optlab.core.history import History
@@ -259,6 +260,7 @@ def _check_contract(problem: Any, method: Any) -> None:
                 raise TypeError(f"{owner} {type(item).__name__} has no {name}(); see optlab.core.{owner.title()}")
     if not has_advance(method) and not callable(getattr(method, "step", None)):
         raise TypeError(f"method {type(method).__name__} has neither step() nor advance(); see optlab.core.Method")
+    check_compatible(problem, method)
 
 
 __all__ = ["iterate", "solve"]

@@ -94,10 +94,14 @@ class AlternatingProcrustes(Method):
         as_integer(self.refine_every, "refine_every", minimum=0)
         as_integer(self.rotations, "rotations", minimum=0)
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against other problems."""
+        if isinstance(problem, LinkedComponents):
+            return None
+        return f"needs a LinkedComponents problem, got {type(problem).__name__}"
+
     def init(self, problem: LinkedComponents, x0: Any, rng: np.random.Generator) -> ProcrustesState:
         """Return the state at iteration 0: the start, with its coefficients."""
-        if not isinstance(problem, LinkedComponents):
-            raise TypeError(f"AlternatingProcrustes needs a LinkedComponents problem, got {type(problem).__name__}")
         adaptive = x0.adaptive if isinstance(x0, LinkedSolution) else None
         V = _start(problem, x0)
         c = problem.correlations(V)

@@ -180,13 +180,25 @@ class ApproximateMethod(Method):
 
     # ------------------------------------------------------------------ Method
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against problems without the tables that critic and diagnostics read."""
+        tables, name = isinstance(problem, MDP), type(problem).__name__
+        if not tables and not hasattr(problem, "draw"):
+            return f"needs an optlab.policy.MDP, or an environment to sample from, got {name}"
+        if not tables and (self.sampled_states is None or isinstance(self.critic, Exact)):
+            return f"needs sampled_states and a sampling critic on {name}, which has no table of transitions"
+        if self.diagnostics and not getattr(problem, "known_optimal", False):
+            return "compares with the optimum (diagnostics=True): it needs an MDP with known_optimal=True"
+        return None
+
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> ApproximateState:
         """Return the state at iteration 0.
 
         A start that is a policy of the same function class is taken over; the uniform policy is the class's own start;
         any other policy is fitted, by least squares on its dual coordinates, centred in each state.
         """
-        self._check_problem(problem)
+        if self.diagnostics:
+            problem.require_full_support()
         rng = copy.deepcopy(rng)
         function_class = self._function_class(problem)
         theta = self._start(problem, function_class, x0, rng)
@@ -261,22 +273,6 @@ class ApproximateMethod(Method):
         return row
 
     # ------------------------------------------------------------------ pieces of an iteration
-
-    def _check_problem(self, problem: Any) -> None:
-        tables = isinstance(problem, MDP)
-        if not tables and not hasattr(problem, "draw"):
-            raise TypeError(
-                f"{type(self).__name__} needs an optlab.policy.MDP, or an environment to sample from, "
-                f"got {type(problem).__name__}"
-            )
-        if not tables and (self.sampled_states is None or isinstance(self.critic, Exact)):
-            raise ValueError(
-                f"{type(problem).__name__} has no table of transitions: sampled_states and a sampling critic are needed"
-            )
-        if self.diagnostics and not getattr(problem, "known_optimal", False):
-            raise ValueError("diagnostics compare with the optimum: they need an MDP with known_optimal=True")
-        if self.diagnostics:
-            problem.require_full_support()
 
     def _function_class(self, problem: Any) -> FunctionClass:
         function_class = self.policy

@@ -25,7 +25,7 @@ import numpy as np
 from optlab.core import Method, State
 from optlab.core.validation import as_integer, as_number
 from optlab.policy.evaluation import solve_values
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp import against_mdp
 from optlab.policy.passes import ROUNDING, sweep_until
 
 __all__ = ["DynamicProgrammingState", "ModifiedPolicyIteration", "PolicyIteration", "ValueIteration"]
@@ -70,9 +70,11 @@ class DynamicProgrammingState(State):
 class _DynamicProgramming(Method):
     """What the three share: reading a start, handing out the policy, measuring."""
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against anything but a finite Markov decision process."""
+        return against_mdp(problem)
+
     def _begin(self, problem: Any, x0: Any) -> DynamicProgrammingState:
-        if not isinstance(problem, MDP):
-            raise TypeError(f"{type(self).__name__} needs an optlab.policy.MDP, got {type(problem).__name__}")
         given = None if hasattr(x0, "probabilities") else np.asarray(x0)
         if given is not None and given.ndim == 1 and given.dtype.kind == "f":
             # values: the policy held is the greedy one

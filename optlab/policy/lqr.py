@@ -280,9 +280,15 @@ class GainState(State):
     covariance: np.ndarray
 
 
-def _start(problem: Any, x0: Any, method: str) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(problem, LQR):
-        raise TypeError(f"{method} needs an optlab.policy.LQR problem, got {type(problem).__name__}")
+class _OfRegulator(Method):
+    """Base of the methods for linear-quadratic regulators."""
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against other problems."""
+        return None if isinstance(problem, LQR) else f"needs an optlab.policy.LQR problem, got {type(problem).__name__}"
+
+
+def _start(problem: Any, x0: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(x0, GaussianPolicy):
         raise TypeError(f"x0 must be a GaussianPolicy, got {type(x0).__name__}")
     gain = np.array(as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states)), np.float64)
@@ -292,7 +298,7 @@ def _start(problem: Any, x0: Any, method: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class GaussianMirrorDescent(Method):
+class GaussianMirrorDescent(_OfRegulator):
     """Policy mirror descent with the Kullback-Leibler divergence on Gaussian policies of a regulator, in closed form.
 
     Parameters
@@ -323,7 +329,7 @@ class GaussianMirrorDescent(Method):
 
     def init(self, problem: LQR, x0: Any, rng: np.random.Generator) -> GaussianState:
         """Return the start; its covariance must be positive definite, as the divergence to it must be finite."""
-        gain, covariance = _start(problem, x0, type(self).__name__)
+        gain, covariance = _start(problem, x0)
         try:
             precision = linalg.cho_solve(linalg.cho_factor(covariance), np.eye(problem.n_inputs))
         except linalg.LinAlgError:
@@ -353,7 +359,7 @@ class GaussianMirrorDescent(Method):
 
 
 @dataclass(frozen=True)
-class HewerPolicyIteration(Method):
+class HewerPolicyIteration(_OfRegulator):
     """Policy iteration for the regulator: ``K+ = inv(M) N`` (Hewer 1971), the limit of infinite step sizes.
 
     Examples
@@ -368,7 +374,7 @@ class HewerPolicyIteration(Method):
 
     def init(self, problem: LQR, x0: Any, rng: np.random.Generator) -> GainState:
         """Return the start."""
-        gain, covariance = _start(problem, x0, type(self).__name__)
+        gain, covariance = _start(problem, x0)
         return GainState(0, gain, covariance)
 
     def step(self, problem: LQR, state: GainState) -> GainState:

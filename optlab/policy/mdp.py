@@ -528,3 +528,8 @@ class MDP:
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_states} states, {self.n_actions} actions, discount {self.discount:g}>"
+
+
+def against_mdp(problem: Any) -> str | None:
+    """Return why `problem` is no finite Markov decision process, None if it is one. For the `accepts` of methods."""
+    return None if isinstance(problem, MDP) else f"needs an optlab.policy.MDP, got {type(problem).__name__}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core import Method, State
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp import against_mdp
 from optlab.policy.policies import TabularPolicy, as_log_table
 
 __all__ = ["TabularMethod", "TabularState", "excess_action_values"]
@@ -69,10 +69,12 @@ class TabularMethod(Method):
         values: np.ndarray = problem.evaluate(policy, guess=guess).values
         return values
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against anything but a finite Markov decision process."""
+        return against_mdp(problem)
+
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
         """Return the state at iteration 0; DomainError if `x0` lacks an action that the method could never take up."""
-        if not isinstance(problem, MDP):
-            raise TypeError(f"{type(self).__name__} needs an optlab.policy.MDP, got {type(problem).__name__}")
         table = as_log_table(problem, x0, interior=self.needs_interior())
         policy = TabularPolicy.of(table)
         return TabularState(0, policy, self.evaluate(problem, policy, None), 0.0, 1)

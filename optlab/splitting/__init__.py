@@ -8,11 +8,11 @@ Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a c
 """
 
 from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
-from optlab.splitting.anderson import AcceleratedState, AndersonDouglasRachford
+from optlab.splitting.anderson import AndersonDouglasRachford
 from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
-from optlab.splitting.halpern import HalpernDouglasRachford, HalpernState
+from optlab.splitting.halpern import HalpernDouglasRachford
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
@@ -20,7 +20,6 @@ from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
 from optlab.splitting.schedules import Constant, Geometric
 
 __all__ = [
-    "AcceleratedState",
     "AlternatingExponentialMultipliers",
     "AndersonDouglasRachford",
     "BlockSolution",
@@ -32,7 +31,6 @@ __all__ = [
     "ExponentialMultipliers",
     "Geometric",
     "HalpernDouglasRachford",
-    "HalpernState",
     "LinearlyConstrained",
     "MonotoneInclusion",
     "MultiplierState",

@@ -16,12 +16,14 @@ On the dual it is Bregman Douglas-Rachford: ``x_k = w_k``, ``y_k`` = the multipl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from optlab.bregman import ShannonEntropy
 from optlab.core import State
+from optlab.core.fixed_point import Stacked
 from optlab.splitting.fixed_point import FixedPointMethod
-from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
+from optlab.splitting.protocols import TWO_BLOCK_ORACLES, TwoBlockProblem
 from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
 
@@ -54,10 +56,11 @@ class MultiplierMethod(FixedPointMethod):
     """What the methods of multipliers share: everything but the update of the blocks."""
 
     step_size: StepSize
+    requires: ClassVar[tuple[str, ...]] = TWO_BLOCK_ORACLES
+    needs: ClassVar[str] = "a problem in two blocks (TwoBlockProblem)"
 
     def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
         """Return the state at iteration 0; `x0` is a multiplier in dom h or an earlier solution of the problem."""
-        require_two_blocks(problem, type(self).__name__)
         w, u, v = problem.initial_blocks(x0)
         gamma = step_size_at(rule_for(self.step_size, problem), 0, problem.default_step_size)
         return MultiplierState(k=0, w=w, u=u, v=v, x=w, y=w, step_size=gamma)
@@ -68,6 +71,19 @@ class MultiplierMethod(FixedPointMethod):
         if state.k == 0 or triple is None:
             return problem.primal_blocks(state.w, state.u, state.v)
         return triple(state.w, state.y, state.u, state.v)
+
+    def variable(self, state: MultiplierState) -> Any:
+        """Return the mirror point of the multiplier and the second block, which are all that an iteration reads."""
+        return Stacked((state.w, state.v))
+
+    def with_variable(self, problem: TwoBlockProblem, state: MultiplierState, value: Any) -> MultiplierState:
+        """Return `state` with another multiplier and second block."""
+        w, v = value.parts
+        return replace(state, w=w, v=v, x=w, y=w) if state.k == 0 else replace(state, w=w, v=v)
+
+    def step_size_of(self, state: MultiplierState) -> float:
+        """Return the step size of the iteration that made `state`."""
+        return state.step_size
 
 
 @dataclass(frozen=True)
@@ -125,15 +141,6 @@ class BregmanADMM(MultiplierMethod):
         )
 
 
-def require_shannon(problem: Any, method: str) -> None:
-    """Raise `ValueError` if the problem names a kernel other than the Shannon entropy (multipliers w > 0)."""
-    kernel = getattr(problem, "kernel", None)
-    if kernel is not None and type(kernel).__name__ != "ShannonEntropy":
-        raise ValueError(
-            f"{method} needs a problem with kernel ShannonEntropy(), got {kernel!r}; use BregmanADMM for other kernels"
-        )
-
-
 @dataclass(frozen=True)
 class AlternatingExponentialMultipliers(BregmanADMM):
     """Alternating direction exponential multiplier method: `BregmanADMM` with the Shannon kernel, which it insists on.
@@ -148,7 +155,7 @@ class AlternatingExponentialMultipliers(BregmanADMM):
 
     Raises
     ------
-    ValueError
+    IncompatibleError
         At the start of a run, if the problem has a ``kernel`` other than `ShannonEntropy`.
 
     Examples
@@ -157,8 +164,9 @@ class AlternatingExponentialMultipliers(BregmanADMM):
     2.0
     """
 
-    def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
-        """Return the state at iteration 0."""
-        require_two_blocks(problem, type(self).__name__)
-        require_shannon(problem, type(self).__name__)
-        return super().init(problem, x0, rng)
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against kernels other than the Shannon entropy (multipliers w > 0)."""
+        kernel = getattr(problem, "kernel", None)
+        if kernel is None or isinstance(kernel, ShannonEntropy):
+            return None
+        return f"needs a problem with kernel ShannonEntropy(), got {kernel!r}; use BregmanADMM for other kernels"

@@ -23,13 +23,13 @@ What this file does not do: choose the step size by itself (a problem or a rule 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from optlab.core import State
 from optlab.core.validation import as_number
-from optlab.splitting.fixed_point import FixedPointMethod
-from optlab.splitting.protocols import SplitProblem, require_split
+from optlab.splitting.fixed_point import FixedPointMethod, local_coordinates, residual_length
+from optlab.splitting.protocols import SPLIT_ORACLES, SplitProblem
 from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size, rule_for, step_size_at
 
 
@@ -95,10 +95,11 @@ class BregmanSplitting(FixedPointMethod):
 
     step_size: StepSize
     relaxation: float
+    requires: ClassVar[tuple[str, ...]] = SPLIT_ORACLES
+    needs: ClassVar[str] = "a problem to split (SplitProblem)"
 
     def init(self, problem: SplitProblem, x0: Any, rng: Any) -> SplittingState:
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
-        require_split(problem, type(self).__name__)
         z = problem.initial_mirror(x0)
         rule = self._rule(problem)
         if isinstance(rule, AdaptiveStepSize):
@@ -162,6 +163,45 @@ class BregmanSplitting(FixedPointMethod):
         # z' - x, with z' undone from the update of z
         carried = state.image() - state.x - self.relaxation * (state.y - state.x)
         return scale * (state.x - state.y - carried), scale * carried
+
+    # ------------------------------------------------------------------ the map z -> z, for wrappers
+
+    def variable(self, state: SplittingState) -> Any:
+        """Return the mirror point z."""
+        return state.z
+
+    def with_variable(self, problem: SplitProblem, state: SplittingState, value: Any) -> SplittingState:
+        """Return `state` with another z; before the first iteration it is the start altogether."""
+        problem.check_mirror(value)
+        if state.k == 0:
+            return replace(state, z=value, x=value, y=value, anchor=value, next_anchor=value)
+        return replace(state, z=value)
+
+    def displacement(self, before: SplittingState, after: SplittingState) -> Any:
+        """Return ``T(z) - z = relaxation (y - x)``, which does not cancel where z is large."""
+        return self.relaxation * (after.y - after.x)
+
+    def coordinates(self, problem: SplitProblem, difference: Any, after: SplittingState) -> Any:
+        """Return a difference of mirror points in the metric of ``grad^2 h*`` at x."""
+        return local_coordinates(problem, difference, after.x)
+
+    def residual_length(self, problem: SplitProblem, before: SplittingState, after: SplittingState) -> float:
+        """Return the length of the displacement, as the problem's own ``residual_length`` has it if there is one."""
+        return self.relaxation * residual_length(problem, after.x, after.y)
+
+    def same_map(self, before: SplittingState, after: SplittingState) -> bool:
+        """Return whether the step size is that of the iteration before."""
+        return before.step_size == after.step_size
+
+    def transported(self, value: Any, first: SplittingState, before: SplittingState, after: SplittingState) -> Any:
+        """Return `value` with the multiple of B(x) that it carries rescaled to the new step size."""
+        if self.same_map(before, after):
+            return value
+        return rescaled(value, first.x, after.step_size / before.step_size)
+
+    def step_size_of(self, state: SplittingState) -> float:
+        """Return the step size of the iteration that made `state`."""
+        return state.step_size
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ difference of mirror points is, which restarts and safeguards ask, is answered h
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from optlab.core import DomainError, Method
+from optlab.core.fixed_point import flattened
 
 
 class FixedPointMethod(Method):
@@ -37,33 +37,6 @@ class FixedPointMethod(Method):
             except (DomainError, ArithmeticError):
                 return 2.0  # the run will say why; here no better value than "as far apart as can be"
         return float(distance(state.x, state.y))
-
-
-def flattened(mirror: Any) -> np.ndarray:
-    """Return the numbers of a mirror point as one vector: of an array, or of the fields of a dataclass in their order.
-
-    Raises
-    ------
-    TypeError
-        If `mirror` is, or holds, something else.
-
-    Examples
-    --------
-    >>> flattened(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([1., 2., 3., 4.])
-    """
-    if isinstance(mirror, (np.ndarray, float, int)):
-        return np.ravel(np.asarray(mirror, dtype=float))
-    if isinstance(mirror, (tuple, list)):
-        parts: Any = mirror
-    elif dataclasses.is_dataclass(mirror):
-        parts = [getattr(mirror, field.name) for field in dataclasses.fields(mirror)]
-    else:
-        raise TypeError(
-            f"a mirror point must be an array or a dataclass of arrays and numbers, got {type(mirror).__name__}; "
-            "give the problem a method local_coordinates(difference, at)"
-        )
-    return np.concatenate([flattened(part) for part in parts])
 
 
 def local_coordinates(problem: Any, difference: Any, at: Any) -> np.ndarray:

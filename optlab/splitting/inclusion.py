@@ -182,6 +182,7 @@ class MonotoneInclusion:
     """
 
     primary_metric = "residual"
+    array_points = True
 
     def __init__(
         self,

@@ -13,11 +13,11 @@ What it does not do: inexact joint minimisation with a tolerance schedule; each 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from optlab.splitting.admm import MultiplierMethod, MultiplierState
-from optlab.splitting.protocols import TwoBlockProblem, require_two_blocks
+from optlab.splitting.protocols import TWO_BLOCK_ORACLES, TwoBlockProblem
 from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
 
@@ -32,7 +32,7 @@ class ExponentialMultipliers(MultiplierMethod):
 
     Raises
     ------
-    TypeError
+    IncompatibleError
         At the start of a run, if the problem cannot minimise over both blocks jointly.
 
     References
@@ -54,19 +54,19 @@ class ExponentialMultipliers(MultiplierMethod):
 
     step_size: StepSize = None
     reference: ClassVar[str] = "tseng1993convergence"
+    requires: ClassVar[tuple[str, ...]] = (*TWO_BLOCK_ORACLES, "minimize_both")
+    needs: ClassVar[str] = "a problem in two blocks that are minimised jointly, minimize_both(mirror, step_size, u, v)"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step_size", check_step_size(self.step_size))
 
-    def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
-        """Return the state at iteration 0."""
-        require_two_blocks(problem, type(self).__name__)
-        if not hasattr(problem, "minimize_both"):
-            raise TypeError(
-                f"ExponentialMultipliers needs a problem with minimize_both(mirror, step_size, u, v), which "
-                f"{type(problem).__name__} lacks; use BregmanADMM, which minimises over one block at a time"
-            )
-        return super().init(problem, x0, rng)
+    def variable(self, state: MultiplierState) -> Any:
+        """Return the mirror point of the multiplier; both blocks are made anew from it."""
+        return state.w
+
+    def with_variable(self, problem: TwoBlockProblem, state: MultiplierState, value: Any) -> MultiplierState:
+        """Return `state` with another multiplier."""
+        return replace(state, w=value, x=value, y=value) if state.k == 0 else replace(state, w=value)
 
     def step(self, problem: Any, state: MultiplierState) -> MultiplierState:
         """Return the state one iteration later."""

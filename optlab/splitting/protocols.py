@@ -151,28 +151,16 @@ class TwoBlockProblem(Problem, Protocol):
         ...
 
 
-_SPLIT = ("initial_mirror", "resolvent_A", "resolvent_B", "primal")
-_TWO_BLOCK = ("initial_blocks", "minimize_u", "minimize_v", "apply_M", "apply_N", "offset", "primal_blocks")
-
-
-def require_split(problem: Any, method: str) -> None:
-    """Raise `TypeError` if `problem` is not a `SplitProblem`, saying what would run on it instead."""
-    instead = "use BregmanADMM, or split its dual: problem.dual()" if hasattr(problem, "initial_blocks") else ""
-    _require(problem, _SPLIT, f"{method} needs a problem to split (SplitProblem)", instead)
-
-
-def require_two_blocks(problem: Any, method: str) -> None:
-    """Raise `TypeError` if `problem` is not a `TwoBlockProblem`, saying what would run on it instead."""
-    instead = "use BregmanDouglasRachford" if hasattr(problem, "initial_mirror") else ""
-    _require(problem, _TWO_BLOCK, f"{method} needs a problem in two blocks (TwoBlockProblem)", instead)
-
-
-def _require(problem: Any, names: tuple[str, ...], needs: str, instead: str) -> None:
-    missing = [name for name in names if not callable(getattr(problem, name, None))]
-    if missing:
-        raise TypeError(
-            f"{needs}, but {type(problem).__name__} has no {missing[0]}()" + (f"; {instead}" if instead else "")
-        )
+SPLIT_ORACLES = ("initial_mirror", "resolvent_A", "resolvent_B", "primal")
+TWO_BLOCK_ORACLES = (
+    "initial_blocks",
+    "minimize_u",
+    "minimize_v",
+    "apply_M",
+    "apply_N",
+    "offset",
+    "primal_blocks",
+)
 
 
 def relative_difference(x: np.ndarray, y: np.ndarray) -> float:

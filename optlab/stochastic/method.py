@@ -95,6 +95,7 @@ class StochasticMethod(Method):
 
     rule: ClassVar[Compiled | None] = None
     update: ClassVar[Compiled | None] = None
+    fuses_averages: ClassVar[bool] = True
     schedule: ClassVar[str] = "step_size"  # name of the hyperparameter that is the step size or its schedule
 
     def __post_init__(self) -> None:
@@ -136,9 +137,12 @@ class StochasticMethod(Method):
 
     # ------------------------------------------------------------------ Method
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against anything but a finite sum."""
+        return against(problem)
+
     def init(self, problem: FiniteSum, x0: Any, rng: np.random.Generator) -> StochasticState:
         """Return the state at iteration 0."""
-        check_problem(problem, type(self).__name__)
         if self.batch_size > problem.n_samples:
             raise ValueError(
                 f"batch_size must be at most the number of samples, {problem.n_samples}, got {self.batch_size}"
@@ -163,12 +167,17 @@ class StochasticMethod(Method):
 
     def advance(self, problem: FiniteSum, state: StochasticState, n: int) -> StochasticState:
         """Return the state `n` steps later, computed in compiled loops."""
-        return self.advance_averaging(problem, state, n, np.zeros(2, np.int64))
+        return self.advance_averaging(problem, state, n, 0, False)
+
+    def begin_average(self, problem: FiniteSum, state: StochasticState) -> StochasticState:
+        """Return the state with an empty sum of iterates."""
+        return replace(state, average=np.zeros(problem.size))
 
     def advance_averaging(
-        self, problem: FiniteSum, state: StochasticState, n: int, average_rule: np.ndarray
+        self, problem: FiniteSum, state: StochasticState, n: int, start: int, by_step_size: bool
     ) -> StochasticState:
-        """Advance; `average_rule` is (first iterate that counts, 1 to weigh by the step-size schedule)."""
+        """Advance; if the state has a sum, add the iterates x_k, ``k >= start``, weighted by the schedule or not."""
+        average_rule = np.array([start, by_step_size], np.int64)
         new = replace(
             state,
             x=state.x.copy(),
@@ -222,6 +231,28 @@ class StochasticMethod(Method):
         scale = state.scalars[kernels.SCALE]
         return state.x if scale == 1.0 else (scale * state.x).astype(state.x.dtype)
 
+    def average(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
+        """Return the average of the iterates summed so far, the last iterate if there are none."""
+        weight = state.scalars[kernels.AVERAGE_WEIGHT]
+        if weight == 0:
+            return self.iterate(problem, state)
+        total = state.average + state.scalars[kernels.AVERAGE_SCALE] * state.x
+        return (total / weight).astype(problem.dtype).reshape(problem.shape)
+
+    def variable(self, state: StochasticState) -> np.ndarray:
+        """Return the iterate as a vector."""
+        return self.point(state)
+
+    def with_variable(self, problem: FiniteSum, state: StochasticState, value: np.ndarray) -> StochasticState:
+        """Return `state` at another point; momentum, tables and what else the method remembers stay."""
+        x, scalars, average = value.astype(problem.dtype), state.scalars.copy(), state.average
+        if average.size:  # part of the sum is kept as a multiple of the old x
+            average = average + scalars[kernels.AVERAGE_SCALE] * state.x
+            scalars[kernels.AVERAGE_SCALE] = 0.0
+        scalars[kernels.SCALE] = 1.0
+        scalars[kernels.SQUARED_NORM] = float(np.dot(x.astype(np.float64), x))
+        return replace(state, x=x, scalars=scalars, average=average)
+
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
         """Return the epoch, with `trace` also the last step's numbers, with lower bounds how often one failed."""
         row = {"epoch": state.oracle_calls / problem.n_samples}
@@ -234,10 +265,11 @@ class StochasticMethod(Method):
         return row
 
 
-def check_problem(problem: Any, method: str) -> None:
-    """Raise TypeError unless the problem is a finite sum."""
-    if not isinstance(problem, FiniteSum):
-        raise TypeError(f"{method} needs a problem that is a finite sum (optlab.stochastic.FiniteSum), got {problem!r}")
+def against(problem: Any) -> str | None:
+    """Return why `problem` is no finite sum, None if it is one."""
+    if isinstance(problem, FiniteSum):
+        return None
+    return f"needs a problem that is a finite sum (optlab.stochastic.FiniteSum), got {type(problem).__name__}"
 
 
 def check_momentum(value: Any, name: str = "momentum") -> None:

@@ -60,6 +60,7 @@ class FiniteSum:
     """
 
     primary_metric = "objective"
+    array_points = True
     oracle: Compiled | None = None  # the compiled gradient of built-in problems
     convex = False
 

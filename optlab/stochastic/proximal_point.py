@@ -212,13 +212,11 @@ class StochasticProximalPoint(StochasticMethod):
                 f"batch_size must be 1, got {self.batch_size}: the proximal step has a closed form for one sample only"
             )
 
-    def init(self, problem: FiniteSum, x0: Any, rng: np.random.Generator) -> StochasticState:
-        """Return the state at iteration 0."""
-        if not (isinstance(problem, LinearModel) and problem.code in (SQUARES, LOGISTIC)):
-            raise TypeError(
-                f"StochasticProximalPoint needs a LeastSquares or LogisticRegression problem, got {problem!r}"
-            )
-        return super().init(problem, x0, rng)
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against losses whose proximal step has no closed form."""
+        if isinstance(problem, LinearModel) and problem.code in (SQUARES, LOGISTIC):
+            return None
+        return f"needs a LeastSquares or LogisticRegression problem, got {problem!r}"
 
     def run_block(
         self,

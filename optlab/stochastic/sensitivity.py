@@ -23,7 +23,7 @@ from optlab.core.files import write_atomically
 from optlab.core.serialization import fingerprint
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
-from optlab.stochastic.method import StochasticMethod, check_problem
+from optlab.stochastic.method import StochasticMethod, against
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Decaying, StepDecay
 from optlab.stochastic.sweep_table import Sweep
@@ -95,7 +95,8 @@ def sweep(
     >>> table.plot().get_xlabel()
     'step size'
     """
-    check_problem(problem, "sweep")
+    if (reason := against(problem)) is not None:
+        raise TypeError(f"sweep {reason}")
     named = _named(methods)
     grids = _grids(step_sizes, list(named))
     chosen = list(range(as_integer(seeds, "seeds", minimum=1))) if _is_int(seeds) else [*seeds]  # type: ignore[misc]

@@ -55,5 +55,10 @@ class SGD(StochasticMethod):
         super().__post_init__()
         check_momentum(self.momentum)
 
+    @classmethod
+    def example(cls) -> SGD:
+        """Return the method with a small constant step."""
+        return cls(step_size=0.01)
+
     def heavy_ball(self, k: int) -> tuple[float, float]:
         return self.momentum, 1.0 - self.momentum if self.damped else 1.0

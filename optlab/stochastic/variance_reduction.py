@@ -69,21 +69,21 @@ class SAGA(StochasticMethod):
         """Return the number of steps between snapshots; 0: a table, renewed sample by sample."""
         return 0
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against problems that know no smoothness constant, if no step size is given."""
+        reason = super().accepts(problem)
+        if reason is None and self.step_size is None and problem.smoothness is None:
+            return f"needs step_size on {type(problem).__name__}, which knows no smoothness constant"
+        return reason
+
     def default_step_size(self, problem: FiniteSum) -> float:
         """Return the step size used if none is given."""
-        smoothness = problem.smoothness
-        if smoothness is None:
-            raise ValueError(
-                f"step_size must be given for {type(problem).__name__}, which knows no smoothness constant"
-            )
-        largest = float(np.max(smoothness))
+        largest = float(np.max(problem.smoothness))
         return 1.0 / (self.factor * largest) if largest > 0 else 1.0
 
     def init(self, problem: FiniteSum, x0: Any, rng: np.random.Generator) -> StochasticState:
         """Return the state at iteration 0, with the gradients at the start stored."""
         state = super().init(problem, x0, rng)
-        if self.step_size is None:
-            self.default_step_size(problem)
         n, table = problem.n_samples, self.steps_between(problem) == 0
         if isinstance(problem, LinearModel):
             z = np.asarray(problem.margins(state.x), np.float64)

@@ -7,7 +7,7 @@ promised, so a candidate is taken only if it raises the dual objective by at lea
 half-step would; otherwise the plain step stands in and the memory is emptied. It converges wherever Sinkhorn's does.
 
 Not here: the least-squares combination itself, and acceleration of the splitting methods; both are in
-`optlab.splitting.anderson`.
+`optlab.wrappers.anderson`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number
-from optlab.splitting.anderson import anderson_coefficients, anderson_combination
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport, start_at
+from optlab.transport.sinkhorn import against_transport, start_at
+from optlab.wrappers.anderson import anderson_coefficients, anderson_combination
 
 
 @dataclass
@@ -89,9 +89,12 @@ class AndersonSinkhorn(Method):
             value = as_number(self.regularization, "regularization", above=0.0)
             object.__setattr__(self, "regularization", value)
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against anything but optimal transport."""
+        return against_transport(problem)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> AndersonState:
         """Return the state at iteration 0."""
-        require_transport(problem, "AndersonSinkhorn")
         eps = self.regularization or problem.regularization or problem.cost_range / 500.0
         mirror = start_at(problem, x0, 1.0 / eps)
         return AndersonState(0, mirror, mirror.column, mirror.column)

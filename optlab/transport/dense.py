@@ -19,7 +19,7 @@ from optlab.core import Method, State
 from optlab.core.validation import as_number
 from optlab.transport.plan import TransportPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport
+from optlab.transport.sinkhorn import against_transport
 
 
 def plan_of(problem: OptimalTransport, array: np.ndarray, f: Any = None, g: Any = None) -> TransportPlan:
@@ -97,9 +97,12 @@ class EuclideanDouglasRachford(Method):
         n, m = problem.active_cost.shape
         return self.step_size or 2.0 * problem.mass / ((n + m) * problem.cost_range)
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against regularised problems and forbidden pairs."""
+        return against_transport(problem, regularized=False, forbidden=False)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> DenseState:
         """Return the state at iteration 0."""
-        require_transport(problem, "EuclideanDouglasRachford", regularized=False, forbidden=False)
         z = dense_start(problem, x0)
         return DenseState(0, z, z)
 
@@ -169,9 +172,12 @@ class WangBanerjeeADMM(Method):
         if self.penalty is not None:
             object.__setattr__(self, "penalty", as_number(self.penalty, "penalty", above=0.0))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against regularised problems and forbidden pairs."""
+        return against_transport(problem, regularized=False, forbidden=False)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> WangBanerjeeState:
         """Return the state at iteration 0."""
-        require_transport(problem, "WangBanerjeeADMM", regularized=False, forbidden=False)
         start = dense_start(problem, x0)
         # a zero could never become positive again
         log = np.log(np.maximum(start, 1e-12 * problem.mass / start.size))

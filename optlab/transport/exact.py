@@ -40,7 +40,7 @@ from optlab.transport.plan import TransportPlan
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.pricing import BlockedCost
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport
+from optlab.transport.sinkhorn import against_transport
 
 _ROUNDOFF = 1e-15  # violations below this part of the cost's size are rounding
 _FUTILE = 3  # rounds whose violated pairs were all in the sparse problem already, after which rounding is to blame
@@ -179,9 +179,12 @@ class ExactTransport(Method):
     def __post_init__(self) -> None:
         object.__setattr__(self, "violated", as_integer(self.violated, "violated", minimum=1))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against regularised problems."""
+        return against_transport(problem, regularized=False)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> ExactState:
         """Return the state before the first round: a plan on the backbone, and potentials."""
-        require_transport(problem, "ExactTransport", regularized=False)
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0

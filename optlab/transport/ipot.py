@@ -20,7 +20,7 @@ from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport
+from optlab.transport.sinkhorn import against_transport
 
 
 @dataclass
@@ -69,9 +69,12 @@ class IPOT(Method):
             object.__setattr__(self, "step_size", as_number(self.step_size, "step_size", above=0.0))
         object.__setattr__(self, "inner_iterations", as_integer(self.inner_iterations, "inner_iterations", minimum=1))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against regularised problems."""
+        return against_transport(problem, regularized=False)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> IPOTState:
         """Return the state at iteration 0."""
-        require_transport(problem, "IPOT", regularized=False)
         mirror = problem.initial_mirror(x0)
         return IPOTState(0, mirror, np.zeros(mirror.column.size))
 

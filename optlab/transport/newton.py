@@ -33,7 +33,7 @@ from optlab.core.validation import as_integer, as_number, one_of
 from optlab.transport.conjugate_gradients import conjugate_gradients
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport, start_at
+from optlab.transport.sinkhorn import against_transport, start_at
 
 
 @dataclass
@@ -109,11 +109,12 @@ class SinkhornNewton(Method):
         object.__setattr__(self, "cooling", as_number(self.cooling, "cooling", above=1.0))
         one_of(self.linear_solver, "linear_solver", ("cg", "cholesky"))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against problems without regularization."""
+        return against_transport(problem, regularized=True)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> NewtonState:
         """Return the state at iteration 0; a start other than the default one is taken to the final temperature."""
-        require_transport(problem, "SinkhornNewton")
-        if not problem.regularization > 0.0:
-            raise TypeError("SinkhornNewton needs a problem with regularization above 0; use BregmanDouglasRachford")
         final = 1.0 / problem.regularization
         mirror = start_at(problem, x0, final)
         if not np.any(mirror.row):

@@ -25,6 +25,7 @@ import numpy as np
 
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.splitting.protocols import SPLIT_ORACLES, TWO_BLOCK_ORACLES
 from optlab.splitting.schedules import Geometric
 from optlab.transport.marginals import TransportData
 from optlab.transport.plan import TransportPlan
@@ -114,6 +115,12 @@ class OptimalTransport(TransportData):
         self.log_a, self.log_b = np.log(self.active_a), np.log(self.active_b)
 
     # ------------------------------------------------------------------ what is solved, and how well
+
+    @property
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        """The oracles of the splitting, and of the two-block form, which has no place for an entropy."""
+        names = (*SPLIT_ORACLES, *(() if self.regularization > 0.0 else (*TWO_BLOCK_ORACLES, "minimize_both")))
+        return dict.fromkeys(names, ("transport",))
 
     def default_start(self, rng: np.random.Generator | None = None) -> MirrorPlan:
         """Return the mirror point of the all-ones matrix; with a regularization eps that of ``exp(-C / eps)``,
@@ -364,13 +371,8 @@ class OptimalTransport(TransportData):
     # ------------------------------------------------------------------ two blocks: the dual with multiplier
     # X
 
-    def _no_entropy(self) -> None:
-        if self.regularization > 0.0:
-            raise ValueError("the two-block form needs regularization=0: the entropy is not part of its constraints")
-
     def initial_blocks(self, x0: Any = None) -> tuple[MirrorPlan, np.ndarray, np.ndarray]:
         """Return the mirror point of the multiplier w_0 and zero blocks u_{-1}, v_{-1}."""
-        self._no_entropy()
         n, m = self.active_cost.shape
         u, v = (np.zeros(m), np.zeros(n)) if self.first == "rows" else (np.zeros(n), np.zeros(m))
         return self.initial_mirror(x0), u, v

@@ -45,7 +45,7 @@ from optlab.transport.plan import TransportPlan
 from optlab.transport.point_cloud import PointCloudCost
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport, start_at
+from optlab.transport.sinkhorn import against_transport, start_at
 
 # largest inverse temperature times range of the cost: beyond, C - phi - psi is rounding; without absorption, F + G is
 _COLDEST, _COLDEST_PLAIN = 1e10, 1e7
@@ -203,14 +203,12 @@ class ProximalNewton(Method):
         object.__setattr__(self, "sweeps", as_integer(self.sweeps, "sweeps", minimum=1))
         one_of(self.linear_solver, "linear_solver", ("cg", "cholesky"))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against regularised problems."""
+        return against_transport(problem, regularized=False)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> ProximalNewtonState:
         """Return the state at iteration 0: the potentials of `x0`, its best dual potentials absorbed."""
-        require_transport(problem, "ProximalNewton")
-        if problem.regularization > 0.0:
-            raise TypeError(
-                f"ProximalNewton needs a problem with regularization=0, got {problem.regularization:g}; "
-                "use SinkhornNewton"
-            )
         mirror = problem.initial_mirror(x0)
         kappa, warmest = mirror.inverse_temperature, 20.0 / problem.cost_range
         if not kappa > 0.0:

@@ -39,10 +39,11 @@ _LARGEST_DIRECT = 5000  # and rows
 _GOOD_START = 0.5  # relative marginal error above which a start has to go through all stages
 
 
-def require_quadratic(problem: Any, method: str) -> None:
-    """Raise `TypeError` unless `problem` is a `QuadraticOptimalTransport`."""
-    if not isinstance(problem, QuadraticOptimalTransport):
-        raise TypeError(f"{method} needs a QuadraticOptimalTransport problem, got {type(problem).__name__}")
+def against_quadratic(problem: Any) -> str | None:
+    """Return why `problem` is no `QuadraticOptimalTransport`, None if it is one."""
+    if isinstance(problem, QuadraticOptimalTransport):
+        return None
+    return f"needs a QuadraticOptimalTransport problem, got {type(problem).__name__}"
 
 
 @dataclass
@@ -117,9 +118,12 @@ class SemismoothNewton(Method):
         object.__setattr__(self, "stage_error", as_number(self.stage_error, "stage_error", above=0.0))
         one_of(self.linear_solver, "linear_solver", ("auto", "cg", "direct"))
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against other problems."""
+        return against_quadratic(problem)
+
     def init(self, problem: QuadraticOptimalTransport, x0: Any, rng: Any) -> SemismoothState:
         """Return the state at iteration 0; at a good start smoothing is what it was there, or none."""
-        require_quadratic(problem, "SemismoothNewton")
         point, gamma = problem.initial_point(x0), problem.regularization
         # about the square root of n positive entries in every column
         cold = self._following(problem, self.cooling * problem.cost_range / float(problem.active_b.mean()))

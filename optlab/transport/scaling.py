@@ -48,13 +48,16 @@ class GeneralizedSinkhorn(Method):
 
     reference: ClassVar[str] = "chizat2018scaling"
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against problems without a sweep over blocks, or without regularization."""
+        sweeps = isinstance(problem, OptimalTransport) or callable(getattr(problem, "sweep", None))
+        if sweeps and problem.regularization > 0.0:
+            return None
+        return f"needs a transport problem with regularization above 0, got {problem!r}"
+
     def init(self, problem: Any, x0: Any, rng: Any) -> ScalingState:
         """Return the state at iteration 0."""
-        eps = getattr(problem, "regularization", 0.0)
-        if not (isinstance(problem, OptimalTransport) or callable(getattr(problem, "sweep", None))) or not eps > 0.0:
-            raise TypeError(
-                f"GeneralizedSinkhorn needs a transport problem with regularization above 0, got {problem!r}"
-            )
+        eps = problem.regularization
         if isinstance(problem, OptimalTransport):
             return ScalingState(0, start_at(problem, x0, 1.0 / eps))
         return ScalingState(0, problem.initial_mirror(x0))

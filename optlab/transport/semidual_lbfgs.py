@@ -17,7 +17,7 @@ import numpy as np
 from optlab.core import Method, State
 from optlab.core.validation import as_integer, as_number
 from optlab.transport.quadratic import QuadraticOptimalTransport, SemiDualPoint
-from optlab.transport.quadratic_newton import require_quadratic
+from optlab.transport.quadratic_newton import against_quadratic
 from optlab.transport.quadratic_plan import QuadraticPlan
 
 _SUFFICIENT, _CURVATURE, _TRIALS = 1e-4, 0.9, 40
@@ -87,9 +87,12 @@ class SemiDualLBFGS(Method):
         found = problem.semidual(f, self.smoothing * problem.regularization)
         return found.value, problem.active_a - found.row_sums
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against other problems."""
+        return against_quadratic(problem)
+
     def init(self, problem: QuadraticOptimalTransport, x0: Any, rng: Any) -> SemiDualState:
         """Return the state at iteration 0."""
-        require_quadratic(problem, "SemiDualLBFGS")
         f = problem.initial_point(x0).f
         value, gradient = self._at(problem, f)
         empty = np.empty((0, f.size))

@@ -14,7 +14,7 @@ Both run on unregularised problems too (baselines there): the certificate is the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,24 +25,20 @@ from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
 
 
-def require_transport(problem: Any, method: str, regularized: bool | None = None, forbidden: bool = True) -> None:
-    """Raise `TypeError` unless `problem` is an `OptimalTransport`, with or without regularization as required.
+def against_transport(problem: Any, regularized: bool | None = None, forbidden: bool = True) -> str | None:
+    """Return why `problem` is no `OptimalTransport`, with or without regularization as required; None if it is one.
 
-    With ``forbidden=False`` its cost must allow every pair.
+    With ``forbidden=False`` its cost must allow every pair. For the `accepts` of methods.
     """
     if not isinstance(problem, OptimalTransport):
-        hint = "; GeneralizedSinkhorn and BregmanDouglasRachford run on that" if hasattr(problem, "sweep") else ""
-        raise TypeError(f"{method} needs an OptimalTransport problem, got {type(problem).__name__}{hint}")
+        return f"needs an OptimalTransport problem, got {type(problem).__name__}"
     if regularized is False and problem.regularization > 0.0:
-        raise TypeError(
-            f"{method} needs a problem with regularization=0, got {problem.regularization:g}; "
-            "use Sinkhorn or BregmanDouglasRachford"
-        )
+        return f"needs a problem with regularization=0, got {problem.regularization:g}"
+    if regularized is True and not problem.regularization > 0.0:
+        return "needs a problem with regularization above 0"
     if not forbidden and problem.active_cost.has_forbidden:
-        raise TypeError(
-            f"{method} needs a cost without forbidden pairs (+inf or absent); "
-            "use BregmanDouglasRachford or NetworkSimplex"
-        )
+        return "needs a cost without forbidden pairs (+inf or absent)"
+    return None
 
 
 @dataclass
@@ -106,8 +102,32 @@ def relaxed(omega: float, change: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return change
 
 
+class PotentialMethod(Method):
+    """Base of the methods that scale the potentials of a plan in turn: their variable is the plan in potential form."""
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against anything but optimal transport."""
+        return against_transport(problem)
+
+    def variable(self, state: SinkhornState) -> MirrorPlan:
+        """Return the plan in potential form."""
+        return state.mirror
+
+    def with_variable(self, problem: OptimalTransport, state: SinkhornState, value: MirrorPlan) -> SinkhornState:
+        """Return `state` with other potentials, at its own temperature."""
+        return replace(state, mirror=MirrorPlan(value.row, value.column, state.mirror.inverse_temperature))
+
+    def coordinates(self, problem: OptimalTransport, difference: MirrorPlan, after: SinkhornState) -> np.ndarray:
+        """Return a difference of potentials in the metric of the plan: a constant moved between them is none."""
+        return problem.local_coordinates(difference, after.mirror)
+
+    def same_map(self, before: SinkhornState, after: SinkhornState) -> bool:
+        """Return whether the temperature is that of the iteration before."""
+        return before.mirror.inverse_temperature == after.mirror.inverse_temperature
+
+
 @dataclass(frozen=True)
-class Sinkhorn(Method):
+class Sinkhorn(PotentialMethod):
     """Sinkhorn's iteration in the log domain, optionally over-relaxed.
 
     Parameters
@@ -159,7 +179,6 @@ class Sinkhorn(Method):
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SinkhornState:
         """Return the state at iteration 0."""
-        require_transport(problem, "Sinkhorn")
         return SinkhornState(0, start_at(problem, x0, self.inverse_temperature(problem)))
 
     def step(self, problem: OptimalTransport, state: SinkhornState) -> SinkhornState:
@@ -214,7 +233,7 @@ def _spread(weight: np.ndarray, v: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class AnnealedSinkhorn(Method):
+class AnnealedSinkhorn(PotentialMethod):
     """Sinkhorn's iteration on a kernel that cools: inverse temperature ``step_size * (k + 1) ** power`` at iteration k.
 
     With power 1 it is Bregman Douglas-Rachford *without* the extrapolation of a potential to the next temperature, and
@@ -262,7 +281,6 @@ class AnnealedSinkhorn(Method):
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SinkhornState:
         """Return the state at iteration 0."""
-        require_transport(problem, "AnnealedSinkhorn")
         return SinkhornState(0, start_at(problem, x0, self.inverse_temperature(problem, 0)))
 
     def step(self, problem: OptimalTransport, state: SinkhornState) -> SinkhornState:

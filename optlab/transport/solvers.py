@@ -19,7 +19,7 @@ from optlab.core.validation import as_integer, as_number
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import require_transport
+from optlab.transport.sinkhorn import against_transport
 
 
 @dataclass
@@ -55,9 +55,12 @@ class _Solver(Method):
     regularized: ClassVar[bool | None] = False
     package: ClassVar[str] = "ot"
 
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against problems that the package does not solve."""
+        return against_transport(problem, regularized=self.regularized)
+
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SolverState:
         """Return the state before the solve, at the start."""
-        require_transport(problem, type(self).__name__, regularized=self.regularized)
         importlib.import_module(self.package)  # may take seconds, which are not the solver's
         return SolverState(0, mirror=problem.initial_mirror(x0))
 

@@ -1,37 +1,63 @@
-"""What the conformance tests run: every public method of every family, on small problems of that family.
+"""What the conformance tests run: every public method, on a small instance of every public problem.
 
-Methods are found by walking the families' ``__all__``: a new method is picked up without touching this file, if it can
-be made without arguments; `arguments` has those of the others. A pair that a method refuses in ``init`` with a
-`TypeError` or `ValueError` ("needs a problem that ...") is left out; a method that accepts no problem at all fails.
+Methods and problem classes are found by walking what the packages export. A new method is picked up by itself; a new
+problem class needs an instance here, and `test_every_public_problem_has_an_instance` says so until it has one.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-FAMILIES = ("splitting", "transport", "stochastic", "policy", "multiview")
+from optlab.core.catalogue import method_classes
+from optlab.wrappers import Anderson, Averaged, Halpern, Lookahead, Restarted, has_variable
+
+PROBLEM_PACKAGES = ("splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview")
+
+# settings under which one iteration is short
+SHORT = {"PeerSinkhorn": {"max_iter": 50}}
 
 
-def arguments(cls: type) -> dict[str, Any]:
-    """Constructor arguments of the methods that have no defaults for all of theirs, or slow ones."""
-    if cls.__name__ == "SGD":
-        return {"step_size": 0.01}
-    if cls.__name__ == "PeerSinkhorn":
-        return {"max_iter": 50}  # an iteration of it is a whole run
-    if cls.__name__ == "Averaged":
-        from optlab.stochastic import NGN
-
-        return {"method": NGN()}
-    return {}
+def methods() -> dict[str, Any]:
+    """One method of every public class, by name; the wrappers are in `wrapped`."""
+    return {
+        cls.__name__: cls(**SHORT[cls.__name__]) if cls.__name__ in SHORT else cls.example()
+        for _, cls in method_classes()
+        if not cls.wraps or not hasattr(cls, "__dataclass_fields__") or "method" not in cls.__dataclass_fields__
+    }
 
 
-def transport_problems() -> Iterator[Any]:
+def wrapped(plain: dict[str, Any]) -> dict[str, Any]:
+    """Every wrapper around every method that it takes; two representatives of the large stochastic family."""
+    found: dict[str, Any] = {}
+    for name, method in plain.items():
+        if type(method).__module__.startswith("optlab.stochastic") and name not in ("NGN", "SAGA"):
+            continue
+        found[f"Averaged({name})"] = Averaged(method)
+        if has_variable(method):
+            for wrapper in (Halpern, Lookahead, Restarted):
+                found[f"{wrapper.__name__}({name})"] = wrapper(method)
+            if not type(method).__module__.startswith("optlab.stochastic"):
+                found[f"Anderson({name})"] = Anderson(method, memory=3)
+    return found
+
+
+def problem_classes() -> Iterator[type]:
+    """All public problem classes; a base of others that cannot be made from data is none."""
+    for package in PROBLEM_PACKAGES:
+        module = importlib.import_module(f"optlab.{package}")
+        for name in module.__all__:
+            value = getattr(module, name)
+            is_problem = all(callable(getattr(value, hook, None)) for hook in ("default_start", "measure"))
+            if inspect.isclass(value) and is_problem and not getattr(value, "_is_protocol", False):
+                yield value
+
+
+def _transport() -> Iterator[Any]:
     from optlab.transport import (
         OptimalTransport,
         PartialOptimalTransport,
@@ -43,93 +69,99 @@ def transport_problems() -> Iterator[Any]:
 
     rng = np.random.default_rng(0)
     a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(8))
-    yield OptimalTransport(a, b, rng.random((6, 8)))
-    yield OptimalTransport(a, b, PointCloudCost(rng.random((6, 2)), rng.random((8, 2))))
+    yield "matrix", OptimalTransport(a, b, rng.random((6, 8)))
+    yield "points", OptimalTransport(a, b, PointCloudCost(rng.random((6, 2)), rng.random((8, 2))))
     a[2] = 0.0
-    yield OptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=0.1)
-    yield UnbalancedOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), regularization=0.1)
-    yield PartialOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), mass=0.5, regularization=0.1)
-    yield QuadraticOptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=1.0)
-    yield QuadraticOptimalTransport(np.full(6, 1 / 6), np.full(8, 1 / 8), rng.random((6, 8)), 1.0, max_nonzeros=2)
-    yield WassersteinBarycenter(np.stack([b, b[::-1]]), rng.random((8, 8)), regularization=0.1)
+    yield "entropic", OptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=0.1)
+    yield "", UnbalancedOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), regularization=0.1)
+    yield "", PartialOptimalTransport(np.full(6, 0.2), b, rng.random((6, 8)), mass=0.5, regularization=0.1)
+    yield "", QuadraticOptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=1.0)
+    cost = rng.random((6, 8))
+    yield "sparse", QuadraticOptimalTransport(np.full(6, 1 / 6), np.full(8, 1 / 8), cost, 1.0, max_nonzeros=2)
+    yield "", WassersteinBarycenter(np.stack([b, b[::-1]]), rng.random((8, 8)), regularization=0.1)
 
 
-def splitting_problems() -> Iterator[Any]:
+def _splitting() -> Iterator[Any]:
     from optlab.bregman import ShannonEntropy, SquaredEuclidean
-    from optlab.bregman.functions import Box, Linear, Simplex, SquaredDistance
-    from optlab.splitting import CompositeProblem, LinearlyConstrained
+    from optlab.bregman.functions import Box, Hyperplane, Linear, Simplex, SquaredDistance
+    from optlab.datasets.images import GaussianBlur
+    from optlab.splitting import CompositeProblem, LinearlyConstrained, MonotoneInclusion
+    from optlab.splitting import problems as p
 
     rng = np.random.default_rng(1)
     q = rng.standard_normal(5)
-    yield CompositeProblem(Box(0.0, 1.0), SquaredDistance(q), SquaredEuclidean())
-    yield CompositeProblem(Simplex(1.0), Linear(q), ShannonEntropy(), shape=5)
+    yield "box", CompositeProblem(Box(0.0, 1.0), SquaredDistance(q), SquaredEuclidean())
+    yield "simplex", CompositeProblem(Simplex(1.0), Linear(q), ShannonEntropy(), shape=5)
+    yield "", MonotoneInclusion(Hyperplane(np.ones(5), 1.0), SquaredDistance(q), SquaredEuclidean())
     M, N = rng.standard_normal((3, 4)), rng.standard_normal((3, 2))
     u, v = SquaredDistance(rng.standard_normal(4)), SquaredDistance(rng.standard_normal(2))
-    yield LinearlyConstrained(u, v, M, N, np.ones(3), SquaredEuclidean())
-    yield LinearlyConstrained(u, v, M, N, np.ones(3), ShannonEntropy())
+    yield "equality", LinearlyConstrained(u, v, M, N, np.ones(3), SquaredEuclidean())
+    yield "inequality", LinearlyConstrained(u, v, M, N, np.ones(3), ShannonEntropy())
+    A, b = rng.standard_normal((8, 5)), rng.standard_normal(8)
+    G, d = rng.standard_normal((3, 5)), rng.random(3)
+    weights = rng.random(5) + 0.1
+    yield "", p.AbsolutePenaltyLeastSquares(A, b, G, d)
+    yield "", p.HingePenaltyLeastSquares(A, b, G, d)
+    yield "", p.InequalityLeastSquares(A, b, G, d)
+    yield "", p.BoxLeastSquares(A, b)
+    yield "", p.BoxQuadraticWithEquality(q, np.ones(5), 2.0)
+    yield "", p.CappedSimplexProgram(q, np.full(5, 0.4))
+    yield "", p.ConvexFeasibility([Box(0.0, 1.0), Hyperplane(np.ones(5), 1.0)], shape=5)
+    yield "", p.ItakuraSaitoOnSimplex(weights)
+    yield "", p.KullbackLeiblerOnCappedSimplex(weights, np.full(5, 0.4))
+    yield "", p.Lasso(A, b, 0.3)
+    yield "", p.MatrixGame(rng.standard_normal((4, 5)))
+    yield "", p.PoissonDeblurring(rng.poisson(5.0, (8, 8)) + 1.0, GaussianBlur(1.0, radius=2), background=0.1)
+    yield "", p.PoissonOnSimplex(weights)
+    yield "", p.SimplexProjection(q)
+    yield "", p.SparseLogisticRegression(A, np.sign(b), 0.1)
+    yield "", p.UnbalancedTransport(rng.random(4) + 0.1, rng.random(5) + 0.1, rng.random((4, 5)))
 
 
-def stochastic_problems() -> Iterator[Any]:
-    from optlab.stochastic import LeastSquares, LogisticRegression
+def _stochastic() -> Iterator[Any]:
+    from optlab import stochastic as s
 
     rng = np.random.default_rng(2)
     A = rng.standard_normal((30, 4))
-    yield LeastSquares(A, A @ np.ones(4), l2=0.01)
-    yield LogisticRegression(A, np.sign(A[:, 0] + 0.1), l2=0.01)
+    y = A @ np.ones(4) + 0.1 * rng.standard_normal(30)
+    signs, classes = np.sign(A[:, 0] + 0.1), np.argmax(A[:, :3], axis=1)
+    yield "", s.LeastSquares(A, y, l2=0.01)
+    yield "", s.LogisticRegression(A, signs, l2=0.01)
+    yield "", s.SoftmaxRegression(A, classes, l2=0.01)
+    yield "", s.SigmoidLeastSquares(A, (signs + 1) / 2)
+    yield "", s.TanhLeastSquares(A, signs)
+    yield "", s.PhaseRetrieval(A, (A @ np.ones(4)) ** 2)
+    yield "", s.MatrixFactorization(rng.random((6, 5)), rank=2)
+    yield "", s.NeuralNetwork(A, classes, hidden=(4,), l2=0.01)
+    yield "", s.NonlinearLeastSquares(_residuals, _jacobian, n_samples=3, shape=2)
 
 
-def policy_problems() -> Iterator[Any]:
+def _residuals(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return x[0] + x[1] * rows - np.array([1.0, 2.0, 2.5])[rows]
+
+
+def _jacobian(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.stack([np.ones(len(rows)), rows.astype(float)], axis=1)
+
+
+def _policy() -> Iterator[Any]:
     from optlab.policy.environments import frozen_lake, garnet, lqr
 
-    yield garnet(6, 3, 2, discount=0.9, seed=0)
-    yield frozen_lake("4x4")
-    yield lqr(seed=0)
+    yield "garnet", garnet(6, 3, 2, discount=0.9, seed=0)
+    yield "lake", frozen_lake("4x4")
+    yield "", lqr(seed=0)
 
 
-def multiview_problems() -> Iterator[Any]:
+def _multiview() -> Iterator[Any]:
     from optlab.datasets.multiview import make_linked_views
     from optlab.multiview import LinkedComponents
 
     views = make_linked_views("S", seed=0).views
-    yield LinkedComponents([view - view.mean(0) for view in views], lam=1.0, max_rank=3)
+    yield "", LinkedComponents([view - view.mean(0) for view in views], lam=1.0, max_rank=3)
 
 
-PROBLEMS: dict[str, Callable[[], Iterator[Any]]] = {
-    "splitting": splitting_problems,
-    "transport": transport_problems,
-    "stochastic": stochastic_problems,
-    "policy": policy_problems,
-    "multiview": multiview_problems,
+PROBLEMS: dict[str, Any] = {
+    f"{type(problem).__name__}{'-' + word if word else ''}": problem
+    for family in (_splitting, _transport, _stochastic, _policy, _multiview)
+    for word, problem in family()
 }
-
-
-def families() -> list[str]:
-    """The families that this version of the library has."""
-    found = []
-    for name in FAMILIES:
-        try:
-            importlib.import_module(f"optlab.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"optlab.{name}":
-                raise
-        else:
-            found.append(name)
-    return found
-
-
-def methods(family: str) -> list[type]:
-    """All public method classes of a family."""
-    module = importlib.import_module(f"optlab.{family}")
-    names = [name for name in module.__all__ if inspect.isclass(getattr(module, name))]
-    classes = [getattr(module, name) for name in names]
-    found = [c for c in classes if callable(getattr(c, "init", None)) and callable(getattr(c, "iterate", None))]
-    # a base class for methods of one's own is no method: others in the list derive from it and it is no dataclass
-    return [
-        c
-        for c in found
-        if dataclasses.is_dataclass(c) or not any(issubclass(other, c) for other in found if other is not c)
-    ]
-
-
-def pairs() -> list[tuple[str, type]]:
-    return [(family, method) for family in families() for method in methods(family)]

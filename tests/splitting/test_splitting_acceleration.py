@@ -18,6 +18,7 @@ from optlab.bregman.functions import (
     LeastSquares,
     SquaredDistance,
 )
+from optlab.core.fixed_point import flattened
 from optlab.datasets import transport_family
 from optlab.splitting import (
     AndersonDouglasRachford,
@@ -28,8 +29,7 @@ from optlab.splitting import (
     HalpernDouglasRachford,
     MonotoneInclusion,
 )
-from optlab.splitting.anderson import anderson_coefficients, anderson_combination
-from optlab.splitting.fixed_point import flattened, local_coordinates, residual_length
+from optlab.splitting.fixed_point import local_coordinates, residual_length
 from optlab.splitting.problems import (
     BoxLeastSquares,
     CappedSimplexProgram,
@@ -42,6 +42,7 @@ from optlab.splitting.problems import (
     UnbalancedTransport,
 )
 from optlab.transport import MirrorPlan, OptimalTransport, Sinkhorn
+from optlab.wrappers.anderson import anderson_coefficients, anderson_combination
 
 ACCELERATED = [HalpernDouglasRachford, AndersonDouglasRachford]
 
@@ -72,7 +73,7 @@ def test_it_is_the_textbook_iteration(relaxation):
     z0 = z = np.linspace(-1, 1, 5)
     method = HalpernDouglasRachford(gamma, relaxation, restart=None)
     for k, state in zip(range(30), optlab.iterate(problem, method, x0=z0)):
-        np.testing.assert_allclose(state.z, z, atol=1e-12)
+        np.testing.assert_allclose(state.inner.z, z, atol=1e-12)
         image = plain.step(problem, plain.init(problem, z, None)).z
         z = z0 / (k + 2) + (k + 1) / (k + 2) * image
 
@@ -81,7 +82,7 @@ def test_a_restart_of_one_is_the_plain_iteration():
     problem = lasso()
     plain = optlab.iterate(problem, BregmanDouglasRachford(0.4, 1.5))
     for k, (a, b) in enumerate(zip(plain, optlab.iterate(problem, HalpernDouglasRachford(0.4, 1.5, restart=1)))):
-        assert np.array_equal(a.z, b.z)
+        assert np.array_equal(a.z, b.inner.z)
         assert b.restarts == k
         if k == 20:
             break
@@ -132,7 +133,7 @@ def test_changing_step_sizes_rescale_the_anchor():
     method = HalpernDouglasRachford(lambda k: 0.5 * 1.3**k, restart=None)
     for k, state in enumerate(optlab.iterate(problem, method, x0=z)):
         if k:
-            np.testing.assert_allclose(state.x, x, atol=1e-12)
+            np.testing.assert_allclose(state.image.x, x, atol=1e-12)
         if k == 20:
             break
 
@@ -177,11 +178,15 @@ def test_combinations_of_mirror_points_are_combinations_of_their_numbers():
 
 def test_a_plain_run_is_recovered_when_every_candidate_is_turned_away(monkeypatch):
     problem = lasso()
-    monkeypatch.setattr(AndersonDouglasRachford, "_try", lambda self, problem, state, gamma: None if state.extrapolated
-                        else self._evaluate(problem, state.z, state.step_size, gamma))  # fmt: skip
+    kept = AndersonDouglasRachford._try
+    monkeypatch.setattr(
+        AndersonDouglasRachford,
+        "_try",
+        lambda self, problem, state: (None, 0.0) if state.extrapolated else kept(self, problem, state),
+    )
     plain = optlab.iterate(problem, BregmanDouglasRachford(0.4))
     for k, (a, b) in enumerate(zip(plain, optlab.iterate(problem, AndersonDouglasRachford(0.4)))):
-        np.testing.assert_array_equal(a.x, b.x)
+        np.testing.assert_array_equal(a.x, b.image.x)
         if k == 60:
             break
     assert b.rejected > 3
@@ -291,9 +296,10 @@ def test_the_operator_values_are_those_of_the_last_evaluation(method):
     problem, accelerated = lasso(), method(0.4)
     for k, state in enumerate(optlab.iterate(problem, accelerated)):
         if k:
-            a, b = accelerated.operator_values(state)
-            np.testing.assert_allclose(a + b, (state.x - state.y) / 0.4, atol=1e-11)
-            np.testing.assert_allclose(b, problem.g.gradient(state.x), atol=1e-9)
+            last = state.image
+            a, b = accelerated.method.operator_values(last)
+            np.testing.assert_allclose(a + b, (last.x - last.y) / 0.4, atol=1e-11)
+            np.testing.assert_allclose(b, problem.g.gradient(last.x), atol=1e-9)
         if k == 40:
             break
 

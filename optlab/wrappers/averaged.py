@@ -1,0 +1,134 @@
+"""Averages of the iterates, around any method.
+
+Many theorems bound the error of the average ``(1/K) sum_{k<K} x_k``, or of one weighted by the step sizes, and not of
+the last iterate. The method inside runs exactly as it would alone. Compiled methods sum inside their loops (`fuses`),
+lazily on sparse data; the others' iterates are summed here, one vector operation an iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optlab.core.validation import as_integer, as_number, one_of
+from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable
+
+
+@dataclass
+class AveragedState(WrappedState):
+    """State of an averaged method after k iterations.
+
+    Parameters
+    ----------
+    total : ndarray or float
+        The weighted sum of the iterates that count.
+    weight : float
+        The sum of their weights.
+    """
+
+    total: Any = 0.0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Averaged(Wrapper):
+    """Report the average of a method's iterates x_k with ``start <= k < K`` instead of the last one.
+
+    Parameters
+    ----------
+    method : Method
+        Any method, on a problem whose points are arrays.
+    start : int, default 0
+        First iterate that counts (later values give suffix averaging). Until one counts, the last one is reported.
+    weights : {"uniform", "schedule"} or callable, default "uniform"
+        Equal weights; the method's step sizes (the average of theorems with decaying steps); or a function of k, such
+        as ``lambda k: k + 1``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import LeastSquares, NGN
+    >>> from optlab.wrappers import Averaged
+    >>> problem = LeastSquares([[1.0], [1.0]], [0.0, 1.0])
+    >>> last = optlab.solve(problem, NGN(sigma=1.0), max_iter=4000, seed=0)
+    >>> mean = optlab.solve(problem, Averaged(NGN(sigma=1.0)), max_iter=4000, seed=0)
+    >>> bool(abs(mean.solution[0] - 0.5) < 0.02 < abs(last.solution[0] - 0.5))
+    True
+    """
+
+    method: Any
+    start: int = 0
+    weights: str | Callable[[int], float] = "uniform"
+
+    def __post_init__(self) -> None:
+        check_wrappable(self.method, variable=False)
+        object.__setattr__(self, "start", as_integer(self.start, "start", minimum=0))
+        if not callable(self.weights):
+            one_of(self.weights, "weights", ("uniform", "schedule"))
+
+    @property
+    def fused(self) -> bool:
+        """Whether the method inside sums its iterates by itself, inside its compiled loop."""
+        return bool(self.method.fuses_averages) and not callable(self.weights)
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return the reason of the method inside, or one against problems whose points are no arrays."""
+        reason = super().accepts(problem)
+        if reason is None and not self.fused and not getattr(problem, "array_points", False):
+            return f"averages arrays, which {type(problem).__name__} does not say its points are (array_points)"
+        return reason
+
+    def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
+        """Return the state at iteration 0."""
+        inner = self.method.init(problem, x0, rng)
+        return self.method.begin_average(problem, inner) if self.fused else AveragedState(0, inner)
+
+    def advance(self, problem: Any, state: Any, n: int) -> Any:
+        """Advance the method inside, summing its iterates."""
+        if self.fused:
+            return self.method.advance_averaging(problem, state, n, self.start, self.weights == "schedule")
+        inner, total, weight = state.inner, state.total, state.weight
+        for k in range(state.k, state.k + n):
+            iterate = np.asarray(self.method.iterate(problem, inner)) if k >= self.start else None
+            inner = self.method.step(problem, inner)
+            if iterate is not None:
+                w = self._weight(k, inner)
+                total, weight = total + iterate.dtype.type(w) * iterate, weight + w
+        return AveragedState(state.k + n, inner, total, weight)
+
+    def _weight(self, k: int, after: Any) -> float:
+        if callable(self.weights):
+            return as_number(self.weights(k), f"weights({k})", minimum=0)
+        return 1.0 if self.weights == "uniform" else float(self.method.step_size_of(after))
+
+    def iterate(self, problem: Any, state: Any) -> Any:
+        """Return the average."""
+        if self.fused:
+            return self.method.average(problem, state)
+        if state.weight == 0.0:
+            return self.method.iterate(problem, state.inner)
+        return state.total / state.total.dtype.type(state.weight)
+
+    def variable(self, state: Any) -> Any:
+        """Return the variable of the method inside."""
+        return self.method.variable(state if self.fused else state.inner)
+
+    def with_variable(self, problem: Any, state: Any, value: Any) -> Any:
+        """Return a state that goes on from `value`; the average so far is kept."""
+        if self.fused:
+            return self.method.with_variable(problem, state, value)
+        inner = self.method.with_variable(problem, state.inner, value)
+        return AveragedState(state.k, inner, state.total, state.weight)
+
+    def measure(self, problem: Any, state: Any) -> dict[str, float]:
+        """Return the measures of the method inside."""
+        measures: dict[str, float] = self.method.measure(problem, state if self.fused else state.inner)
+        return measures

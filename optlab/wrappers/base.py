@@ -1,0 +1,101 @@
+"""What all wrappers share: a method inside, whose problem, solution, measures and verdict are the wrapper's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from optlab.core import Method, State
+
+
+@dataclass
+class WrappedState(State):
+    """State of a wrapped method after k iterations.
+
+    Parameters
+    ----------
+    inner : State
+        The state from which the method inside goes on.
+    """
+
+    inner: Any
+
+    @property
+    def oracle_calls(self) -> float:
+        """What the method inside has counted."""
+        return getattr(self.inner, "oracle_calls", self.inner.k)
+
+
+class Wrapper(Method):
+    """Base of the wrappers: a method around a method. A subclass is a frozen dataclass with the field `method`.
+
+    A wrapper requires of a problem what the method inside requires, and is of its paper unless it has one itself.
+    """
+
+    method: Any
+    wraps: ClassVar[bool] = True
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the method inside requires."""
+        return tuple(self.method.requires)
+
+    @property
+    def needs(self) -> str | None:
+        """What kind of problem the method inside needs."""
+        return getattr(self.method, "needs", None)
+
+    @property
+    def reference(self) -> str:
+        """The paper of the method inside."""
+        return str(getattr(self.method, "reference", ""))
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return the reason of the method inside."""
+        reason: str | None = self.method.accepts(problem)
+        return reason
+
+    def iterate(self, problem: Any, state: Any) -> Any:
+        """Return the iterate of the method inside."""
+        return self.method.iterate(problem, state.inner)
+
+    def measure(self, problem: Any, state: Any) -> dict[str, float]:
+        """Return the measures of the method inside."""
+        measures: dict[str, float] = self.method.measure(problem, state.inner)
+        return measures
+
+    def variable(self, state: Any) -> Any:
+        """Return the variable of the method inside."""
+        return self.method.variable(state.inner)
+
+
+def check_wrappable(method: Any, variable: bool = True) -> None:
+    """Raise unless `method` is an instance of a method; with `variable`, of one that has a variable.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(method, type):
+        raise TypeError(f"method must be an instance: write {method.__name__}(...), not {method.__name__}")
+    if not isinstance(method, Method):
+        raise TypeError(f"method must derive from optlab.core.Method to be wrapped, got {type(method).__name__}")
+    if variable and not has_variable(method):
+        raise TypeError(
+            f"method must have a variable that its iteration moves, but {type(method).__name__} has none: it defines "
+            "no variable(state) and with_variable(problem, state, value)"
+        )
+
+
+def has_variable(method: Any) -> bool:
+    """Return whether a method, or the one that it wraps, says which variable its iteration moves."""
+    while isinstance(method, Wrapper):
+        method = method.method
+    return type(method).with_variable is not Method.with_variable
+
+
+def scaled(factor: float, value: Any) -> Any:
+    """Return ``factor * value`` for an array or a mirror point; an array keeps its dtype."""
+    return value.dtype.type(factor) * value if isinstance(value, np.ndarray) else factor * value
