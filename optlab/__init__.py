@@ -44,6 +44,7 @@ _SUBMODULES = (
     "splitting",
     "stochastic",
     "theorems",
+    "theory",
     "transport",
     "wrappers",
 )

@@ -33,7 +33,7 @@ import numpy as np
 
 from optlab.core import DomainError
 from optlab.core.validation import as_integer, as_number
-from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable, scaled
+from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable, known, scaled
 
 _FARTHEST = 1e6  # residuals; a bound for the proof that no sensible candidate comes near
 _WINDOW = 5
@@ -120,6 +120,11 @@ class AndersonState(WrappedState):
     evaluations: float = 0
 
     @property
+    def last(self) -> Any:
+        """What the last iteration of the method inside made."""
+        return self.image
+
+    @property
     def oracle_calls(self) -> float:
         """Work of the method inside so far."""
         return self.evaluations
@@ -150,6 +155,7 @@ class AndersonAcceleration(Wrapper):
             before, kept, images, residuals, refusals = state.image, False, (), (), state.refusals + 1
             after = self.method.step(problem, before)
             length = self.method.residual_length(problem, before, after)
+        known(length)
         # a candidate turned away has cost as much as the iteration that replaces it
         work = (1 if kept else 2) * (_work(after) - _work(before))
         if not self.method.same_map(before, after):
@@ -207,14 +213,10 @@ class AndersonAcceleration(Wrapper):
             state.k, inner, inner, accepted=state.accepted, rejected=state.rejected, evaluations=state.evaluations
         )
 
-    def iterate(self, problem: Any, state: AndersonState) -> Any:
-        """Return the iterate of the last iteration of the method inside."""
-        return self.method.iterate(problem, state.image)
-
     def measure(self, problem: Any, state: AndersonState) -> dict[str, float]:
         """Return the measures of the method inside, and the numbers of candidates ``accepted`` and ``rejected``."""
         counts = {"accepted": float(state.accepted), "rejected": float(state.rejected)}
-        return {**self.method.measure(problem, state.image), **counts}
+        return {**super().measure(problem, state), **counts}
 
 
 def _work(state: Any) -> float:

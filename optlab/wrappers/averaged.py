@@ -117,18 +117,36 @@ class Averaged(Wrapper):
             return self.method.iterate(problem, state.inner)
         return state.total / state.total.dtype.type(state.weight)
 
-    def variable(self, state: Any) -> Any:
-        """Return the variable of the method inside."""
-        return self.method.variable(state if self.fused else state.inner)
-
-    def with_variable(self, problem: Any, state: Any, value: Any) -> Any:
-        """Return a state that goes on from `value`; the average so far is kept."""
-        if self.fused:
-            return self.method.with_variable(problem, state, value)
-        inner = self.method.with_variable(problem, state.inner, value)
-        return AveragedState(state.k, inner, state.total, state.weight)
+    def _inside(self, state: Any) -> Any:
+        return state if self.fused else state.inner
 
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the measures of the method inside."""
-        measures: dict[str, float] = self.method.measure(problem, state if self.fused else state.inner)
+        measures: dict[str, float] = self.method.measure(problem, self._inside(state))
         return measures
+
+    def variable(self, state: Any) -> Any:
+        """Return the variable of the method inside."""
+        return self.method.variable(self._inside(state))
+
+    def with_variable(self, problem: Any, state: Any, value: Any) -> Any:
+        """Return a state that goes on from `value`; the average so far is kept."""
+        inner = self.method.with_variable(problem, self._inside(state), value)
+        return inner if self.fused else AveragedState(state.k, inner, state.total, state.weight)
+
+    def displacement(self, before: Any, after: Any) -> Any:
+        """Return ``T(z) - z``, T the map of the method inside."""
+        return self.method.displacement(self._inside(before), self._inside(after))
+
+    def coordinates(self, problem: Any, difference: Any, after: Any) -> np.ndarray:
+        """Return a difference of variables as the method inside measures it."""
+        vector: np.ndarray = self.method.coordinates(problem, difference, self._inside(after))
+        return vector
+
+    def residual_length(self, problem: Any, before: Any, after: Any) -> float:
+        """Return the length of the displacement as the method inside measures it."""
+        return float(self.method.residual_length(problem, self._inside(before), self._inside(after)))
+
+    def step_size_of(self, state: Any) -> float:
+        """Return the step size of the last iteration of the method inside."""
+        return float(self.method.step_size_of(self._inside(state)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
+from optlab.core import DomainError, Method, State
 
 
 @dataclass
@@ -21,6 +22,11 @@ class WrappedState(State):
     """
 
     inner: Any
+
+    @property
+    def last(self) -> Any:
+        """The state that the last iteration of the method inside made: what is reported and measured."""
+        return self.inner
 
     @property
     def oracle_calls(self) -> float:
@@ -58,17 +64,43 @@ class Wrapper(Method):
         return reason
 
     def iterate(self, problem: Any, state: Any) -> Any:
-        """Return the iterate of the method inside."""
-        return self.method.iterate(problem, state.inner)
+        """Return the iterate that the last iteration of the method inside made."""
+        return self.method.iterate(problem, state.last)
 
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the measures of the method inside."""
-        measures: dict[str, float] = self.method.measure(problem, state.inner)
+        measures: dict[str, float] = self.method.measure(problem, state.last)
         return measures
+
+    # ------------------------------------------------------------------ the map of the method inside
 
     def variable(self, state: Any) -> Any:
         """Return the variable of the method inside."""
         return self.method.variable(state.inner)
+
+    def displacement(self, before: Any, after: Any) -> Any:
+        """Return ``T(z) - z``, T the map of the method inside."""
+        return self.method.displacement(before.inner, after.last)
+
+    def coordinates(self, problem: Any, difference: Any, after: Any) -> np.ndarray:
+        """Return a difference of variables as the method inside measures it."""
+        vector: np.ndarray = self.method.coordinates(problem, difference, after.last)
+        return vector
+
+    def residual_length(self, problem: Any, before: Any, after: Any) -> float:
+        """Return the length of the displacement as the method inside measures it."""
+        return float(self.method.residual_length(problem, before.inner, after.last))
+
+    def step_size_of(self, state: Any) -> float:
+        """Return the step size of the last iteration of the method inside."""
+        return float(self.method.step_size_of(state.last))
+
+
+def known(length: float) -> float:
+    """Return a length that decides about something, after checking that it is a number."""
+    if math.isnan(length):
+        raise DomainError("the length of the last displacement is not a number")
+    return length
 
 
 def check_wrappable(method: Any, variable: bool = True) -> None:

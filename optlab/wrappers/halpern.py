@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number, one_of
-from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable, scaled
+from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable, known, scaled
 
 
 @dataclass
@@ -60,6 +60,11 @@ class HalpernState(WrappedState):
     restarts: int = 0
     restart_residual: float = math.inf
     residual: float = math.inf
+
+    @property
+    def last(self) -> Any:
+        """What the last iteration of the method inside made."""
+        return self.image
 
 
 class HalpernIteration(Wrapper):
@@ -117,6 +122,7 @@ class HalpernIteration(Wrapper):
             return since + 1 >= self.restart
         if since == 0:
             return False
+        residual = known(residual)
         return (
             residual <= self.sufficient * first
             or (residual <= self.necessary * first and residual > before)
@@ -128,13 +134,9 @@ class HalpernIteration(Wrapper):
         inner = self.method.with_variable(problem, state.inner, value)
         return HalpernState(state.k, inner, inner, None, None, state.k, state.restarts)
 
-    def iterate(self, problem: Any, state: HalpernState) -> Any:
-        """Return the iterate of the method inside, before the blend."""
-        return self.method.iterate(problem, state.image)
-
     def measure(self, problem: Any, state: HalpernState) -> dict[str, float]:
         """Return the measures of the method inside, and ``restarts`` so far."""
-        return {**self.method.measure(problem, state.image), "restarts": float(state.restarts)}
+        return {**super().measure(problem, state), "restarts": float(state.restarts)}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, one_of
-from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable
+from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable, known
 
 
 @dataclass
@@ -42,6 +42,11 @@ class RestartedState(WrappedState):
     since: int = 0
     restarts: int = 0
     residual: float = math.inf
+
+    @property
+    def last(self) -> Any:
+        """What the last iteration of the method inside made."""
+        return self.image
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class Restarted(Wrapper):
         image = self.method.step(problem, state.inner)
         residual = state.residual
         if isinstance(self.rule, str):
-            residual = self.method.residual_length(problem, state.inner, image)
+            residual = known(self.method.residual_length(problem, state.inner, image))
             due = state.since > 0 and residual > state.residual
         else:
             due = state.since + 1 == self.rule
@@ -116,10 +121,6 @@ class Restarted(Wrapper):
         again = self.method.with_variable(problem, state.fresh, self.method.variable(image))
         return RestartedState(state.k + 1, again, image, state.fresh, 0, state.restarts + 1)
 
-    def iterate(self, problem: Any, state: RestartedState) -> Any:
-        """Return the iterate of the last iteration of the method inside."""
-        return self.method.iterate(problem, state.image)
-
     def with_variable(self, problem: Any, state: RestartedState, value: Any) -> RestartedState:
         """Return a state begun anew at `value`."""
         fresh = self.method.with_variable(problem, state.fresh, value)
@@ -127,4 +128,4 @@ class Restarted(Wrapper):
 
     def measure(self, problem: Any, state: RestartedState) -> dict[str, float]:
         """Return the measures of the method inside, and ``restarts`` so far."""
-        return {**self.method.measure(problem, state.image), "restarts": float(state.restarts)}
+        return {**super().measure(problem, state), "restarts": float(state.restarts)}
