@@ -78,7 +78,9 @@ class SAGA(StochasticMethod):
 
     def default_step_size(self, problem: FiniteSum) -> float:
         """Return the step size used if none is given."""
-        largest = float(np.max(problem.smoothness))
+        smoothness = problem.smoothness
+        assert smoothness is not None  # or `accepts` has refused the problem
+        largest = float(np.max(smoothness))
         return 1.0 / (self.factor * largest) if largest > 0 else 1.0
 
     def init(self, problem: FiniteSum, x0: Any, rng: np.random.Generator) -> StochasticState:

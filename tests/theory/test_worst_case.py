@@ -175,5 +175,5 @@ def test_what_cannot_be_said_is_said():
         worst_case(Averaged(BregmanDouglasRachford(1.0)), MonotonePair(), k=1, metric="residual")
     with pytest.raises(ValueError, match="metric must be one of 'residual', 'distance'"):
         worst_case(BregmanDouglasRachford(1.0), MonotonePair(), k=1, metric="gap")
-    with pytest.raises(TypeError, match="problem_class must be a class of optlab.theory"):
+    with pytest.raises(TypeError, match="problem_class must be a class of"):
         worst_case(BregmanDouglasRachford(1.0), optlab, k=1, metric="gap")
