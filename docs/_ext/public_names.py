@@ -14,6 +14,7 @@ PAGES = {
     "optlab": ("optlab",),
     "core": ("optlab.core", "optlab.core.stopping"),
     "bregman": ("optlab.bregman",),
+    "wrappers": ("optlab.wrappers",),
     "splitting": ("optlab.splitting",),
     "problems": ("optlab.splitting.problems",),
     "transport": ("optlab.transport",),
@@ -21,6 +22,7 @@ PAGES = {
     "policy": ("optlab.policy",),
     "multiview": ("optlab.multiview",),
     "datasets": ("optlab.datasets",),
+    "theory": ("optlab.theory",),
     "reproduce": ("optlab.reproduce", "optlab.benchmarks"),
     "plotting": ("optlab.plotting",),
 }
