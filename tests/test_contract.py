@@ -62,6 +62,7 @@ def test_result_and_history():
 
 def test_statuses():
     names = {"CONVERGED", "MAX_ITER", "TIME_LIMIT", "STALLED", "DIVERGED", "INTERRUPTED", "STOPPED"}
+    names |= {"INFEASIBLE", "UNBOUNDED"}
     assert {status.name for status in optlab.Status} == names
 
 

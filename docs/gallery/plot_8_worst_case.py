@@ -6,7 +6,8 @@ A convergence theorem bounds all problems of a class; an experiment shows a few 
 problem of the class, and it can be computed: `optlab.theory.worst_case` runs a method's own ``init`` and ``step`` on
 symbolic points, and a semidefinite program finds the worst functions and the worst start.
 
-The method here is a stranger's: a gradient method with momentum, 12 lines. It needs nothing but what `optlab.solve` needs.
+The method here is a stranger's: a gradient method with momentum, 12 lines. It needs nothing but what `optlab.solve`
+needs.
 """
 
 from dataclasses import dataclass
@@ -62,8 +63,9 @@ left.set(xlabel="step size", ylabel="worst gap after 4 steps", yscale="log")
 left.legend()
 
 # %%
-# The library's methods and its wrappers run the same way. Douglas-Rachford splitting on all pairs of monotone operators, and
-# the same anchored by Halpern's iteration: its residual falls like 1/k squared, and the plain one's like 1/k.
+# The library's methods and its wrappers run the same way. Douglas-Rachford splitting on all pairs of monotone
+# operators, and the same anchored by Halpern's iteration: its squared residual falls like 1/k squared, the plain one's
+# like 1/k.
 
 k = np.arange(1, 7)
 for name, method in {

@@ -2,8 +2,8 @@
 Methods compose
 ===============
 
-What can be done to any iteration is a wrapper around a method: average it, anchor it, extrapolate it, follow it with slow
-weights, restart it. A wrapper is a method itself: it is run, resumed, compared and wrapped again.
+What can be done to any iteration is a wrapper around a method: average it, anchor it, extrapolate it, follow it with
+slow weights, restart it. A wrapper is a method itself: it is run, resumed, compared and wrapped again.
 """
 
 import numpy as np
@@ -21,7 +21,9 @@ problem = CompositeProblem(L1Norm(0.5), LeastSquares(A, b), SquaredEuclidean())
 # %%
 # What runs on this problem, and why the others do not:
 
-print(optlab.applicable(problem))
+table = optlab.applicable(problem)
+print(table.running)
+print(next(row.reason for row in table if row.method == "BregmanADMM"))
 
 # %%
 # One method, five ways:

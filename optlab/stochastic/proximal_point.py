@@ -216,7 +216,7 @@ class StochasticProximalPoint(StochasticMethod):
         """Return a reason against losses whose proximal step has no closed form."""
         if isinstance(problem, LinearModel) and problem.code in (SQUARES, LOGISTIC):
             return None
-        return f"needs a LeastSquares or LogisticRegression problem, got {problem!r}"
+        return f"needs a LeastSquares or LogisticRegression problem, got {type(problem).__name__}"
 
     def run_block(
         self,

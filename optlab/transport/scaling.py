@@ -53,7 +53,7 @@ class GeneralizedSinkhorn(Method):
         sweeps = isinstance(problem, OptimalTransport) or callable(getattr(problem, "sweep", None))
         if sweeps and problem.regularization > 0.0:
             return None
-        return f"needs a transport problem with regularization above 0, got {problem!r}"
+        return f"needs a transport problem with regularization above 0, got {type(problem).__name__}"
 
     def init(self, problem: Any, x0: Any, rng: Any) -> ScalingState:
         """Return the state at iteration 0."""
