@@ -241,7 +241,7 @@ def test_exponential_multipliers_need_a_joint_step():
             return getattr(problem, name)
 
     with pytest.raises(TypeError, match="minimize_both"):
-        ExponentialMultipliers().init(OnlyBlocks(), None, None)
+        optlab.solve(OnlyBlocks(), ExponentialMultipliers())
     assert BregmanADMM().init(OnlyBlocks(), None, None).k == 0
 
 

@@ -158,7 +158,7 @@ def test_traces_hold_loss_and_gradient_norm_of_every_batch(name, batch):
 
 def test_default_step_size_needs_a_smoothness_constant():
     problem = NeuralNetwork(design(), np.arange(20) % 2, hidden=(3,))
-    with pytest.raises(ValueError, match="step_size must be given for NeuralNetwork"):
+    with pytest.raises(optlab.IncompatibleError, match="needs step_size on NeuralNetwork"):
         optlab.solve(problem, SAGA(), max_iter=1)
     with pytest.raises(ValueError, match="period"):
         SVRG(period=0)

@@ -221,7 +221,7 @@ def test_bad_starts_and_problems_are_named():
         optlab.solve(problem, NGN(), x0=np.ones(2))
     with pytest.raises(ValueError, match="scales must have one entry per weight"):
         optlab.solve(problem, NGND(scales=[1.0]))
-    with pytest.raises(TypeError, match="method must be a stochastic method"):
+    with pytest.raises(TypeError, match="method must derive from"):
         Averaged("NGN")
 
     class Other:
