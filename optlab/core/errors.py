@@ -1,4 +1,4 @@
-"""Errors that callers may want to tell apart from a plain `ValueError`."""
+"""Errors and warnings that callers may want to tell apart from a plain `ValueError` or `UserWarning`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ class DomainError(ValueError):
 
 
 class CheckpointError(ValueError):
-    """A checkpoint file cannot be read, is incomplete, or belongs to another run."""
+    """A checkpoint file cannot be read, is incomplete, belongs to another run, or is being written by one."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written (the run goes on), or was written with another version of what computes."""
 
 
 class IncompatibleError(TypeError):

@@ -9,15 +9,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.core.files import check_writable, write_atomically
-from optlab.core.validation import one_of
+from optlab.core.files import check_unpacked_size, check_writable, names_of, read_arrays, write_atomically
+from optlab.core.validation import as_float_array, one_of
 
 if TYPE_CHECKING:
     import pandas
@@ -58,7 +57,7 @@ class History:
         primary_metric: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        arrays = {name: np.array([*column], dtype=np.float64) for name, column in (columns or {}).items()}
+        arrays = {name: _column(values, name) for name, values in (columns or {}).items()}
         if len({len(a) for a in arrays.values()}) > 1:
             lengths = {name: len(a) for name, a in arrays.items()}
             raise ValueError(f"columns must have equal lengths, got {lengths}")
@@ -152,7 +151,8 @@ class History:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the history to ``.npz``, ``.csv`` or ``.parquet``, by suffix, and return the path.
 
-        The file appears whole or not at all. ``.parquet`` needs pandas and pyarrow (``pip install optlab[parquet]``).
+        The file appears whole or not at all. A ``.csv`` begins with a comment line that holds the metadata: read it
+        elsewhere with ``pandas.read_csv(path, comment="#")``. ``.parquet`` needs pandas and pyarrow.
 
         Raises
         ------
@@ -160,15 +160,20 @@ class History:
             For another suffix.
         OSError
             If nothing can be written there.
+        ImportError
+            If what ``.parquet`` needs is not installed.
         """
         target = check_writable(path)
         suffix = one_of(target.suffix, "the suffix of path", _SUFFIXES)
-        header = json.dumps({"primary_metric": self.primary_metric, "metadata": self.metadata})
+        head = {"primary_metric": self.primary_metric, "metadata": self.metadata}
+        header = json.dumps(head)
         if suffix == ".npz":
-            arrays = {f"column:{name}": self[name] for name in self._buffers}
+            # numbered, since a name such as "a/b" is more than the name of an entry
+            arrays = {f"column:{i}": self[name] for i, name in enumerate(self._buffers)}
+            listed = json.dumps({**head, "columns": list(self._buffers)})
 
             def write(file: IO[Any]) -> None:
-                np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+                np.savez(file, header=np.array(listed), **arrays)  # type: ignore[arg-type]
 
             write_atomically(target, write)
         elif suffix == ".csv":
@@ -182,6 +187,7 @@ class History:
 
             write_atomically(target, write, mode="w")
         else:
+            _need_parquet()
             frame = self.to_frame()
             write_atomically(target, lambda file: frame.to_parquet(file))
         return target
@@ -190,40 +196,37 @@ class History:
     def load(cls, path: str | os.PathLike[str]) -> History:
         """Read a history written by `save`.
 
+        The file is not trusted: nothing in it is executed, and one that would unpack to far more than its own size
+        (256 MiB, and four times its size) is not read.
+
         Raises
         ------
         FileNotFoundError
             If there is no such file.
         ValueError
             If the file is not a history, or is damaged.
+        ImportError
+            If what ``.parquet`` needs is not installed.
         """
         source = Path(path)
         suffix = one_of(source.suffix, "the suffix of path", _SUFFIXES)
         if not source.exists():
             raise FileNotFoundError(f"no history at {str(source)!r}")
+        if suffix == ".parquet":
+            _need_parquet()
         try:
-            if suffix == ".npz":
-                with source.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:
-                    header = json.loads(str(archive["header"]))
-                    names = [name for name in archive.files if name.startswith("column:")]
-                    columns = {name.removeprefix("column:"): archive[name].tolist() for name in names}
-            elif suffix == ".csv":
-                with source.open(encoding="utf-8", newline="") as file:
-                    text = file.readline()
-                    header = json.loads(text.removeprefix(_CSV_MARK)) if text.startswith(_CSV_MARK) else {}
-                    if not header:
-                        file.seek(0)
-                    rows = list(csv.reader(file))
-                columns = {name: [float(row[i]) for row in rows[1:]] for i, name in enumerate(rows[0])}
-            else:
-                import pandas
-
-                frame = pandas.read_parquet(source)
-                header = frame.attrs
-                columns = {str(name): frame[name].tolist() for name in frame.columns}
-            return cls(columns, primary_metric=header.get("primary_metric"), metadata=header.get("metadata"))
-        except (KeyError, IndexError, ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
-            raise ValueError(f"{str(source)!r} is not a readable optlab history: {error}") from None
+            header, columns = _READERS[suffix](source)
+            if not isinstance(header, dict):
+                raise ValueError(f"its header must be an object, got {type(header).__name__}")
+            metric, metadata = header.get("primary_metric"), header.get("metadata")
+            if not (metric is None or isinstance(metric, str)):
+                raise ValueError(f"its primary_metric must be a name, got {metric!r}")
+            if not (metadata is None or isinstance(metadata, dict)):
+                raise ValueError(f"its metadata must be an object, got {type(metadata).__name__}")
+            return cls(columns, primary_metric=metric, metadata=metadata)
+        except Exception as error:  # a damaged file makes its reader stumble in many ways
+            reason = str(error) if isinstance(error, (ValueError, TypeError, OSError)) else repr(error)
+            raise ValueError(f"{str(source)!r} is not a readable optlab history: {reason}") from None
 
     # ------------------------------------------------------------------ drawing
 
@@ -245,3 +248,65 @@ class History:
 
         name = line.pop("label", None)
         return draw_histories({name or "": self}, metric, against, ax, line=line, legend=False)
+
+
+def _column(values: Any, name: str) -> np.ndarray:
+    if isinstance(values, Iterable) and not isinstance(values, (np.ndarray, Sequence)):
+        values = [*values]  # an iterator, say
+    column = as_float_array(values, f"column {name!r}", ndim=1, finite=False, allow_empty=True)
+    return np.array(column, dtype=np.float64)
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _read_npz(source: Path) -> tuple[Any, dict[str, Any]]:
+    arrays = read_arrays(source)
+    header = json.loads(str(arrays["header"])) if "header" in arrays else None
+    if isinstance(header, dict) and "columns" in header:
+        names = names_of(header["columns"], "columns")
+        return header, {name: arrays[f"column:{i}"] for i, name in enumerate(names)}
+    # written before columns were numbered
+    prefix = "column:"
+    return header, {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _read_csv(source: Path) -> tuple[Any, dict[str, Any]]:
+    with source.open(encoding="utf-8", newline="") as file:
+        text = file.readline()
+        header = json.loads(text.removeprefix(_CSV_MARK)) if text.startswith(_CSV_MARK) else {}
+        if not text.startswith(_CSV_MARK):
+            file.seek(0)
+        names, *rows = csv.reader(file)
+    if len(set(names)) < len(names):
+        raise ValueError(f"a column stands twice among {', '.join(names)}")
+    for i, row in enumerate(rows):
+        if len(row) != len(names):
+            raise ValueError(f"row {i} has {len(row)} values for {len(names)} columns")
+    return header, {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
+
+
+def _read_parquet(source: Path) -> tuple[Any, dict[str, Any]]:
+    import pandas
+    from pyarrow.parquet import read_metadata
+
+    about = read_metadata(source)
+    check_unpacked_size(8 * about.num_rows * about.num_columns, source)
+    frame = pandas.read_parquet(source)
+    return frame.attrs, {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _need_parquet() -> None:
+    try:
+        import pandas
+        import pyarrow
+    except ImportError:
+        raise ImportError("histories in .parquet need pandas and pyarrow: pip install optlab[parquet]") from None
+    del pandas, pyarrow
+
+
+_READERS: dict[str, Callable[[Path], tuple[Any, dict[str, Any]]]] = {
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from optlab.core.checkpoint import Checkpoint
-from optlab.core.errors import DomainError
+from optlab.core.checkpoint import Checkpoint, Saver
+from optlab.core.errors import CheckpointError, DomainError
 from optlab.core.history import History
+from optlab.core.identity import Identity
 from optlab.core.progress import ProgressBar
 from optlab.core.protocols import Method
 from optlab.core.recording import Schedule
 from optlab.core.result import Result, Status
+from optlab.core.serialization import pack
 from optlab.core.stopping import AnyOf, Diverged, Rule, Verdict
 
 # A method that runs into one of these has met a number, not a bug: the run ends as DIVERGED with its history kept.
@@ -43,9 +44,9 @@ class Run:
         schedule: Schedule,
         callbacks: Sequence[Callable[[Any, History], Any]],
         progress: bool | None,
-        checkpoint: Path | None,
+        checkpoint: Saver,
         rng: np.random.Generator,
-        identity: dict[str, str],
+        identity: dict[str, Identity],
         metadata: dict[str, Any],
     ) -> None:
         self.problem = problem
@@ -68,6 +69,8 @@ class Run:
         self.time_at_entry = 0.0
         self.chunk = 1
         self.recorded: tuple[Any, Any] = (None, None)  # the state of the last row, and its iterate
+        self.scheduled: Any = None  # the state of the last row that lies on the schedule
+        self.saved: Any = None  # the state that the checkpoint holds
 
     # ------------------------------------------------------------------ how a run begins
 
@@ -82,6 +85,8 @@ class Run:
                 f"got {type(self.state).__name__}"
             )
         self.start_k = self.state.k
+        if self.checkpoint.file is not None:
+            pack(self.state, {})  # what cannot be written is said now, not at the first save
 
     def go_on_from(self, state: Any) -> None:
         """Take over the state of an earlier result."""
@@ -96,9 +101,8 @@ class Run:
         self.solve_time = self.time_at_entry = checkpoint.solve_time
         checkpoint.history.metadata["time_at_entry"] = self.time_at_entry
         self.history = checkpoint.history
-        # the last stored row may be an earlier one than the state: then it is measured again when the run ends
-        if self.history.last.get("iteration") == self.k:
-            self.recorded = (self.state, self.method.iterate(self.problem, self.state))
+        self.scheduled = checkpoint.recorded
+        self.recorded = (self.scheduled, self.method.iterate(self.problem, self.scheduled))
 
     @property
     def k(self) -> int:
@@ -115,7 +119,8 @@ class Run:
                     self._record_start()
                     verdict = self._decide()
                 else:
-                    verdict = self._verdict()
+                    # the end of the run before may have come between reaching a record point and measuring there
+                    verdict = (self._record() if self.schedule.contains(self.k) else None) or self._verdict()
                     self.bar.move_to(self.k)
                 while verdict is None and self.k < self.max_iter:
                     verdict = self._advance_to(self.schedule.next_after(self.k, self.max_iter))
@@ -128,6 +133,9 @@ class Run:
             return self._finish(_INTERRUPTED)
         except Exception as error:
             if len(self.history):
+                if not isinstance(error, CheckpointError):
+                    with contextlib.suppress(Exception):  # that error is told, not what follows from it
+                        self._save_checkpoint(last=True)
                 error.result = self._result(  # type: ignore[attr-defined]
                     Verdict(Status.INTERRUPTED, f"{type(error).__name__} at iteration {self.k}: {error}")
                 )
@@ -138,7 +146,7 @@ class Run:
 
     def _advance_to(self, target: int) -> Verdict | None:
         """Advance to iteration `target`, or to where time, an interrupt or a numerical error ends the run."""
-        watched = self.time_limit is not None or self.bar.shown
+        watched = self.time_limit is not None or self.bar.shown or self.checkpoint.file is not None
         while (k := self.k) < target:
             n = min(target - k, self.chunk) if watched else target - k
             began = time.perf_counter()
@@ -162,6 +170,8 @@ class Run:
             if watched:
                 self.bar.move_to(self.k)
                 self._adapt_chunk(n, seconds)
+                if self.k < target and self.checkpoint.due():
+                    self._save_checkpoint()
                 if self.time_limit is not None and self.solve_time - self.time_at_entry >= self.time_limit:
                     return None
         return None
@@ -217,8 +227,7 @@ class Run:
             raise ValueError(
                 f"a tolerance or stopping rule reads {unknown[0]!r}, which is not measured; there are {', '.join(row)}"
             )
-        self.history.append(row)
-        self.recorded = (self.state, iterate)
+        self._keep(row, iterate)
         self.bar.tell(self.primary_metric, row.get(self.primary_metric or ""))
 
     def _record(self) -> Verdict | None:
@@ -233,12 +242,17 @@ class Run:
         bad = [name for name, value in row.items() if not math.isfinite(value)]
         if bad:
             return self._diverged(f"{bad[0]} became {row[bad[0]]} at iteration {k}")
-        self.history.append(row)
-        self.recorded = (self.state, iterate)
+        self._keep(row, iterate)
         self.bar.tell(self.primary_metric, row.get(self.primary_metric or ""))
-        if self.checkpoint is not None:
+        if self.checkpoint.due():
             self._save_checkpoint()
         return None
+
+    def _keep(self, row: dict[str, float], iterate: Any) -> None:
+        self.history.append(row)
+        self.recorded = (self.state, iterate)
+        if self.schedule.contains(self.k):
+            self.scheduled = self.state
 
     def _diverged(self, reason: str) -> Verdict:
         """Return to the last recorded state, which is finite."""
@@ -249,14 +263,19 @@ class Run:
             f"{reason}; the last finite iterate, {kept}, is kept. A smaller step size may help",
         )
 
-    def _save_checkpoint(self) -> None:
-        assert self.checkpoint is not None
+    def _save_checkpoint(self, *, last: bool = False) -> None:
+        if self.checkpoint.file is None or (last and self.saved is self.state and not self.checkpoint.complaint):
+            return
         history = self.history
-        if not self.schedule.contains(self.k):
+        if not self.schedule.contains(int(history.last["iteration"])):
             # the end of this run only: a run that goes on from here has no row at this iteration
             columns = {name: history[name][:-1] for name in history.columns}
             history = History(columns, primary_metric=history.primary_metric, metadata=history.metadata)
-        Checkpoint(self.state, history, self.rng, self.solve_time, self.start_k, self.identity).save(self.checkpoint)
+        self.checkpoint.save(
+            Checkpoint(self.state, self.scheduled, history, self.rng, self.solve_time, self.start_k, self.identity),
+            last=last,
+        )
+        self.saved = self.state
 
     # ------------------------------------------------------------------ stopping
 
@@ -288,7 +307,8 @@ class Run:
         """Ask the stopping rules, and unless they find convergence the method, if it has a `verdict`."""
         verdict = self._rule_verdict()
         own = getattr(self.method, "verdict", None)
-        if own is None or (verdict is not None and verdict.status is Status.CONVERGED):
+        measured = self.recorded[0] is self.state  # not so after a resume between two record points
+        if own is None or not measured or (verdict is not None and verdict.status is Status.CONVERGED):
             return verdict
         last = self.history.last
         of_method: Verdict | None = own(self.problem, self.state, {name: last[name] for name in self.history.metrics})
@@ -299,8 +319,7 @@ class Run:
             self._record()  # after a stop between record points; otherwise the state has its row already
         except KeyboardInterrupt:
             self.state = self.recorded[0]
-        if self.checkpoint is not None and len(self.history) == 1:
-            self._save_checkpoint()
+        self._save_checkpoint(last=True)
         return self._result(verdict or self._out_of_iterations())
 
     def _out_of_iterations(self) -> Verdict:
@@ -359,13 +378,6 @@ def has_advance(method: Any) -> bool:
     """Return whether the method brings an `advance` of its own, rather than the inherited loop over `step`."""
     own = getattr(type(method), "advance", None)
     return own is not None and own is not Method.advance
-
-
-def environment() -> dict[str, str]:
-    """Return the versions that numbers depend on."""
-    from optlab import __version__
-
-    return {"optlab": __version__, "numpy": np.__version__, "python": platform.python_version()}
 
 
 def _with_divergence_guard(rules: Rule | None) -> AnyOf:

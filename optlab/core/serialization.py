@@ -8,13 +8,15 @@ program already has it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from optlab.core.identity import fingerprint
+
+__all__ = ["dataclass_types", "fingerprint", "pack", "unpack"]
 
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
@@ -117,55 +119,3 @@ def _already_imported(name: str) -> type | None:
     for part in qualified.split("."):
         item = getattr(item, part, None)
     return item if isinstance(item, type) and dataclasses.is_dataclass(item) else None
-
-
-def fingerprint(value: Any) -> str:
-    """Return a hash of the data that `value` holds, to tell whether a checkpoint belongs to this problem.
-
-    Walks dataclass fields and public attributes; lazily cached values and private attributes do not count. An object
-    may answer for itself with a ``fingerprint()`` method. The cost is one pass over the arrays.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    _feed(digest, value, set())
-    return digest.hexdigest()
-
-
-def _feed(digest: Any, value: Any, seen: set[int]) -> None:
-    if isinstance(value, np.ndarray):
-        digest.update(f"array {value.dtype} {value.shape} ".encode())
-        if value.dtype != object:
-            digest.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
-        return
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic)):
-        digest.update(f"{type(value).__name__} {value!r} ".encode())
-        return
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    digest.update(f"{type(value).__module__}.{type(value).__qualname__} ".encode())
-    if isinstance(value, (tuple, list)):
-        for item in value:
-            _feed(digest, item, seen)
-    elif isinstance(value, Mapping):
-        for key in value:
-            digest.update(f"{key!r}: ".encode())
-            _feed(digest, value[key], seen)
-    elif callable(own := getattr(value, "fingerprint", None)) and not isinstance(value, type):
-        digest.update(str(own()).encode())
-    elif callable(value) and hasattr(value, "__code__"):
-        digest.update(value.__code__.co_code)
-    elif hasattr(value, "__dict__") or dataclasses.is_dataclass(value):
-        for name in sorted(_public_data(value)):
-            digest.update(f"{name}= ".encode())
-            _feed(digest, getattr(value, name), seen)
-
-
-def _public_data(value: Any) -> list[str]:
-    if dataclasses.is_dataclass(value):
-        return [f.name for f in dataclasses.fields(value)]
-    cls = type(value)
-    return [
-        name
-        for name in vars(value)
-        if not name.startswith("_") and not isinstance(getattr(cls, name, None), cached_property)
-    ]

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from optlab.core.capabilities import check_compatible
-from optlab.core.checkpoint import Checkpoint
+from optlab.core.checkpoint import Checkpoint, Saver, environment, run_identity
 from optlab.core.files import check_writable
 from optlab.core.history import History
+from optlab.core.identity import Identity, stable_repr
 from optlab.core.recording import Schedule
 from optlab.core.result import Result
-from optlab.core.run import Run, environment, has_advance
-from optlab.core.serialization import fingerprint
+from optlab.core.run import Run, has_advance
 from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, as_number
 
 
 def solve(
@@ -34,6 +34,7 @@ def solve(
     progress: bool | None = None,
     seed: int | np.random.Generator | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float | None = None,
     resume: bool = False,
 ) -> Result:
     """Run `method` on `problem` and return the solution with its whole convergence history.
@@ -68,10 +69,16 @@ def solve(
         The same seed gives the same history, bit for bit (times excepted). None: a fresh seed, kept in
         ``history.metadata["seed"]``.
     checkpoint : path, optional
-        File that holds state, history and random generator, written atomically at record points.
+        File that holds state, history and random generator. It is replaced as a whole every `checkpoint_every`
+        seconds, and at the end of the run, however that comes about. If the disk fails, the run goes on with a
+        `CheckpointWarning`. One run at a time may write a file.
+    checkpoint_every : float, optional
+        Seconds from one save to the next: what a killed run loses at most (or one iteration, if that takes longer).
+        ``inf``: only at the end. Default: 2, or as much more as it takes for saving to cost at most a twentieth.
     resume : bool
         Continue from `checkpoint` if that file exists; the joined history equals an uninterrupted run's. `max_iter`
-        then counts from the first call.
+        then counts from the first call. Problem, method, `x0`, `record` and `seed` must be those of the first call:
+        what they hold is compared, functions by their code and the variables that they read.
 
     Returns
     -------
@@ -81,9 +88,10 @@ def solve(
     Raises
     ------
     ValueError, TypeError
-        For bad arguments, before anything is computed.
+        For bad arguments, before anything is computed. With `checkpoint`, also for a problem or a method with a part
+        that cannot be identified, such as an open file; a ``fingerprint()`` method is the cure.
     CheckpointError
-        If `checkpoint` is damaged or belongs to another run and `resume` is set.
+        If `checkpoint` is damaged or belongs to another run and `resume` is set, or if another run is writing it.
     Exception
         What the problem, the method or a callback raises is passed on with the run so far in its ``result``
         attribute. `DomainError`, `FloatingPointError`, `OverflowError` and `LinAlgError` from an iteration are not
@@ -116,43 +124,40 @@ def solve(
     path = None if checkpoint is None else check_writable(checkpoint, "checkpoint")
     rng, seed_used = _generator(seed)
 
-    identity: dict[str, str] = {}
+    if checkpoint_every is not None:
+        if path is None:
+            raise ValueError("checkpoint_every needs checkpoint=PATH, the file to write")
+        checkpoint_every = as_number(checkpoint_every, "checkpoint_every", above=0, finite=False)
+    identity: dict[str, Identity] = {}
     if path is not None:
-        identity = {
-            "method": repr(method),
-            "problem": f"{type(problem).__name__} with data {fingerprint(problem)}",
-            "record": repr(record),
-        }
-        if isinstance(seed, (int, np.integer)):
-            identity["seed"] = str(int(seed))
+        identity = run_identity(problem, method, _start_identity(problem, method, x0), record, seed)
 
-    run = Run(
-        problem,
-        method,
-        max_iter=max_iter,
-        rules=rules,
-        schedule=schedule,
-        callbacks=tuple(callbacks),
-        progress=progress,
-        checkpoint=path,
-        rng=rng,
-        identity=identity,
-        metadata={
-            "method": repr(method),
-            "problem": repr(problem),
-            "seed": seed_used,
-            "versions": environment(),
-        },
-    )
-    if path is not None and resume and path.exists():
-        saved = Checkpoint.load(path, template=_template(problem, method, x0))
-        saved.check_identity(identity, path)
-        run.resume(saved)
-    elif isinstance(x0, Result) and x0.problem is problem and x0.method == method and x0.state is not None:
-        run.go_on_from(x0.state)
-    else:
-        run.begin(_start(problem, x0, rng))
-    return run.execute()
+    with Saver(path, checkpoint_every) as saver:
+        run = Run(
+            problem,
+            method,
+            max_iter=max_iter,
+            rules=rules,
+            schedule=schedule,
+            callbacks=tuple(callbacks),
+            progress=progress,
+            checkpoint=saver,
+            rng=rng,
+            identity=identity,
+            metadata={
+                "method": stable_repr(method),
+                "problem": stable_repr(problem),
+                "seed": seed_used,
+                "versions": environment(),
+            },
+        )
+        if path is not None and resume and path.exists():
+            run.resume(Checkpoint.load(path, identity, lambda: _template(problem, method, x0)))
+        elif _goes_on(problem, method, x0):
+            run.go_on_from(x0.state)
+        else:
+            run.begin(_start(problem, x0, rng))
+        return run.execute()
 
 
 def iterate(
@@ -187,7 +192,7 @@ def iterate(
     rng, _ = _generator(seed)
 
     def states() -> Iterator[Any]:
-        if isinstance(x0, Result) and x0.problem is problem and x0.method == method and x0.state is not None:
+        if _goes_on(problem, method, x0):
             state = x0.state
         else:
             state = method.init(problem, _start(problem, x0, rng), rng)
@@ -197,6 +202,18 @@ def iterate(
             state = method.advance(problem, state, 1) if bulk else method.step(problem, state)
 
     return states()
+
+
+def _goes_on(problem: Any, method: Any, x0: Any) -> bool:
+    return (
+        isinstance(x0, Result) and x0.problem is problem and bool(x0.method == method) and x0.state is not None
+    )
+
+
+def _start_identity(problem: Any, method: Any, x0: Any) -> Any:
+    if not isinstance(x0, Result):
+        return x0
+    return ("the state of", x0.state) if _goes_on(problem, method, x0) else x0.solution
 
 
 def _start(problem: Any, x0: Any, rng: np.random.Generator) -> Any:

@@ -15,6 +15,7 @@ know a feature map also take rows of coordinates (a float array), for environmen
 from __future__ import annotations
 
 import abc
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,16 +113,15 @@ class FunctionClass(abc.ABC):
             "use FisherScoring, Adam or LBFGS"
         )
 
+    @cached_property
     def _identity(self) -> str:
-        if not hasattr(self, "_fingerprint"):
-            self._fingerprint = fingerprint(self)
-        return self._fingerprint
+        return fingerprint(self)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._identity() == other._identity()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._identity == other._identity  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash(self._identity())
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         rows = "" if self.n_states is None else f"n_states={self.n_states}, "

@@ -15,6 +15,7 @@ coordinate loop would be slow and inexact); pass a step of your own to `Linearly
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,18 +74,18 @@ def block_step(f: Any, matrix: Array, kernel: Any, start: Array, name: str) -> B
     euclidean = isinstance(kernel, SquaredEuclidean)
     cost, rest = split_linear(f)
     if euclidean and is_quadratic(f):
-        return _quadratic_step(f, matrix, start, name)
+        return _QuadraticStep(f, matrix, start, name)
     if factor is not None and kernel.separable and (isinstance(rest, (Box, L1Norm)) or rest is None):
         cost = np.broadcast_to(cost, start.shape)
-        return lambda mirror, step_size: _coordinate_step(rest, cost, factor, kernel, mirror, step_size, name)
+        return partial(_coordinate_step, rest, cost, factor, kernel, name=name)
     if euclidean and factor is not None and not callable(getattr(f, "resolvent", None)):
-        return _proximal_step(f, factor, kernel)
+        return partial(_proximal_step, f, factor, kernel)
     if not getattr(f, "smooth", False):
         raise TypeError(
             f"the {name}-step has no formula for {type(f).__name__} with this matrix and kernel, and Newton's method "
             f"needs a smooth function; pass minimize_{name}=(mirror, step_size) -> {name} to solve it yourself"
         )
-    return lambda mirror, step_size: minimize_smooth([f], [matrix], kernel, mirror, step_size, [start], name)[0]
+    return partial(_smooth_step, f, matrix, kernel, start, name=name)
 
 
 def split_linear(f: Any) -> tuple[Any, Any]:
@@ -110,29 +111,31 @@ def is_quadratic(f: Any) -> bool:
 # ---------------------------------------------------------------------- closed forms
 
 
-def _quadratic_step(f: Any, matrix: Array, start: Array, name: str) -> BlockStep:
-    zero = np.zeros_like(start)
-    hessian, slope = np.asarray(f.hessian(zero)), np.asarray(f.gradient(zero))
-    gram = matrix.T @ matrix
-    joint = np.vstack([hessian / max(np.max(np.abs(hessian)), 1e-300), matrix / max(np.max(np.abs(matrix)), 1e-300)])
-    if np.linalg.matrix_rank(joint) < start.size:
-        raise ValueError(
-            f"the {name}-step has no unique minimiser: the function is flat along a direction that the matrix does not "
-            "see; add curvature to the function or drop redundant columns of the matrix"
-        )
-    solvers: dict[float, BlockSolver] = {}  # that of the last step size: constant steps factor once
+class _QuadraticStep:
+    def __init__(self, f: Any, matrix: Array, start: Array, name: str) -> None:
+        zero = np.zeros_like(start)
+        self.hessian, self.slope = np.asarray(f.hessian(zero)), np.asarray(f.gradient(zero))
+        self.matrix, self.gram = matrix, matrix.T @ matrix
+        parts = [part / max(np.max(np.abs(part)), 1e-300) for part in (self.hessian, matrix)]
+        if np.linalg.matrix_rank(np.vstack(parts)) < start.size:
+            raise ValueError(
+                f"the {name}-step has no unique minimiser: the function is flat along a direction that the matrix does "
+                "not see; add curvature to the function or drop redundant columns of the matrix"
+            )
+        self.solver: tuple[float, BlockSolver] | None = None  # of the last step size: constant steps factor once
 
-    def step(mirror: Array, step_size: float) -> Array:
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"solver": None}
+
+    def __call__(self, mirror: Array, step_size: float) -> Array:
         # divided by the step size where that is large: both parts stay representable at 1e-12 and 1e12
         divisor = max(step_size, 1.0)
-        solver = solvers.get(step_size)
-        if solver is None:
-            solver = _linear_solver(hessian / divisor + (step_size / divisor) * gram)
-            solvers.clear()
-            solvers[step_size] = solver
-        return solver((slope + matrix.T @ mirror) / -divisor)
-
-    return step
+        if self.solver is None or self.solver[0] != step_size:
+            system = self.hessian / divisor + (step_size / divisor) * self.gram
+            self.solver = found = (step_size, _linear_solver(system))
+        else:
+            found = self.solver
+        return found[1]((self.slope + self.matrix.T @ mirror) / -divisor)
 
 
 def _linear_solver(system: Array) -> BlockSolver:
@@ -144,14 +147,10 @@ def _linear_solver(system: Array) -> BlockSolver:
     return lambda right: linalg.cho_solve(factor, right)
 
 
-def _proximal_step(f: Any, factor: float, kernel: Any) -> BlockStep:
+def _proximal_step(f: Any, factor: float, kernel: Any, mirror: Array, step_size: float) -> Array:
     from optlab.bregman import resolvent
 
-    def step(mirror: Array, step_size: float) -> Array:
-        weight = step_size * factor**2
-        return resolvent(f, kernel, mirror * (-1.0 / (step_size * factor)), 1.0 / weight)
-
-    return step
+    return resolvent(f, kernel, mirror * (-1.0 / (step_size * factor)), 1.0 / (step_size * factor**2))
 
 
 def _coordinate_step(
@@ -195,6 +194,10 @@ def _slope_at(kernel: Any, cost: Array, factor: float, mirror: Array, scale: flo
 
 
 # ---------------------------------------------------------------------- Newton's method
+
+
+def _smooth_step(f: Any, matrix: Array, kernel: Any, start: Array, mirror: Array, step_size: float, name: str) -> Array:
+    return minimize_smooth([f], [matrix], kernel, mirror, step_size, [start], name)[0]
 
 
 def minimize_smooth(

@@ -158,7 +158,7 @@ class LinearlyConstrained:
         self._own_steps = minimize_u is not None or minimize_v is not None
         self._u_step = minimize_u or block_step(f, self.M, kernel, self.u_start, "u")
         if g is None:
-            self._v_step: Callable[[Array, float], Array] = lambda mirror, step_size: self.v_start
+            self._v_step: Callable[[Array, float], Array] = self._no_block
         else:
             self._v_step = minimize_v or block_step(g, self.N, kernel, self.v_start, "v")
         self.reference = None if reference is None else as_float_array(reference, "reference", shape=self.u_start.shape)
@@ -168,6 +168,9 @@ class LinearlyConstrained:
     def __repr__(self) -> str:
         sizes = f"{self.b.size} relations, {self.u_start.size} + {self.v_start.size} variables"
         return f"{type(self).__name__}({self.f!r}, {self.g!r}, {self.kernel!r}: {sizes})"
+
+    def _no_block(self, mirror: Array, step_size: float) -> Array:
+        return self.v_start
 
     def _as_matrix(self, matrix: Any, name: str, function: Any) -> Array:
         if matrix is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,9 @@ class SplitPoint(np.ndarray):
     def __array_finalize__(self, source: Any) -> None:
         self.y = self.a = self.b = self.mirror = None
 
+    def __reduce__(self) -> Any:  # an array's own would lose the attributes
+        return SplitPoint, (np.array(self), self.y, self.a, self.b, self.mirror)
+
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
@@ -82,11 +86,11 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
     """
     own = getattr(operator, "resolvent", None)
     if callable(own):
-        return lambda mirror, step_size: own(kernel, mirror, step_size)
+        return partial(own, kernel)
     if hasattr(operator, "value") or hasattr(operator, "operator_value"):
         from optlab.bregman import resolvent
 
-        return lambda mirror, step_size: resolvent(operator, kernel, mirror, step_size)
+        return partial(resolvent, operator, kernel)
     if callable(operator):
         plain: Resolvent = operator
         return plain
