@@ -185,7 +185,8 @@ def _reading(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
         raise CheckpointError(
-            f"checkpoint {str(path)!r} cannot be read: it is truncated, damaged or not a checkpoint ({reason}); {_REMEDY}"
+            f"checkpoint {str(path)!r} cannot be read: it is truncated, damaged or not a checkpoint ({reason}); "
+            f"{_REMEDY}"
         ) from None
 
 
@@ -217,7 +218,7 @@ class Saver:
             try:
                 self.file = OwnedFile(path)
             except BlockingIOError as error:
-                raise CheckpointError(f"checkpoint: {error}; give each run a file of its own") from None
+                raise CheckpointError(f"checkpoint: {error}; give each run a file") from None
 
     def __enter__(self) -> Saver:
         return self
@@ -243,12 +244,16 @@ class Saver:
         try:
             checkpoint.save(self.file)
         except BlockingIOError as error:
-            raise CheckpointError(f"checkpoint: {error}, and is not overwritten; give each run a file of its own") from None
+            raise CheckpointError(
+                f"checkpoint: {error}, and is not overwritten; give each run a file of its own"
+            ) from None
         except OSError as error:
             reason = error.strerror or str(error)
             if last or reason != self.complaint:
                 self.complaint = reason
-                held = "there is none yet" if self.kept is None else f"the file holds the run up to iteration {self.kept}"
+                held = (
+                    "there is none yet" if self.kept is None else f"the file holds the run up to iteration {self.kept}"
+                )
                 warnings.warn(
                     f"checkpoint {str(self.path)!r} could not be written ({reason}): "
                     f"{'the end of the run is not saved' if last else 'the run goes on'}; {held}",
@@ -287,8 +292,8 @@ def _check_identity(
         then = ", ".join(f"{name} {versions.get(name, 'unknown')}" for name in changed)
         now = ", ".join(f"{name} {present[name]}" for name in changed)
         warnings.warn(
-            f"checkpoint {str(path)!r} was written with {then}; this is {now}. The run goes on, but its last digits may "
-            f"differ from an uninterrupted run's{', and functions cannot be compared' if python else ''}",
+            f"checkpoint {str(path)!r} was written with {then}; this is {now}. The run goes on, but its last digits "
+            f"may differ from an uninterrupted run's{', and functions cannot be compared' if python else ''}",
             CheckpointWarning,
             stacklevel=4,
         )
@@ -313,4 +318,3 @@ def _difference(found: Identity | None, wanted: Identity) -> str:
         if found.parts.get(path, digest) != digest:
             return f" (they differ in {path})" if len(wanted.parts) > 1 else ""
     return ""
-

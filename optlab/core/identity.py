@@ -13,6 +13,7 @@ import dis
 import enum
 import functools
 import hashlib
+import io
 import re
 import sys
 import types
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
+_WRAPPED = (classmethod, staticmethod)
+_SLOTS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 _PARTS = 100  # so many parts are kept with an identity, for messages to name
 
 
@@ -171,7 +174,9 @@ class _Walk:
             for key, item in value.items():
                 label = key if type(key) in _PLAIN else stable_repr(key)
                 yield from (self.visit(key, f"{path}.key"), self.visit(item, f"{path}[{label!r}]"))
-        elif (content := self._foreign(value, path)) is not None or (content := self._callable(value, path)) is not None:
+        elif (content := self._foreign(value, path)) is not None or (
+            content := self._callable(value, path)
+        ) is not None:
             yield from content
         else:
             yield from self._object(value, path)
@@ -218,7 +223,9 @@ class _Walk:
     # ------------------------------------------------------------------ functions
 
     def _callable(self, value: Any, path: str) -> Iterable[str | _Digest] | None:
-        if not callable(value) and not isinstance(value, (classmethod, staticmethod, property, functools.cached_property)):
+        if not callable(value) and not isinstance(
+            value, (classmethod, staticmethod, property, functools.cached_property)
+        ):
             return None
         if (name := _name_in_library(value)) is not None:
             return ("named", name)
@@ -232,9 +239,11 @@ class _Walk:
         if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
             owner = value.__self__
             return ("method", value.__name__, self.visit(owner, f"{path}.__self__"))
-        if isinstance(value, (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)):
+        if isinstance(
+            value, (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
+        ):
             return ("method", value.__name__, self.visit(value.__objclass__, path))
-        if isinstance(value, (classmethod, staticmethod)):
+        if isinstance(value, _WRAPPED):
             return (type(value).__name__, self.visit(value.__func__, path))
         if isinstance(value, property):
             return ("property", self.visit((value.fget, value.fset, value.fdel), path))
@@ -245,7 +254,9 @@ class _Walk:
         if hasattr(value, "py_func"):  # compiled by Numba
             options = getattr(value, "targetoptions", {})
             return ("compiled", self.visit(value.py_func, path), stable_repr(options))
-        if not isinstance(value, type) and "__wrapped__" in getattr(value, "__dict__", ()):  # functools.lru_cache and the like
+        if not isinstance(value, type) and "__wrapped__" in getattr(
+            value, "__dict__", ()
+        ):  # functools.lru_cache and the like
             return ("wrapper", type(value).__qualname__, self.visit(value.__wrapped__, path))
         return None
 
@@ -297,8 +308,8 @@ class _Walk:
     def _object(self, value: Any, path: str) -> Iterator[str | _Digest]:
         """What pickle would write of an object, cached properties excepted."""
         cls = type(value)
-        if isinstance(value, Iterator):
-            raise _refusal(value, path, "an iterator is used up as a run goes on")
+        if isinstance(value, (Iterator, io.IOBase)):
+            raise _refusal(value, path, "it changes as it is used")
         try:
             reduced = value.__reduce_ex__(4)
         except Exception as error:
@@ -326,8 +337,8 @@ def _refusal(value: Any, path: str, reason: str) -> TypeError:
     cls = type(value)
     return TypeError(
         f"{path} cannot be identified, so that a checkpoint could not tell this run from another: it is a "
-        f"{cls.__module__}.{cls.__qualname__} ({reason}). Keep it out of the problem and the method, or give the object "
-        "that holds it a method fingerprint() that returns what identifies it (numbers, strings, arrays)"
+        f"{cls.__module__}.{cls.__qualname__} ({reason}). Keep it out of the problem and the method, or give the "
+        "object that holds it a method fingerprint() that returns what identifies it (numbers, strings, arrays)"
     )
 
 

@@ -205,9 +205,7 @@ def iterate(
 
 
 def _goes_on(problem: Any, method: Any, x0: Any) -> bool:
-    return (
-        isinstance(x0, Result) and x0.problem is problem and bool(x0.method == method) and x0.state is not None
-    )
+    return isinstance(x0, Result) and x0.problem is problem and bool(x0.method == method) and x0.state is not None
 
 
 def _start_identity(problem: Any, method: Any, x0: Any) -> Any:

@@ -6,6 +6,7 @@ Frank-Wolfe certificates: over a box, and over a box cut by a hyperplane, linear
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class BoxQuadraticWithEquality(SmoothOverSet):
             constraint,
             cost.astype(np.float64, copy=False),
             _kernel(low, high),
-            linear_minimum=lambda c: box_hyperplane_minimum(c, low, high, normal, offset),
+            linear_minimum=partial(box_hyperplane_minimum, lower=low, upper=high, normal=normal, offset=offset),
             smallest=0.0,
             interior=interior,
             reference=_clipped_solution(q - cost / t, normal / t, offset, normal, low, high),
@@ -189,7 +190,7 @@ class BoxLeastSquares(SmoothOverSet):
             Box(low, high),
             np.zeros(n),
             SquaredEuclidean() if euclidean else _kernel(low, high),
-            linear_minimum=lambda c: box_minimum(c, low, high),
+            linear_minimum=partial(box_minimum, lower=low, upper=high),
             smallest=0.0,
             interior=0.5 * (low + high),
             reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),

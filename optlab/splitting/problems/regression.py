@@ -8,6 +8,7 @@ as in El Ghaoui, Viallon, Rabbani (2012) and Kim, Koh, Lustig, Boyd, Gorinevsky 
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class Lasso(CertifiedProblem):
             shape=n,
             reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),
             dual_bound=self._scaled_residual_bound,
-            feasible_point=lambda point: point.y,
+            feasible_point=attrgetter("y"),
             default_step_size=_quadratic_step_size(singular**2),
         )
 
@@ -177,7 +178,7 @@ class SparseLogisticRegression(CertifiedProblem):
             shape=n,
             reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),
             dual_bound=self._scaled_residual_bound,
-            feasible_point=lambda point: point.y,
+            feasible_point=attrgetter("y"),
             default_step_size=gain * _quadratic_step_size(curvatures),
         )
 

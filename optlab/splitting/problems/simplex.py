@@ -15,6 +15,7 @@ linear program, whose multiplier is read off the iterate.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class PoissonOnSimplex(SmoothOverSet):
             Simplex(total),
             cost,
             ShannonEntropy() if shannon else BurgEntropy(),
-            linear_minimum=lambda c: simplex_minimum(c, total),
+            linear_minimum=partial(simplex_minimum, total=total),
             smallest=float(t * np.sum(q - q * np.log(q))),
             interior=np.full(q.size, total / q.size),
             reference=_shares(t * q, cost, total),
@@ -163,7 +164,7 @@ class ItakuraSaitoOnSimplex(SmoothOverSet):
             Simplex(total),
             cost,
             BurgEntropy(),
-            linear_minimum=lambda c: simplex_minimum(c, total),
+            linear_minimum=partial(simplex_minimum, total=total),
             smallest=0.0,
             interior=np.full(q.size, total / q.size),
             reference=_shares(np.full(q.size, t), t / q + cost, total),
@@ -209,7 +210,7 @@ class SimplexProjection(SmoothOverSet):
             Simplex(total),
             np.zeros(q.size),
             ShannonEntropy(),
-            linear_minimum=lambda c: simplex_minimum(c, total),
+            linear_minimum=partial(simplex_minimum, total=total),
             smallest=0.0,
             interior=np.full(q.size, total / q.size),
             reference=project_simplex(q, total),
@@ -264,7 +265,7 @@ class KullbackLeiblerOnCappedSimplex(SmoothOverSet):
             constraint,
             cost,
             ShannonEntropy(),
-            linear_minimum=lambda c: float(c @ capped_simplex_minimizer(c, upper, total)),
+            linear_minimum=partial(_capped_simplex_minimum, upper=upper, total=total),
             smallest=0.0,
             interior=upper * (total / np.sum(upper)),
             reference=_capped_shares(np.log(q) - cost / t, upper, total),
@@ -359,3 +360,7 @@ class CappedSimplexProgram(CertifiedProblem):
         if missing > 0:
             return x + room * min(1.0, missing / max(float(np.sum(room)), np.finfo(float).tiny))
         return x * (self.total / np.sum(x))
+
+
+def _capped_simplex_minimum(c: Array, upper: Array, total: float) -> float:
+    return float(c @ capped_simplex_minimizer(c, upper, total))
