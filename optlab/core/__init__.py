@@ -3,7 +3,7 @@
 from optlab.core import stopping
 from optlab.core.citation import cite
 from optlab.core.comparison import compare
-from optlab.core.errors import CheckpointError, DomainError, IncompatibleError
+from optlab.core.errors import CheckpointError, CheckpointWarning, DomainError, IncompatibleError
 from optlab.core.history import History
 from optlab.core.protocols import Method, Problem, State
 from optlab.core.result import Result, Status
@@ -11,6 +11,7 @@ from optlab.core.solver import iterate, solve
 
 __all__ = [
     "CheckpointError",
+    "CheckpointWarning",
     "DomainError",
     "History",
     "IncompatibleError",

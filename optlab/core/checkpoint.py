@@ -85,7 +85,7 @@ class Checkpoint:
     solve_time: float
     start_k: int
     identity: dict[str, Identity]
-    versions: dict[str, str] = field(default_factory=environment)
+    versions: dict[str, str] = field(default_factory=lambda: environment())
 
     def save(self, file: OwnedFile) -> None:
         """Write the checkpoint, atomically."""

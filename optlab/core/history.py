@@ -61,6 +61,8 @@ class History:
         if len({len(a) for a in arrays.values()}) > 1:
             lengths = {name: len(a) for name, a in arrays.items()}
             raise ValueError(f"columns must have equal lengths, got {lengths}")
+        if not (metadata is None or isinstance(metadata, Mapping)):
+            raise TypeError(f"metadata must be a dict, got {type(metadata).__name__}")
         self._buffers = arrays  # of at least the length below, grown by doubling: appending is O(1)
         self._length = len(next(iter(arrays.values()), ()))
         self.primary_metric = primary_metric
@@ -221,8 +223,6 @@ class History:
             metric, metadata = header.get("primary_metric"), header.get("metadata")
             if not (metric is None or isinstance(metric, str)):
                 raise ValueError(f"its primary_metric must be a name, got {metric!r}")
-            if not (metadata is None or isinstance(metadata, dict)):
-                raise ValueError(f"its metadata must be an object, got {type(metadata).__name__}")
             return cls(columns, primary_metric=metric, metadata=metadata)
         except Exception as error:  # a damaged file makes its reader stumble in many ways
             reason = str(error) if isinstance(error, (ValueError, TypeError, OSError)) else repr(error)
