@@ -670,10 +670,15 @@ def rewritten(path, change):
 
 
 NONSENSE = (None, [], {}, 3, "x", [1, 2], {"array": "array:0"}, {"dataclass": 3, "fields": []})
-NO_NONSENSE = [("solve_time", 3), *((key, v) for key in ("metadata", "versions") for v in NONSENSE if isinstance(v, dict))]
+NO_NONSENSE = [
+    ("solve_time", 3),
+    *((key, v) for key in ("metadata", "versions") for v in NONSENSE if isinstance(v, dict)),
+]
 
 
-@pytest.mark.parametrize("key", ["identity", "state", "recorded", "rng", "columns", "metadata", "solve_time", "versions"])
+@pytest.mark.parametrize(
+    "key", ["identity", "state", "recorded", "rng", "columns", "metadata", "solve_time", "versions"]
+)
 def test_a_header_with_nonsense_is_a_checkpoint_error(tmp_path, key):
     path = tmp_path / "run.npz"
     for value in NONSENSE:
