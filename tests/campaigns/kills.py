@@ -336,7 +336,7 @@ def warm(cases: Sequence[str]) -> None:
 
     families = {"splitting, functions": splitting_functions, **{f.__name__: f for f in (splitting, transport, policy)}}
     if {"verify", "verify, two workers", "reproduce"} & {*cases}:
-        import optlab.cli  # noqa: F401
+        import optlab.cli
     for case in cases:
         make = {**families, "multiview": multiview}.get(case, stochastic)
         problem, method = make()

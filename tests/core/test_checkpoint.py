@@ -615,7 +615,7 @@ def test_a_file_that_another_run_wrote_is_not_overwritten(tmp_path):
         if state.k == 5:  # before the first save of the run around it
             optlab.solve(Quadratic(4), GradientDescent(), max_iter=3, checkpoint=path)
 
-    with pytest.raises(CheckpointError, match="another run has written .* in the meantime") as caught:
+    with pytest.raises(CheckpointError, match=r"another run has written .* in the meantime") as caught:
         optlab.solve(Quadratic(), GradientDescent(), max_iter=10, checkpoint=path, callbacks=intrude)
     assert caught.value.result.n_iter == 10
     assert optlab.solve(Quadratic(4), GradientDescent(), max_iter=3, checkpoint=path, resume=True).n_iter == 3

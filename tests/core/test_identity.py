@@ -1,4 +1,4 @@
-"""What a problem is: told apart by all that it holds, the same in every process, and refused where it cannot be told."""
+"""What a problem is: told apart by all that it holds, the same in every process, refused where it cannot be told."""
 
 import collections
 import datetime
@@ -121,8 +121,8 @@ DIFFERENT = {
     "method of a class": (lambda: changed_class("x"), lambda: changed_class("2 * x")),
     "generator": (lambda: np.random.default_rng(1), lambda: np.random.default_rng(2)),
     "same name twice": (
-        lambda: [f := closure(1.0), g := nested(True), f],
-        lambda: [f := closure(1.0), g := nested(True), g],
+        lambda: [(pair := [closure(1.0), nested(True)])[0], pair[1], pair[0]],
+        lambda: [(pair := [closure(1.0), nested(True)])[0], pair[1], pair[1]],
     ),
 }
 
