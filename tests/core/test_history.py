@@ -262,7 +262,7 @@ def fuzz_files(tmp_path, rounds, seed):
     refused, words = dict.fromkeys(sources, 0), []
     for kind, content in sources.items():
         path = tmp_path / (f"bad{kind}" if kind.startswith(".") else "bad-run.npz")
-        for i in range(rounds):
+        for _ in range(rounds):
             path.write_bytes(damaged(content, rng))
             promised: type[ValueError] = CheckpointError if kind == "run" else ValueError
             try:
