@@ -69,7 +69,7 @@ def identify(value: Any, name: str) -> Identity:
     """
     walk = _Walk()
     digest = walk.visit(value, name)
-    return Identity(stable_repr(value), *(part.hex() for part in digest), parts=walk.parts)
+    return Identity(stable_repr(value), digest.data.hex(), digest.code.hex(), digest.library.hex(), walk.parts)
 
 
 def fingerprint(value: Any) -> str:
@@ -106,7 +106,12 @@ def stable_repr(value: Any) -> str:
     >>> stable_repr([object()])
     '[<object object>]'
     """
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
+    return without_addresses(repr(value))
+
+
+def without_addresses(text: str) -> str:
+    """Return the text of a ``repr`` without the addresses in it."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
 
 
 # ---------------------------------------------------------------------- the walk

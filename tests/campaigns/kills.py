@@ -12,6 +12,7 @@ undisturbed run leaves there.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import hashlib
 import json
@@ -20,6 +21,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -213,6 +215,9 @@ def fork(case: str, folder: Path) -> int:
         with (folder / "error").open("a") as file:
             traceback.print_exc(file=file)
     finally:
+        with contextlib.suppress(BaseException):  # as at the end of a program: pools of workers are closed
+            threading._shutdown()
+            atexit._run_exitfuncs()
         os._exit(code)
 
 
