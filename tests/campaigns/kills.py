@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,16 @@ def alive(session: int) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def fresh_folder() -> Iterator[Path]:
+    """A temporary folder that is removed here alone: `tempfile.TemporaryDirectory` removes it in forked children too."""
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def litter(folder: Path) -> set[str]:
     """Names of temporary files."""
     return {path.name for path in folder.rglob(".*") if path.name != ".gitignore"}
@@ -252,22 +263,21 @@ class Campaign:
     def undisturbed(self, case: str) -> None:
         """What the case answers when it is left alone, and how long it takes; twice, to be sure of the first."""
         for _ in range(2):
-            with tempfile.TemporaryDirectory(prefix="kills-") as name:
+            with fresh_folder() as folder:
                 began = time.monotonic()
-                child = fork(case, Path(name))
+                child = fork(case, folder)
                 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
                 self.seconds[case] = time.monotonic() - began
                 if code != DONE:
-                    raise AssertionError(f"{case} failed undisturbed: {(Path(name) / 'error').read_text()}")
-                answer = (Path(name) / "answer").read_text()
+                    raise AssertionError(f"{case} failed undisturbed: {(folder / 'error').read_text()}")
+                answer = (folder / "answer").read_text()
                 if self.answers.setdefault(case, answer) != answer:
                     raise AssertionError(f"{case} answers differently each time")
 
     def round(self, case: str, number: int) -> None:
         """End the case by signal `number` until it survives a draw, then let it finish, and compare."""
         name = signal.Signals(number).name
-        with tempfile.TemporaryDirectory(prefix="kills-") as made:
-            folder = Path(made)
+        with fresh_folder() as folder:
             code = None
             while code != DONE:
                 left_alone = code is not None and self.random.random() < 0.33
