@@ -236,7 +236,7 @@ def alive(session: int) -> list[str]:
 
 @contextlib.contextmanager
 def fresh_folder() -> Iterator[Path]:
-    """A temporary folder that is removed here alone: `tempfile.TemporaryDirectory` removes it in forked children too."""
+    """A temporary folder, removed here alone: a `tempfile.TemporaryDirectory` would be by forked children too."""
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     try:
         yield folder
