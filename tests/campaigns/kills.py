@@ -212,7 +212,9 @@ def fork(case: str, folder: Path) -> int:
         code = DONE
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code in (129, 143):
+            code = INTERRUPTED
         with (folder / "error").open("a") as file:
             traceback.print_exc(file=file)
     finally:

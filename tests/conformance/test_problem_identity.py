@@ -16,16 +16,10 @@ import optlab
 from optlab.core.identity import fingerprint
 
 
-def problems():
-    for name, made in PROBLEMS.items():
-        for i, problem in enumerate(made() if callable(made) else [made]):
-            yield f"{name}-{i}", problem
-
-
 @functools.cache
 def fingerprints():
     """Of all problems, in this process."""
-    return {name: fingerprint(problem) for name, problem in problems()}
+    return {name: fingerprint(problem) for name, problem in PROBLEMS.items()}
 
 
 def use(problem):
@@ -41,7 +35,7 @@ def use(problem):
 
 
 def test_using_and_pickling_a_problem_leaves_its_identity():
-    for name, problem in problems():
+    for name, problem in PROBLEMS.items():
         use(problem)
         assert fingerprint(problem) == fingerprints()[name], name
         assert fingerprint(pickle.loads(pickle.dumps(problem))) == fingerprints()[name], name
@@ -50,7 +44,7 @@ def test_using_and_pickling_a_problem_leaves_its_identity():
 def test_another_process_finds_the_same_identities():
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import test_identity; print(test_identity.fingerprints())"
+        "import test_problem_identity as test; print(test.fingerprints())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "17"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
