@@ -41,6 +41,11 @@ class ProgressBar:
         if self._bar is not None and name is not None and value is not None:
             self._bar.set_postfix_str(f"{name}={value:.3g}")
 
+    def say(self, text: str) -> None:
+        """Show a text at once, until the next value."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:

@@ -5,28 +5,35 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optlab.core.checkpoint import Checkpoint
+from optlab.core.compilation import announcing, compilation_seconds
 from optlab.core.errors import DomainError
 from optlab.core.history import History
+from optlab.core.interrupts import Terminated, interrupts_are_raised, raising
 from optlab.core.progress import ProgressBar
 from optlab.core.protocols import Method
 from optlab.core.recording import Schedule
 from optlab.core.result import Result, Status
 from optlab.core.stopping import AnyOf, Diverged, Rule, Verdict
 
+_log = logging.getLogger("optlab")
+
 # A method that runs into one of these has met a number, not a bug: the run ends as DIVERGED with its history kept.
 NUMERICAL_ERRORS = (DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
 
-# Where a time limit or a bar is watched, calls into a method are cut to about this many seconds.
+# Calls into a method are cut to about this many seconds: between them a time limit is watched, a bar moves, and Ctrl-C,
+# which compiled code does not see, is heard.
 _CHUNK_SECONDS = 0.1
 
 
@@ -47,6 +54,7 @@ class Run:
         rng: np.random.Generator,
         identity: dict[str, str],
         metadata: dict[str, Any],
+        on_interrupt: str = "return",
     ) -> None:
         self.problem = problem
         self.method = method
@@ -65,17 +73,30 @@ class Run:
         self.state: Any = None
         self.start_k = 0
         self.solve_time = 0.0
+        self.setup_time = 0.0  # preparing and compiling
         self.time_at_entry = 0.0
         self.chunk = 1
+        self.raises_interrupts = on_interrupt == "raise" or interrupts_are_raised()
+        self.interrupt: KeyboardInterrupt | None = None
         self.recorded: tuple[Any, Any] = (None, None)  # the state of the last row, and its iterate
 
     # ------------------------------------------------------------------ how a run begins
 
     def begin(self, x0: Any) -> None:
-        """Set the method up at `x0`."""
-        began = time.perf_counter()
-        self.state = self.method.init(self.problem, x0, self.rng)
-        self.solve_time = time.perf_counter() - began
+        """Set the method up at `x0`.
+
+        Its time is preparation, unless it calls the oracle, as the state then tells by `oracle_calls`: that is work.
+        """
+        with self._announcing():
+            began, compiled = time.perf_counter(), compilation_seconds()
+            self.state = self.method.init(self.problem, x0, self.rng)
+            compiling = compilation_seconds() - compiled
+            working = time.perf_counter() - began - compiling
+        self.setup_time = compiling
+        if getattr(self.state, "oracle_calls", 0) > 0:
+            self.solve_time = working
+        else:
+            self.setup_time += working
         if not hasattr(self.state, "k"):
             raise TypeError(
                 f"{type(self.method).__name__}.init must return a state with an iteration count `k`, "
@@ -94,6 +115,7 @@ class Run:
         self.start_k = checkpoint.start_k
         self.rng = checkpoint.rng
         self.solve_time = self.time_at_entry = checkpoint.solve_time
+        self.setup_time = checkpoint.history.metadata.get("setup_time", 0.0)
         checkpoint.history.metadata["time_at_entry"] = self.time_at_entry
         self.history = checkpoint.history
         # the last stored row may be an earlier one than the state: then it is measured again when the run ends
@@ -110,6 +132,26 @@ class Run:
     def execute(self) -> Result:
         """Run until something stops the run, and return the result."""
         try:
+            with self._announcing(), raising():  # a solve inside this one must not pass off its interrupt as a result
+                result = self._loop()
+        except Exception as error:
+            if len(self.history):
+                error.result = self._result(  # type: ignore[attr-defined]
+                    Verdict(Status.INTERRUPTED, f"{type(error).__name__} at iteration {self.k}: {error}")
+                )
+                error.add_note("The run up to its last record is kept in this exception's `result` attribute.")
+            raise
+        finally:
+            self.bar.close()
+        if isinstance(self.interrupt, Terminated):
+            _log.warning("%s", result.message)
+        if self.interrupt is not None and (self.raises_interrupts or isinstance(self.interrupt, Terminated)):
+            self.interrupt.result = result  # type: ignore[attr-defined]
+            raise self.interrupt
+        return result
+
+    def _loop(self) -> Result:
+        try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if not len(self.history):
                     self._record_start()
@@ -122,37 +164,39 @@ class Run:
                     if verdict is None or verdict.status is Status.INTERRUPTED:
                         verdict = self._record() or verdict or self._decide()
                 return self._finish(verdict)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if not len(self.history):
                 raise
-            return self._finish(_INTERRUPTED)
-        except Exception as error:
-            if len(self.history):
-                error.result = self._result(  # type: ignore[attr-defined]
-                    Verdict(Status.INTERRUPTED, f"{type(error).__name__} at iteration {self.k}: {error}")
-                )
-                error.add_note("The run up to its last record is kept in this exception's `result` attribute.")
-            raise
-        finally:
-            self.bar.close()
+            return self._finish(self._interrupted(error))
+
+    def _interrupted(self, error: KeyboardInterrupt) -> Verdict:
+        self.interrupt = error
+        by = str(error) if isinstance(error, Terminated) else "interrupted by the keyboard"
+        return Verdict(Status.INTERRUPTED, f"{by}; this is the run so far,")
+
+    def _announcing(self) -> AbstractContextManager[None]:
+        return announcing(type(self.method).__name__, lambda: self.bar.say("compiling, once"))
 
     def _advance_to(self, target: int) -> Verdict | None:
         """Advance to iteration `target`, or to where time, an interrupt or a numerical error ends the run."""
-        watched = self.time_limit is not None or self.bar.shown
+        # steps made one by one hear Ctrl-C themselves
+        watched = self.advances_in_bulk or self.time_limit is not None or self.bar.shown
         while (k := self.k) < target:
             n = min(target - k, self.chunk) if watched else target - k
-            began = time.perf_counter()
+            began, compiled = time.perf_counter(), compilation_seconds()
             try:
                 if self.advances_in_bulk:
                     self.state = self.method.advance(self.problem, self.state, n)
                 else:
                     self._advance_by_steps(n)
-            except KeyboardInterrupt:
-                return _INTERRUPTED
+            except KeyboardInterrupt as error:
+                return self._interrupted(error)
             except NUMERICAL_ERRORS as error:
                 return self._diverged(f"{error} (iteration {self.k + 1})")
             finally:
-                seconds = time.perf_counter() - began
+                compiling = compilation_seconds() - compiled
+                seconds = time.perf_counter() - began - compiling
+                self.setup_time += compiling
                 self.solve_time += seconds
             if self.k != k + n:
                 raise ValueError(
@@ -186,6 +230,7 @@ class Run:
     # ------------------------------------------------------------------ recording
 
     def _measure(self) -> tuple[Any, dict[str, float]]:
+        compiled = compilation_seconds()
         iterate = self.method.iterate(self.problem, self.state)
         k = self.k
         row: dict[str, float] = {
@@ -203,6 +248,7 @@ class Run:
                         f"the {owner}'s metric {name!r} is already recorded by the run or the problem; rename it"
                     )
                 row[name] = float(value)
+        self.setup_time += compilation_seconds() - compiled
         return iterate, row
 
     def _record_start(self) -> None:
@@ -252,6 +298,7 @@ class Run:
     def _save_checkpoint(self) -> None:
         assert self.checkpoint is not None
         history = self.history
+        history.metadata["setup_time"] = self.setup_time
         if not self.schedule.contains(self.k):
             # the end of this run only: a run that goes on from here has no row at this iteration
             columns = {name: history[name][:-1] for name in history.columns}
@@ -321,6 +368,7 @@ class Run:
 
     def _result(self, verdict: Verdict) -> Result:
         state, iterate = self.recorded
+        self.history.metadata["setup_time"] = self.setup_time
         last = self.history.last
         n_iter = int(last["iteration"])
         message = verdict.message
@@ -346,13 +394,11 @@ class Run:
             message=message + ".",
             n_iter=n_iter,
             solve_time=self.solve_time,
+            setup_time=self.setup_time,
             method=self.method,
             problem=self.problem,
             state=state,
         )
-
-
-_INTERRUPTED = Verdict(Status.INTERRUPTED, "interrupted by the keyboard; this is the run so far,")
 
 
 def has_advance(method: Any) -> bool:

@@ -54,6 +54,7 @@ class _Solver(Method):
 
     regularized: ClassVar[bool | None] = False
     package: ClassVar[str] = "ot"
+    uninterruptible: ClassVar[bool] = True
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> SolverState:
         """Return the state before the solve, at the start."""
