@@ -79,13 +79,26 @@ class Result:
         width = max([len(name) for name in self.metrics] + [10])
         lines = [
             f"{self.status.name}: {self.message}",
-            f"  {'method':<{width}}  {_shortened(repr(self.method))}",
-            f"  {'problem':<{width}}  {_shortened(repr(self.problem))}",
+            f"  {'method':<{width}}  {_shortened(described(self.method))}",
+            f"  {'problem':<{width}}  {_shortened(described(self.problem))}",
             f"  {'iterations':<{width}}  {self.n_iter}",
             f"  {'solve time':<{width}}  {self.solve_time:.3g} s (and {self.setup_time:.3g} s to set up)",
         ]
         lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
         return "\n".join(lines)
+
+
+def described(item: Any) -> str:
+    """Return its repr, or the name of a class that has none: an address in memory says nothing.
+
+    Examples
+    --------
+    >>> class Rosenbrock:
+    ...     pass
+    >>> described(Rosenbrock())
+    'Rosenbrock()'
+    """
+    return f"{type(item).__name__}()" if type(item).__repr__ is object.__repr__ else repr(item)
 
 
 def _shortened(text: str, limit: int = 160) -> str:

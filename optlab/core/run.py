@@ -9,7 +9,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,17 @@ from optlab.core.progress import ProgressBar
 from optlab.core.protocols import Method
 from optlab.core.recording import Schedule
 from optlab.core.result import Result, Status
-from optlab.core.stopping import AnyOf, Diverged, Rule, Verdict
+from optlab.core.stopping import AnyOf, Diverged, Rule, Tolerance, Verdict
 
 _log = logging.getLogger("optlab")
 
 # A method that runs into one of these has met a number, not a bug: the run ends as DIVERGED with its history kept.
 NUMERICAL_ERRORS = (DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
 
-# Calls into a method are cut to about this many seconds: between them a time limit is watched, a bar moves, and Ctrl-C,
-# which compiled code does not see, is heard.
+# Calls into a method are cut to about this many seconds: between them a time limit is watched or a bar moves; or only
+# Ctrl-C is heard, which compiled code does not see (longer, as methods copy their state once a call).
 _CHUNK_SECONDS = 0.1
+_DEAF_SECONDS = 0.5
 
 
 class Run:
@@ -89,7 +90,7 @@ class Run:
         """
         with self._announcing():
             began, compiled = time.perf_counter(), compilation_seconds()
-            self.state = self.method.init(self.problem, x0, self.rng)
+            self.state = self._state(self.method.init(self.problem, x0, self.rng), "init")
             compiling = compilation_seconds() - compiled
             working = time.perf_counter() - began - compiling
         self.setup_time = compiling
@@ -97,12 +98,15 @@ class Run:
             self.solve_time = working
         else:
             self.setup_time += working
-        if not hasattr(self.state, "k"):
-            raise TypeError(
-                f"{type(self.method).__name__}.init must return a state with an iteration count `k`, "
-                f"got {type(self.state).__name__}"
-            )
         self.start_k = self.state.k
+
+    def _state(self, returned: Any, by: str) -> Any:
+        if hasattr(returned, "k"):
+            return returned
+        raise TypeError(
+            f"{type(self.method).__name__}.{by} must return a state with an iteration count `k`, "
+            f"got {type(returned).__name__}"
+        )
 
     def go_on_from(self, state: Any) -> None:
         """Take over the state of an earlier result."""
@@ -179,14 +183,14 @@ class Run:
 
     def _advance_to(self, target: int) -> Verdict | None:
         """Advance to iteration `target`, or to where time, an interrupt or a numerical error ends the run."""
-        # steps made one by one hear Ctrl-C themselves
-        watched = self.advances_in_bulk or self.time_limit is not None or self.bar.shown
+        watched = self.time_limit is not None or self.bar.shown
+        cut = watched or self.advances_in_bulk  # steps made one by one hear Ctrl-C themselves
         while (k := self.k) < target:
-            n = min(target - k, self.chunk) if watched else target - k
+            n = min(target - k, self.chunk) if cut else target - k
             began, compiled = time.perf_counter(), compilation_seconds()
             try:
                 if self.advances_in_bulk:
-                    self.state = self.method.advance(self.problem, self.state, n)
+                    self.state = self._state(self.method.advance(self.problem, self.state, n), "advance")
                 else:
                     self._advance_by_steps(n)
             except KeyboardInterrupt as error:
@@ -203,9 +207,9 @@ class Run:
                     f"{type(self.method).__name__} was asked for {n} iteration(s) and returned a state with "
                     f"k={self.state.k} instead of {self.start_k + k + n}; step must return k + 1"
                 )
-            if watched:
+            if cut:
                 self.bar.move_to(self.k)
-                self._adapt_chunk(n, seconds)
+                self._adapt_chunk(n, seconds, _CHUNK_SECONDS if watched else _DEAF_SECONDS)
                 if self.time_limit is not None and self.solve_time - self.time_at_entry >= self.time_limit:
                     return None
         return None
@@ -214,14 +218,15 @@ class Run:
         problem, step, state = self.problem, self.method.step, self.state
         try:
             for _ in range(n):
-                state = step(problem, state)
+                after = step(problem, state)
+                state = after if hasattr(after, "k") else self._state(after, "step")
         finally:
             self.state = state  # an interrupt or an error keeps the last complete step
 
-    def _adapt_chunk(self, n: int, seconds: float) -> None:
-        if seconds < _CHUNK_SECONDS / 4 and n == self.chunk:
-            self.chunk *= 2
-        elif seconds > _CHUNK_SECONDS:
+    def _adapt_chunk(self, n: int, seconds: float, most: float) -> None:
+        if seconds < most / 4 and n == self.chunk:
+            self.chunk *= 8 if seconds < most / 16 else 2
+        elif seconds > most:
             self.chunk = max(1, n // 2)
         if self.time_limit is not None and seconds > 0:
             left = self.time_limit - (self.solve_time - self.time_at_entry)
@@ -242,12 +247,22 @@ class Run:
         if hasattr(self.method, "measure"):
             measured.append(("method", self.method.measure(self.problem, self.state)))
         for owner, metrics in measured:
+            if not isinstance(metrics, Mapping):
+                raise TypeError(
+                    f"{type(getattr(self, owner)).__name__}.measure must return a dict of names to numbers, "
+                    f"got {type(metrics).__name__}"
+                )
             for name, value in metrics.items():
                 if name in row:
                     raise ValueError(
                         f"the {owner}'s metric {name!r} is already recorded by the run or the problem; rename it"
                     )
-                row[name] = float(value)
+                try:
+                    row[name] = float(value)
+                except (TypeError, ValueError):
+                    raise TypeError(
+                        f"the {owner}'s metric {name!r} must be a number, got {type(value).__name__}"
+                    ) from None
         self.setup_time += compilation_seconds() - compiled
         return iterate, row
 
@@ -312,7 +327,8 @@ class Run:
         if bad:
             return Verdict(
                 Status.DIVERGED,
-                f"{bad[0]} is {self.history.last[bad[0]]} already at the start; check the start point",
+                f"{bad[0]} is {self.history.last[bad[0]]} already at the start: either the start point is at fault, or "
+                "the scale of the data, where sums or products overflow; rescale the data or give another x0",
             )
         return self.rules.check(self.history)
 
@@ -348,25 +364,26 @@ class Run:
             self.state = self.recorded[0]
         if self.checkpoint is not None and len(self.history) == 1:
             self._save_checkpoint()
-        return self._result(verdict or self._out_of_iterations())
+        if verdict is not None:
+            return self._result(verdict)
+        return self._result(*self._out_of_iterations())
 
-    def _out_of_iterations(self) -> Verdict:
-        tolerances = [rule for rule in getattr(self.rules, "rules", ()) if hasattr(rule, "tol")]
+    def _out_of_iterations(self) -> tuple[Verdict, str | None]:
+        """Return what is missing, and the advice if the problem has none of its own."""
+        tolerances = [rule for rule in _leaves(self.rules) if isinstance(rule, Tolerance)]
         if not tolerances:
-            return Verdict(Status.MAX_ITER, f"ran all max_iter={self.max_iter} iterations; no tolerance was set")
+            return Verdict(Status.MAX_ITER, f"ran all max_iter={self.max_iter} iterations; no tolerance was set"), None
         missed = []
         for rule in tolerances:
             name = rule.metric or str(self.primary_metric)
             value = self.history.last[name]
             if not value <= rule.tol:
                 missed.append(f"{name} = {value:.3g} is above its tolerance {rule.tol:.3g}")
-        return Verdict(
-            Status.MAX_ITER,
-            f"{' and '.join(missed) or 'a stopping rule is not met'} after max_iter={self.max_iter} iterations; "
-            "raise max_iter, or go on with x0=result",
-        )
+        missing = " and ".join(missed) or "a stopping rule is not met"
+        verdict = Verdict(Status.MAX_ITER, f"{missing} after max_iter={self.max_iter} iterations")
+        return verdict, "raise max_iter, or go on with x0=result"
 
-    def _result(self, verdict: Verdict) -> Result:
+    def _result(self, verdict: Verdict, advice: str | None = None) -> Result:
         state, iterate = self.recorded
         self.history.metadata["setup_time"] = self.setup_time
         last = self.history.last
@@ -381,11 +398,16 @@ class Run:
             Status.INFEASIBLE,
             Status.UNBOUNDED,
         ):
-            message = f"{message} after {n_iter} iteration{'s' if n_iter != 1 else ''}"
+            spent = f"after {n_iter} iteration{'s' if n_iter != 1 else ''}"
+            if n_iter == 0 and verdict.status is Status.CONVERGED:
+                spent = "already at the start, before any iteration"
+            message = f"{message} {spent}"
         metrics = {name: last[name] for name in self.history.metrics}
+        hint = None
         if verdict.status is not Status.CONVERGED and hasattr(self.problem, "hint"):
             hint = self.problem.hint(self.method, state, metrics)
-            message = f"{message}; {hint}" if hint else message
+        advice = hint or advice
+        message = f"{message}; {advice}" if advice else message
         return Result(
             solution=iterate,
             metrics=metrics,
@@ -399,6 +421,13 @@ class Run:
             problem=self.problem,
             state=state,
         )
+
+
+def _leaves(rule: Rule) -> Iterator[Rule]:
+    for member in getattr(rule, "rules", ()):
+        yield from _leaves(member)
+    if not hasattr(rule, "rules"):
+        yield rule
 
 
 def has_advance(method: Any) -> bool:

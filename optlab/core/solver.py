@@ -14,7 +14,7 @@ from optlab.core.files import check_writable
 from optlab.core.history import History
 from optlab.core.interrupts import terminable
 from optlab.core.recording import Schedule
-from optlab.core.result import Result
+from optlab.core.result import Result, described
 from optlab.core.run import Run, environment, has_advance
 from optlab.core.serialization import fingerprint
 from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
@@ -160,8 +160,8 @@ def solve(
         rng=rng,
         identity=identity,
         metadata={
-            "method": repr(method),
-            "problem": repr(problem),
+            "method": described(method),
+            "problem": described(problem),
             "seed": seed_used,
             "versions": environment(),
         },

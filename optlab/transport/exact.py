@@ -20,6 +20,7 @@ Not here: an own simplex method; regularised, unbalanced or partial problems.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import weakref
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ class ExactTransport(Method):
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> ExactState:
         """Return the state before the first round: a plan on the backbone, and potentials."""
         require_transport(problem, "ExactTransport", regularized=False)
+        importlib.import_module("ot.lp.emd_wrap")  # may take seconds, which are not the method's
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0
