@@ -65,7 +65,7 @@ def _listen() -> None:
     except ImportError:  # being imported at this moment, by another thread
         return
 
-    class Listener(event.Listener):  # type: ignore[misc]
+    class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
             if event.kind == "numba:compile":
                 _announce()
@@ -84,8 +84,8 @@ def _listen() -> None:
     with _lock:
         if not _listening:
             listener = Listener()
-            event.register("numba:compiler_lock", listener)
-            event.register("numba:compile", listener)
+            event.register("numba:compiler_lock", listener)  # type: ignore[no-untyped-call]
+            event.register("numba:compile", listener)  # type: ignore[no-untyped-call]
             _listening = True
 
 

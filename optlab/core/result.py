@@ -98,7 +98,8 @@ def described(item: Any) -> str:
     >>> described(Rosenbrock())
     'Rosenbrock()'
     """
-    return f"{type(item).__name__}()" if type(item).__repr__ is object.__repr__ else repr(item)
+    kind: Any = type(item)
+    return f"{kind.__name__}()" if kind.__repr__ is object.__repr__ else repr(item)
 
 
 def _shortened(text: str, limit: int = 160) -> str:

@@ -86,7 +86,7 @@ class Run:
     def begin(self, x0: Any) -> None:
         """Set the method up at `x0`.
 
-        Its time is preparation, unless it calls the oracle, as the state then tells by `oracle_calls`: that is work.
+        Its time is preparation, unless it is work already: says the method, or a state that has called the oracle.
         """
         with self._announcing():
             began, compiled = time.perf_counter(), compilation_seconds()
@@ -94,7 +94,7 @@ class Run:
             compiling = compilation_seconds() - compiled
             working = time.perf_counter() - began - compiling
         self.setup_time = compiling
-        if getattr(self.state, "oracle_calls", 0) > 0:
+        if getattr(self.method, "init_is_work", False) or getattr(self.state, "oracle_calls", 0) > 0:
             self.solve_time = working
         else:
             self.setup_time += working

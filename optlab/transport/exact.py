@@ -176,6 +176,7 @@ class ExactTransport(Method):
 
     violated: int = 6
     reference: ClassVar[str] = "schmitzer2016sparse"
+    init_is_work: ClassVar[bool] = True  # the first plan is a few per cent of it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "violated", as_integer(self.violated, "violated", minimum=1))
