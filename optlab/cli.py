@@ -2,13 +2,15 @@
 library.
 
 Exit status: 0 if every claim and theorem held and every bar was met, 1 if not, 2 for a mistake in the call
-(an unknown id, a folder that cannot be written), 130 after Ctrl-C (the report then shows what was finished).
+(an unknown id, a folder that cannot be written), 130 after Ctrl-C and 143 after SIGTERM (the report then shows what was
+finished).
 
 Everything heavy is imported inside the commands, so that ``optlab --help`` answers at once.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
@@ -78,7 +80,8 @@ def reproduce(
     """Draw every figure, test the paper's claims on it, check the theorems; write
     [bold]results/index.html[/bold].
     """
-    _run(ids, ("figure", "theorem", "file"), scale, jobs, scheduler, out, seed, no_cache)
+    with _terminable():
+        _run(ids, ("figure", "theorem", "file"), scale, jobs, scheduler, out, seed, no_cache)
 
 
 @app.command()
@@ -92,7 +95,8 @@ def verify(
     no_cache: _NoCache = False,
 ) -> None:
     """Run every theorem as an experiment: observed against bound, with a negative control that must fail."""
-    _run(ids, ("theorem",), scale, jobs, scheduler, out, seed, no_cache)
+    with _terminable():
+        _run(ids, ("theorem",), scale, jobs, scheduler, out, seed, no_cache)
 
 
 @app.command()
@@ -103,26 +107,8 @@ def bench(
     seed: _Seed = 0,
 ) -> None:
     """Measure speed and memory against peers, side by side in one run, as ratios."""
-    from optlab import benchmarks
-    from optlab.reproduce.discovery import Task, UnknownId, select
-    from optlab.reproduce.store import UnwritableOutput
-
-    found = benchmarks.discover()
-    # a family is to benchmarks what a paper is to figures: all of it is chosen by its name
-    tasks = [Task("benchmark", id, spec.family, spec.title, spec.file) for id, spec in found.items()]
-    try:
-        chosen = [found[task.id] for task in select(tasks, ids or [])]
-        if not chosen:
-            _stop("there is no benchmark to run")
-        records = benchmarks.run(chosen, out=out, scale=scale.value, seed=seed, on_record=_print_bench)
-    except (UnknownId, UnwritableOutput) as error:
-        _stop(str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    from pathlib import Path
-
-    typer.echo(str(Path(out).absolute() / "index.html"))
-    raise typer.Exit(0 if all(map(benchmarks.passed, records)) else 1)
+    with _terminable():
+        _bench(ids, scale, out, seed)
 
 
 @app.command("list")
@@ -169,6 +155,35 @@ def main() -> None:
 
 
 # -- running
+
+
+def _terminable() -> AbstractContextManager[Any]:
+    from optlab.core.interrupts import terminable
+
+    return terminable()
+
+
+def _bench(ids: list[str] | None, scale: Scale, out: str, seed: int) -> None:
+    from optlab import benchmarks
+    from optlab.reproduce.discovery import Task, UnknownId, select
+    from optlab.reproduce.store import UnwritableOutput
+
+    found = benchmarks.discover()
+    # a family is to benchmarks what a paper is to figures: all of it is chosen by its name
+    tasks = [Task("benchmark", id, spec.family, spec.title, spec.file) for id, spec in found.items()]
+    try:
+        chosen = [found[task.id] for task in select(tasks, ids or [])]
+        if not chosen:
+            _stop("there is no benchmark to run")
+        records = benchmarks.run(chosen, out=out, scale=scale.value, seed=seed, on_record=_print_bench)
+    except (UnknownId, UnwritableOutput) as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    from pathlib import Path
+
+    typer.echo(str(Path(out).absolute() / "index.html"))
+    raise typer.Exit(0 if all(map(benchmarks.passed, records)) else 1)
 
 
 def _run(

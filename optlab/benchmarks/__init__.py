@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optlab.core.interrupts import raising, terminable
+
 Row = dict[str, Any]
 
 
@@ -45,6 +47,7 @@ class Benchmark:
         """The id's first word: ``optlab bench transport`` runs every benchmark whose id starts with it."""
         return self.id.partition("-")[0]
 
+    @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> list[Row]:
         return [dict(row) for row in self.function(scale, seed)]
 
@@ -356,6 +359,7 @@ def meets(ratio: float, bar: str) -> bool:
     return bool(compare(ratio, float(match[2])))
 
 
+@terminable()
 def run(
     benchmarks: Sequence[Benchmark],
     *,

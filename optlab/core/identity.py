@@ -99,14 +99,17 @@ def fingerprint(value: Any) -> str:
 
 
 def stable_repr(value: Any) -> str:
-    """Return ``repr(value)`` without the addresses, which differ from process to process.
+    """Return ``repr(value)`` without the addresses, which differ from process to process; without one, the class name.
 
     Examples
     --------
-    >>> stable_repr([object()])
-    '[<object object>]'
+    >>> class Rosenbrock:
+    ...     pass
+    >>> stable_repr(Rosenbrock()), stable_repr([object()])
+    ('Rosenbrock()', '[<object object>]')
     """
-    return without_addresses(repr(value))
+    kind: Any = type(value)
+    return f"{kind.__name__}()" if kind.__repr__ is object.__repr__ else without_addresses(repr(value))
 
 
 def without_addresses(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 
@@ -12,7 +13,7 @@ class ProgressBar:
     Parameters
     ----------
     show : bool or None
-        None: only if standard error is a terminal.
+        None: only if standard error is a terminal, or a notebook's.
     total : int
         Iterations at most.
     name : str
@@ -21,10 +22,15 @@ class ProgressBar:
 
     def __init__(self, show: bool | None, total: int, name: str) -> None:
         self._bar: Any = None
-        if show or (show is None and sys.stderr is not None and sys.stderr.isatty()):
-            from tqdm.auto import tqdm
+        notebook = _in_notebook()
+        if show or (show is None and sys.stderr is not None and (sys.stderr.isatty() or notebook)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a bar of characters
+                from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=name, unit="it", dynamic_ncols=True, leave=False)
+            # a widget for every short run would make cells jump
+            delay = 0.5 if notebook and show is None else 0.0
+            self._bar = tqdm(total=total, desc=name, unit="it", dynamic_ncols=True, leave=False, delay=delay)
 
     @property
     def shown(self) -> bool:
@@ -41,7 +47,17 @@ class ProgressBar:
         if self._bar is not None and name is not None and value is not None:
             self._bar.set_postfix_str(f"{name}={value:.3g}")
 
+    def say(self, text: str) -> None:
+        """Show a text at once, until the next value."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _in_notebook() -> bool:
+    """Whether standard error is that of a Jupyter kernel, which is no terminal."""
+    return type(sys.stderr).__module__.partition(".")[0] == "ipykernel"

@@ -27,6 +27,9 @@ class State:
     ----------
     k : int
         Number of iterations done.
+    oracle_calls : int, optional
+        A field or property: the work done so far, in units of the method's own. It becomes the history's column of this
+        name; without it iterations are counted.
     """
 
     k: int
@@ -79,6 +82,11 @@ class Method(FixedPointMap):
         Key of the paper in ``optlab/references.bib``; read by `optlab.cite`.
     needs : str
         What kind of problem has the oracles in `requires`, for the error message ("a problem to split").
+    init_is_work : bool
+        That `init` does a part of the method's work, which is solver time then. Otherwise its time is preparation
+        (``Result.setup_time``), unless the state it returns has ``oracle_calls`` above 0.
+    uninterruptible : bool
+        That one iteration is a whole run of another solver, which neither a time limit nor Ctrl-C can stop.
 
     Optional methods
     ----------------

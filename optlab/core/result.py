@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optlab.core.history import History
+from optlab.core.identity import stable_repr
 
 
 class Status(enum.Enum):
@@ -48,11 +49,14 @@ class Result:
     n_iter : int
         Iterations done, up to `solution`.
     solve_time : float
-        Seconds spent in the method, measuring and recording excluded.
+        Seconds spent in the method's iterations; measuring, recording, preparing and compiling excluded.
     method, problem : object
         What was run on what.
     state : object
         The method's state at `solution`; ``optlab.solve(problem, method, x0=result)`` goes on from it.
+    setup_time : float
+        Seconds of preparation before the first iteration, and of compiling (once per process, and to disk where Numba
+        can) during the run; also ``history.metadata["setup_time"]``.
     """
 
     solution: Any
@@ -65,6 +69,7 @@ class Result:
     method: Any
     problem: Any
     state: Any = field(default=None)
+    setup_time: float = 0.0
 
     @property
     def success(self) -> bool:
@@ -75,10 +80,10 @@ class Result:
         width = max([len(name) for name in self.metrics] + [10])
         lines = [
             f"{self.status.name}: {self.message}",
-            f"  {'method':<{width}}  {_shortened(repr(self.method))}",
-            f"  {'problem':<{width}}  {_shortened(repr(self.problem))}",
+            f"  {'method':<{width}}  {_shortened(stable_repr(self.method))}",
+            f"  {'problem':<{width}}  {_shortened(stable_repr(self.problem))}",
             f"  {'iterations':<{width}}  {self.n_iter}",
-            f"  {'solve time':<{width}}  {self.solve_time:.3g} s",
+            f"  {'solve time':<{width}}  {self.solve_time:.3g} s (and {self.setup_time:.3g} s to set up)",
         ]
         lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
         return "\n".join(lines)

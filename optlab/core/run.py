@@ -6,29 +6,37 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from optlab.core.checkpoint import Checkpoint, Saver
+from optlab.core.compilation import announcing, compilation_seconds
 from optlab.core.errors import CheckpointError, DomainError
 from optlab.core.history import History
 from optlab.core.identity import Identity
+from optlab.core.interrupts import Terminated, interrupts_are_raised, raising
 from optlab.core.progress import ProgressBar
 from optlab.core.protocols import Method
 from optlab.core.recording import Schedule
 from optlab.core.result import Result, Status
 from optlab.core.serialization import pack
-from optlab.core.stopping import AnyOf, Diverged, Rule, Verdict
+from optlab.core.stopping import AnyOf, Diverged, Rule, Tolerance, Verdict
+
+_log = logging.getLogger("optlab")
 
 # A method that runs into one of these has met a number, not a bug: the run ends as DIVERGED with its history kept.
 NUMERICAL_ERRORS = (DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
 
-# Where a time limit or a bar is watched, calls into a method are cut to about this many seconds.
+# Calls into a method are cut to about this many seconds: between them a time limit is watched or a bar moves; or only
+# Ctrl-C is heard, which compiled code does not see (longer, as methods copy their state once a call).
 _CHUNK_SECONDS = 0.1
+_DEAF_SECONDS = 0.5
 
 
 class Run:
@@ -48,6 +56,7 @@ class Run:
         rng: np.random.Generator,
         identity: dict[str, Identity],
         metadata: dict[str, Any],
+        on_interrupt: str = "return",
     ) -> None:
         self.problem = problem
         self.method = method
@@ -66,8 +75,11 @@ class Run:
         self.state: Any = None
         self.start_k = 0
         self.solve_time = 0.0
+        self.setup_time = 0.0  # preparing and compiling
         self.time_at_entry = 0.0
         self.chunk = 1
+        self.raises_interrupts = on_interrupt == "raise" or interrupts_are_raised()
+        self.interrupt: KeyboardInterrupt | None = None
         self.recorded: tuple[Any, Any] = (None, None)  # the state of the last row, and its iterate
         self.scheduled: Any = None  # the state of the last row that lies on the schedule
         self.saved: Any = None  # the state that the checkpoint holds
@@ -75,18 +87,31 @@ class Run:
     # ------------------------------------------------------------------ how a run begins
 
     def begin(self, x0: Any) -> None:
-        """Set the method up at `x0`."""
-        began = time.perf_counter()
-        self.state = self.method.init(self.problem, x0, self.rng)
-        self.solve_time = time.perf_counter() - began
-        if not hasattr(self.state, "k"):
-            raise TypeError(
-                f"{type(self.method).__name__}.init must return a state with an iteration count `k`, "
-                f"got {type(self.state).__name__}"
-            )
+        """Set the method up at `x0`.
+
+        Its time is preparation, unless it is work already: says the method, or a state that has called the oracle.
+        """
+        with self._announcing():
+            began, compiled = time.perf_counter(), compilation_seconds()
+            self.state = self._state(self.method.init(self.problem, x0, self.rng), "init")
+            compiling = compilation_seconds() - compiled
+            working = time.perf_counter() - began - compiling
+        self.setup_time = compiling
+        if getattr(self.method, "init_is_work", False) or getattr(self.state, "oracle_calls", 0) > 0:
+            self.solve_time = working
+        else:
+            self.setup_time += working
         self.start_k = self.state.k
         if self.checkpoint.file is not None:
             pack(self.state, {})  # what cannot be written is said now, not at the first save
+
+    def _state(self, returned: Any, by: str) -> Any:
+        if hasattr(returned, "k"):
+            return returned
+        raise TypeError(
+            f"{type(self.method).__name__}.{by} must return a state with an iteration count `k`, "
+            f"got {type(returned).__name__}"
+        )
 
     def go_on_from(self, state: Any) -> None:
         """Take over the state of an earlier result."""
@@ -99,6 +124,7 @@ class Run:
         self.start_k = checkpoint.start_k
         self.rng = checkpoint.rng
         self.solve_time = self.time_at_entry = checkpoint.solve_time
+        self.setup_time = checkpoint.history.metadata.get("setup_time", 0.0)
         checkpoint.history.metadata["time_at_entry"] = self.time_at_entry
         self.history = checkpoint.history
         self.scheduled = checkpoint.recorded
@@ -114,6 +140,29 @@ class Run:
     def execute(self) -> Result:
         """Run until something stops the run, and return the result."""
         try:
+            with self._announcing(), raising():  # a solve inside this one must not pass off its interrupt as a result
+                result = self._loop()
+        except Exception as error:
+            if len(self.history):
+                if not isinstance(error, CheckpointError):
+                    with contextlib.suppress(Exception):  # that error is told, not what follows from it
+                        self._save_checkpoint(last=True)
+                error.result = self._result(  # type: ignore[attr-defined]
+                    Verdict(Status.INTERRUPTED, f"{type(error).__name__} at iteration {self.k}: {error}")
+                )
+                error.add_note("The run up to its last record is kept in this exception's `result` attribute.")
+            raise
+        finally:
+            self.bar.close()
+        if isinstance(self.interrupt, Terminated):
+            _log.warning("%s", result.message)
+        if self.interrupt is not None and (self.raises_interrupts or isinstance(self.interrupt, Terminated)):
+            self.interrupt.result = result  # type: ignore[attr-defined]
+            raise self.interrupt
+        return result
+
+    def _loop(self) -> Result:
+        try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if not len(self.history):
                     self._record_start()
@@ -127,49 +176,48 @@ class Run:
                     if verdict is None or verdict.status is Status.INTERRUPTED:
                         verdict = self._record() or verdict or self._decide()
                 return self._finish(verdict)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if not len(self.history):
                 raise
-            return self._finish(_INTERRUPTED)
-        except Exception as error:
-            if len(self.history):
-                if not isinstance(error, CheckpointError):
-                    with contextlib.suppress(Exception):  # that error is told, not what follows from it
-                        self._save_checkpoint(last=True)
-                error.result = self._result(  # type: ignore[attr-defined]
-                    Verdict(Status.INTERRUPTED, f"{type(error).__name__} at iteration {self.k}: {error}")
-                )
-                error.add_note("The run up to its last record is kept in this exception's `result` attribute.")
-            raise
-        finally:
-            self.bar.close()
+            return self._finish(self._interrupted(error))
+
+    def _interrupted(self, error: KeyboardInterrupt) -> Verdict:
+        self.interrupt = error
+        by = str(error) if isinstance(error, Terminated) else "interrupted by the keyboard"
+        return Verdict(Status.INTERRUPTED, f"{by}; this is the run so far,")
+
+    def _announcing(self) -> AbstractContextManager[None]:
+        return announcing(type(self.method).__name__, lambda: self.bar.say("compiling, once"))
 
     def _advance_to(self, target: int) -> Verdict | None:
         """Advance to iteration `target`, or to where time, an interrupt or a numerical error ends the run."""
         watched = self.time_limit is not None or self.bar.shown or self.checkpoint.file is not None
+        cut = watched or self.advances_in_bulk  # steps made one by one hear Ctrl-C themselves
         while (k := self.k) < target:
-            n = min(target - k, self.chunk) if watched else target - k
-            began = time.perf_counter()
+            n = min(target - k, self.chunk) if cut else target - k
+            began, compiled = time.perf_counter(), compilation_seconds()
             try:
                 if self.advances_in_bulk:
-                    self.state = self.method.advance(self.problem, self.state, n)
+                    self.state = self._state(self.method.advance(self.problem, self.state, n), "advance")
                 else:
                     self._advance_by_steps(n)
-            except KeyboardInterrupt:
-                return _INTERRUPTED
+            except KeyboardInterrupt as error:
+                return self._interrupted(error)
             except NUMERICAL_ERRORS as error:
                 return self._diverged(f"{error} (iteration {self.k + 1})")
             finally:
-                seconds = time.perf_counter() - began
+                compiling = compilation_seconds() - compiled
+                seconds = time.perf_counter() - began - compiling
+                self.setup_time += compiling
                 self.solve_time += seconds
             if self.k != k + n:
                 raise ValueError(
                     f"{type(self.method).__name__} was asked for {n} iteration(s) and returned a state with "
                     f"k={self.state.k} instead of {self.start_k + k + n}; step must return k + 1"
                 )
-            if watched:
+            if cut:
                 self.bar.move_to(self.k)
-                self._adapt_chunk(n, seconds)
+                self._adapt_chunk(n, seconds, _CHUNK_SECONDS if watched else _DEAF_SECONDS)
                 if self.k < target and self.checkpoint.due():
                     self._save_checkpoint()
                 if self.time_limit is not None and self.solve_time - self.time_at_entry >= self.time_limit:
@@ -180,14 +228,15 @@ class Run:
         problem, step, state = self.problem, self.method.step, self.state
         try:
             for _ in range(n):
-                state = step(problem, state)
+                after = step(problem, state)
+                state = after if hasattr(after, "k") else self._state(after, "step")
         finally:
             self.state = state  # an interrupt or an error keeps the last complete step
 
-    def _adapt_chunk(self, n: int, seconds: float) -> None:
-        if seconds < _CHUNK_SECONDS / 4 and n == self.chunk:
-            self.chunk *= 2
-        elif seconds > _CHUNK_SECONDS:
+    def _adapt_chunk(self, n: int, seconds: float, most: float) -> None:
+        if seconds < most / 4 and n == self.chunk:
+            self.chunk *= 8 if seconds < most / 16 else 2
+        elif seconds > most:
             self.chunk = max(1, n // 2)
         if self.time_limit is not None and seconds > 0:
             left = self.time_limit - (self.solve_time - self.time_at_entry)
@@ -196,6 +245,7 @@ class Run:
     # ------------------------------------------------------------------ recording
 
     def _measure(self) -> tuple[Any, dict[str, float]]:
+        compiled = compilation_seconds()
         iterate = self.method.iterate(self.problem, self.state)
         k = self.k
         row: dict[str, float] = {
@@ -207,12 +257,23 @@ class Run:
         if hasattr(self.method, "measure"):
             measured.append(("method", self.method.measure(self.problem, self.state)))
         for owner, metrics in measured:
+            if not isinstance(metrics, Mapping):
+                raise TypeError(
+                    f"{type(getattr(self, owner)).__name__}.measure must return a dict of names to numbers, "
+                    f"got {type(metrics).__name__}"
+                )
             for name, value in metrics.items():
                 if name in row:
                     raise ValueError(
                         f"the {owner}'s metric {name!r} is already recorded by the run or the problem; rename it"
                     )
-                row[name] = float(value)
+                try:
+                    row[name] = float(value)
+                except (TypeError, ValueError):
+                    raise TypeError(
+                        f"the {owner}'s metric {name!r} must be a number, got {type(value).__name__}"
+                    ) from None
+        self.setup_time += compilation_seconds() - compiled
         return iterate, row
 
     def _record_start(self) -> None:
@@ -267,6 +328,7 @@ class Run:
         if self.checkpoint.file is None or (last and self.saved is self.state and not self.checkpoint.complaint):
             return
         history = self.history
+        history.metadata["setup_time"] = self.setup_time
         if not self.schedule.contains(int(history.last["iteration"])):
             # the end of this run only: a run that goes on from here has no row at this iteration
             columns = {name: history[name][:-1] for name in history.columns}
@@ -284,7 +346,8 @@ class Run:
         if bad:
             return Verdict(
                 Status.DIVERGED,
-                f"{bad[0]} is {self.history.last[bad[0]]} already at the start; check the start point",
+                f"{bad[0]} is {self.history.last[bad[0]]} already at the start: either the start point is at fault, or "
+                "the scale of the data, where sums or products overflow; rescale the data or give another x0",
             )
         return self.rules.check(self.history)
 
@@ -320,26 +383,28 @@ class Run:
         except KeyboardInterrupt:
             self.state = self.recorded[0]
         self._save_checkpoint(last=True)
-        return self._result(verdict or self._out_of_iterations())
+        if verdict is not None:
+            return self._result(verdict)
+        return self._result(*self._out_of_iterations())
 
-    def _out_of_iterations(self) -> Verdict:
-        tolerances = [rule for rule in getattr(self.rules, "rules", ()) if hasattr(rule, "tol")]
+    def _out_of_iterations(self) -> tuple[Verdict, str | None]:
+        """Return what is missing, and the advice if the problem has none of its own."""
+        tolerances = [rule for rule in _leaves(self.rules) if isinstance(rule, Tolerance)]
         if not tolerances:
-            return Verdict(Status.MAX_ITER, f"ran all max_iter={self.max_iter} iterations; no tolerance was set")
+            return Verdict(Status.MAX_ITER, f"ran all max_iter={self.max_iter} iterations; no tolerance was set"), None
         missed = []
         for rule in tolerances:
             name = rule.metric or str(self.primary_metric)
             value = self.history.last[name]
             if not value <= rule.tol:
                 missed.append(f"{name} = {value:.3g} is above its tolerance {rule.tol:.3g}")
-        return Verdict(
-            Status.MAX_ITER,
-            f"{' and '.join(missed) or 'a stopping rule is not met'} after max_iter={self.max_iter} iterations; "
-            "raise max_iter, or go on with x0=result",
-        )
+        missing = " and ".join(missed) or "a stopping rule is not met"
+        verdict = Verdict(Status.MAX_ITER, f"{missing} after max_iter={self.max_iter} iterations")
+        return verdict, "raise max_iter, or go on with x0=result"
 
-    def _result(self, verdict: Verdict) -> Result:
+    def _result(self, verdict: Verdict, advice: str | None = None) -> Result:
         state, iterate = self.recorded
+        self.history.metadata["setup_time"] = self.setup_time
         last = self.history.last
         n_iter = int(last["iteration"])
         message = verdict.message
@@ -352,11 +417,16 @@ class Run:
             Status.INFEASIBLE,
             Status.UNBOUNDED,
         ):
-            message = f"{message} after {n_iter} iteration{'s' if n_iter != 1 else ''}"
+            spent = f"after {n_iter} iteration{'s' if n_iter != 1 else ''}"
+            if n_iter == 0 and verdict.status is Status.CONVERGED:
+                spent = "already at the start, before any iteration"
+            message = f"{message} {spent}"
         metrics = {name: last[name] for name in self.history.metrics}
+        hint = None
         if verdict.status is not Status.CONVERGED and hasattr(self.problem, "hint"):
             hint = self.problem.hint(self.method, state, metrics)
-            message = f"{message}; {hint}" if hint else message
+        advice = hint or advice
+        message = f"{message}; {advice}" if advice else message
         return Result(
             solution=iterate,
             metrics=metrics,
@@ -365,13 +435,18 @@ class Run:
             message=message + ".",
             n_iter=n_iter,
             solve_time=self.solve_time,
+            setup_time=self.setup_time,
             method=self.method,
             problem=self.problem,
             state=state,
         )
 
 
-_INTERRUPTED = Verdict(Status.INTERRUPTED, "interrupted by the keyboard; this is the run so far,")
+def _leaves(rule: Rule) -> Iterator[Rule]:
+    for member in getattr(rule, "rules", ()):
+        yield from _leaves(member)
+    if not hasattr(rule, "rules"):
+        yield rule
 
 
 def has_advance(method: Any) -> bool:

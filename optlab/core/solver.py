@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from optlab.core.checkpoint import Checkpoint, Saver, environment, run_identity
 from optlab.core.files import check_writable
 from optlab.core.history import History
 from optlab.core.identity import Identity, stable_repr
+from optlab.core.interrupts import terminable
 from optlab.core.recording import Schedule
 from optlab.core.result import Result
 from optlab.core.run import Run, has_advance
 from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
-from optlab.core.validation import as_integer, as_number
+from optlab.core.validation import as_integer, as_number, one_of
 
 
 def solve(
@@ -36,6 +38,7 @@ def solve(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
+    on_interrupt: str = "return",
 ) -> Result:
     """Run `method` on `problem` and return the solution with its whole convergence history.
 
@@ -57,14 +60,14 @@ def solve(
     stop : stopping rule, optional
         From `optlab.stopping`, joined by ``|`` and ``&``; in addition to `tol`.
     time_limit : float, optional
-        Seconds of solver time (measuring and recording excluded).
+        Seconds of solver time (measuring, recording, preparing and compiling excluded).
     record : "log", "all", int or sequence of int
         When to measure: about 24 times a decade (default), always, every n iterations, or at these iterations. The
         start and the last iterate are recorded in any case. Tolerances are tested where a run is measured.
     callbacks : callable or sequence of callables
         Called as ``callback(state, history)`` at record points; returning True (or raising StopIteration) stops.
     progress : bool, optional
-        Show a progress bar; None: if standard error is a terminal.
+        Show a progress bar; None: if standard error is a terminal or belongs to a notebook.
     seed : int or numpy.random.Generator, optional
         The same seed gives the same history, bit for bit (times excepted). None: a fresh seed, kept in
         ``history.metadata["seed"]``.
@@ -79,6 +82,11 @@ def solve(
         Continue from `checkpoint` if that file exists; the joined history equals an uninterrupted run's. `max_iter`
         then counts from the first call. Problem, method, `x0`, `record` and `seed` must be those of the first call:
         what they hold is compared, functions by their code and the variables that they read.
+    on_interrupt : {"return", "raise"}
+        What Ctrl-C does after the run so far has been measured and saved: return it, or raise `KeyboardInterrupt` with
+        it in the exception's `result`. Write "raise" where a run is one of many, or serves a larger computation, which
+        would otherwise take the part for the whole. Inside the step, the measuring or a callback of another run, it is
+        always raised.
 
     Returns
     -------
@@ -92,6 +100,10 @@ def solve(
         that cannot be identified, such as an open file; a ``fingerprint()`` method is the cure.
     CheckpointError
         If `checkpoint` is damaged or belongs to another run and `resume` is set, or if another run is writing it.
+    SystemExit
+        After SIGTERM or SIGHUP, unless the program handles them itself: the run ends as with Ctrl-C, history and
+        checkpoint saved, and then the program, with status 128 + the signal's number and the run in the exception's
+        `result`.
     Exception
         What the problem, the method or a callback raises is passed on with the run so far in its ``result``
         attribute. `DomainError`, `FloatingPointError`, `OverflowError` and `LinAlgError` from an iteration are not
@@ -113,8 +125,12 @@ def solve(
     max_iter = as_integer(max_iter, "max_iter", minimum=0)
     schedule = Schedule(record)
     rules = _rules(tol, stop, time_limit)
+    one_of(on_interrupt, "on_interrupt", ("return", "raise"))
     if callable(callbacks):
         callbacks = (callbacks,)
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks must be a callable or a sequence of callables, got {callbacks!r}")
+    callbacks = tuple(callbacks)
     for i, callback in enumerate(callbacks):
         if not callable(callback):
             raise TypeError(f"callbacks[{i}] must be callable as callback(state, history), got {callback!r}")
@@ -123,6 +139,13 @@ def solve(
         raise ValueError("resume=True needs checkpoint=PATH, the file to go on from")
     path = None if checkpoint is None else check_writable(checkpoint, "checkpoint")
     rng, seed_used = _generator(seed)
+    if rules is not None and rules.time_limit() is not None and getattr(method, "uninterruptible", False):
+        warnings.warn(
+            f"a time limit cannot stop {type(method).__name__}, whose one iteration is a whole run of another solver; "
+            "the run may take longer than that",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     if checkpoint_every is not None:
         if path is None:
@@ -132,14 +155,14 @@ def solve(
     if path is not None:
         identity = run_identity(problem, method, _start_identity(problem, method, x0), record, seed)
 
-    with Saver(path, checkpoint_every) as saver:
+    with terminable(), Saver(path, checkpoint_every) as saver:
         run = Run(
             problem,
             method,
             max_iter=max_iter,
             rules=rules,
             schedule=schedule,
-            callbacks=tuple(callbacks),
+            callbacks=callbacks,
             progress=progress,
             checkpoint=saver,
             rng=rng,
@@ -150,6 +173,7 @@ def solve(
                 "seed": seed_used,
                 "versions": environment(),
             },
+            on_interrupt=on_interrupt,
         )
         if path is not None and resume and path.exists():
             run.resume(Checkpoint.load(path, identity, lambda: _template(problem, method, x0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -67,12 +68,18 @@ def as_float_array(
             f"{name} must hold plain numbers, got an array with {count} masked entries, whose mask would be lost; "
             "give array.filled(value)"
         )
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; give its toarray()")
+    if hasattr(value, "matvec"):
+        raise TypeError(
+            f"{name} must be a dense array, got a linear operator ({type(value).__name__}), which holds no entries"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers with rows of equal length: {error}") from None
     if array.dtype == object or array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        raise TypeError(f"{name} must hold real numbers, got {_what_else(array)}")
     if array.dtype.kind != "f" or array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         array = array.astype(np.float64)
     if ndim is not None:
@@ -83,7 +90,7 @@ def as_float_array(
     if shape is not None and (
         array.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, array.shape))
     ):
-        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
     if array.size == 0 and not allow_empty:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
@@ -100,6 +107,24 @@ def as_float_array(
             bad = ~(array > 0)
             raise ValueError(f"{name} must be positive, got {array[bad][0]}{_place(bad)}")
     return array
+
+
+def _what_else(array: np.ndarray) -> str:
+    """Say what an array holds that are no real numbers."""
+    if array.dtype.kind in "US":
+        return f"text, {_shown(array.flat[0]) if array.size else array.dtype}; convert it with astype(float)"
+    if array.dtype != object:
+        return f"dtype {array.dtype}"
+    for index, entry in np.ndenumerate(array):
+        if not isinstance(entry, numbers.Real):
+            return _shown(entry) + (f" at index {list(index)}" if index else "")
+    return "numbers as objects (dtype object); convert them with astype(float)"
+
+
+def _shown(value: Any) -> str:
+    """Return a short value as it is written, of others the type."""
+    text = repr(value) if value is None or isinstance(value, (str, bytes, int, float, complex, np.generic)) else ""
+    return text if text and len(text) <= 60 else type(value).__name__
 
 
 def _place(bad: np.ndarray) -> str:
@@ -138,9 +163,11 @@ def as_number(
     if isinstance(value, (bool, np.bool_, str, bytes)):
         raise TypeError(f"{name} must be {wanted}, got {value!r}")
     try:
-        number = float(value)
+        number = float("no number" if getattr(value, "ndim", 0) else value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}") from None
+        raise TypeError(f"{name} must be {wanted}, got {_shown(value)}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be {wanted}, got an integer too large for a floating-point number") from None
     inside = (
         (above is None or number > above)
         and (minimum is None or number >= minimum)
@@ -172,7 +199,7 @@ def as_integer(value: Any, name: str, *, minimum: int | None = None) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+        raise TypeError(f"{name} must be {wanted}, got {_shown(value)}") from None
     if minimum is not None and number < minimum:
         raise ValueError(f"{name} must be {wanted}, got {number}")
     return number
@@ -188,10 +215,14 @@ def one_of(value: Any, name: str, allowed: Sequence[str]) -> str:
         ...
     ValueError: method must be one of 'sinkhorn', 'exact', got 'sinkhron' (did you mean 'sinkhorn'?)
     """
-    if value in allowed:
-        return str(value)
-    import difflib
+    if isinstance(value, str):
+        if value in allowed:
+            return str(value)
+        import difflib
 
-    near = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, got {value!r}{hint}")
+        by_lower = {word.lower(): word for word in allowed}
+        near = difflib.get_close_matches(value.lower(), by_lower, n=1)
+        hint = f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
+    else:
+        hint = ""
+    raise ValueError(f"{name} must be one of {', '.join(repr(a) for a in allowed)}, got {_shown(value)}{hint}")

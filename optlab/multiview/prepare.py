@@ -133,7 +133,7 @@ def fit_problem(
     **options: Any,
 ) -> Result:
     """Run `AlternatingProcrustes` through `optlab.solve` with the settings of this package."""
-    options.setdefault("progress", False)
+    options = {"progress": False, "on_interrupt": "raise"} | options
     return solve(problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **options)
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optlab.core.interrupts import raising
+
 SCALES = ("smoke", "cpu", "paper")
 
 
@@ -150,6 +152,7 @@ class FigureSpec:
     function: Callable[[str, int], Figure] = field(repr=False)
     file: str = field(default="", repr=False)
 
+    @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Figure:
         result = self.function(scale, seed)
         if not isinstance(result, Figure):

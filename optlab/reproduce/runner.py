@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from optlab.core.interrupts import end_with_parent, terminable, termination_received
 from optlab.core.validation import as_integer, one_of
 from optlab.reproduce.discovery import Task
 from optlab.reproduce.figures import SCALES
@@ -38,7 +37,7 @@ class Summary:
     report : str
         Path of ``index.html``.
     interrupted : bool
-        Whether Ctrl-C ended it; the records are those that were finished.
+        Whether Ctrl-C, SIGTERM or SIGHUP ended it; the records are those that were finished.
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -136,34 +135,37 @@ def run(
 
     pending: list[Task] = []
     bar = tqdm(total=len(tasks), unit="task", disable=None if progress is None else not progress, leave=False)
-    try:
-        with bar, _interrupts() as interrupted:
-            for task in tasks:
-                record = store.get(task.kind, task.id, scale, seed, keys[task]) if cache and not task.error else None
-                if record is None:
-                    pending.append(task)
-                    continue
-                finish(task, store.publish(record) | {"cached": True})
-                bar.update()
-            # the longest first, so that no worker is left with the long one at the end
-            before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
-            pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
-            for task, (outcome, files) in _outcomes(pending, scale, seed, jobs, scheduler):
-                if interrupted.is_set():  # caught by the task itself: what it made of the rest is not a result
-                    raise KeyboardInterrupt
-                record = plain(outcome)  # as it will be read from the cache
-                if record["status"] == "done":
-                    record["key"] = keys[task]
-                    store.put(record, files)
-                    record = store.publish(record)
-                finish(task, record | {"cached": False})
-                bar.set_postfix_str(task.id)
-                bar.update()
-    except KeyboardInterrupt:
-        summary.interrupted = True
-    finally:
-        summary.records = [done[task.kind, task.id] for task in tasks if (task.kind, task.id) in done]
-        summary.report = str(write_report(store.out, index))
+    with terminable(keyboard=True) as interrupted:
+        try:
+            with bar:
+                for task in tasks:
+                    record = (
+                        store.get(task.kind, task.id, scale, seed, keys[task]) if cache and not task.error else None
+                    )
+                    if record is None:
+                        pending.append(task)
+                        continue
+                    finish(task, store.publish(record) | {"cached": True})
+                    bar.update()
+                # the longest first, so that no worker is left with the long one at the end
+                before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
+                pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
+                for task, (outcome, files) in _outcomes(pending, scale, seed, jobs, scheduler):
+                    if interrupted.is_set() or termination_received():
+                        raise KeyboardInterrupt  # swallowed by the task: what it made of the rest is not a result
+                    record = plain(outcome)  # as it will be read from the cache
+                    if record["status"] == "done":
+                        record["key"] = keys[task]
+                        store.put(record, files)
+                        record = store.publish(record)
+                    finish(task, record | {"cached": False})
+                    bar.set_postfix_str(task.id)
+                    bar.update()
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        finally:
+            summary.records = [done[task.kind, task.id] for task in tasks if (task.kind, task.id) in done]
+            summary.report = str(write_report(store.out, index))
     return summary
 
 
@@ -210,27 +212,8 @@ def _outcomes(
         yield task, _alone(task, scale, seed, threads)
 
 
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Note Ctrl-C as well as raising it: `optlab.solve` answers it with the partial result and goes on."""
-    seen = threading.Event()
-    old = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or old in (None, signal.SIG_IGN):
-        yield seen
-        return
-
-    def handler(number: int, frame: Any) -> None:
-        seen.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, old)
-
-
 def _numbered(i: int, task: Task, scale: str, seed: int, threads: int | None) -> tuple[int, Outcome]:
+    end_with_parent()
     return i, execute(task, scale, seed, threads)
 
 
@@ -240,7 +223,7 @@ def _alone(task: Task, scale: str, seed: int, threads: int) -> Outcome:
 
     try:
         with ProcessPoolExecutor(max_workers=1) as pool:
-            outcome: Outcome = pool.submit(execute, task, scale, seed, threads).result()
+            outcome: Outcome = pool.submit(_numbered, 0, task, scale, seed, threads).result()[1]
             return outcome
     except TerminatedWorkerError as error:
         record, _ = execute(Task(task.kind, task.id, task.paper, task.title, task.origin, str(error)), scale, seed)

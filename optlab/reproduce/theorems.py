@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from optlab.core.interrupts import raising
 from optlab.core.validation import one_of
 from optlab.reproduce.evidence import Evidence
 from optlab.reproduce.figures import add_unique, check_id
@@ -32,6 +33,7 @@ class Control(NamedTuple):
     description: str
     function: Check
 
+    @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Evidence:
         return _as_evidence(self.function(scale, seed), f"control {self.description!r}")
 
@@ -60,6 +62,7 @@ class Theorem:
     file: str = field(default="", repr=False)
     controls: list[Control] = field(default_factory=list, repr=False)
 
+    @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Evidence:
         return _as_evidence(self.function(scale, seed), f"theorem {self.id!r}")
 

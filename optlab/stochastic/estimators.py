@@ -120,6 +120,7 @@ class _NGNLinear(BaseEstimator):
             tol=stop if passes > 1 else None,
             record=steps,
             progress=False,
+            on_interrupt="raise",
             seed=int(rng.randint(np.iinfo(np.int32).max)),
         )
         self.n_iter_ = max(1, -(-result.n_iter // steps))

@@ -20,6 +20,7 @@ import numpy as np
 
 from optlab.core import Status, solve
 from optlab.core.files import write_atomically
+from optlab.core.interrupts import end_with_parent, terminable
 from optlab.core.serialization import fingerprint
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
@@ -133,8 +134,9 @@ def sweep(
         if jobs != 1:
             _ = problem.f_star  # computed once here instead of once per process
         tasks = [(problem, x0, metric, *runs[i][2:], paths[i]) for i in missing]
-        for i, row in zip(missing, _map(tasks, jobs)):
-            found[i] = row
+        with terminable():  # of the workers, too
+            for i, row in zip(missing, _map(tasks, jobs)):
+                found[i] = row
     return _table(runs, found, metric)
 
 
@@ -144,8 +146,11 @@ def sweep(
 def _run(
     problem: FiniteSum, x0: Any, metric: str, seed: int, method: Any, steps: int, path: Path | None
 ) -> dict[str, Any]:
+    end_with_parent()
     record = max(1, steps // 10)  # more would cost more than the steps on small problems
-    result = solve(problem, method, x0=x0, max_iter=steps, seed=seed, record=record, progress=False)
+    result = solve(
+        problem, method, x0=x0, max_iter=steps, seed=seed, record=record, progress=False, on_interrupt="raise"
+    )
     values = result.history[metric]
     row = {
         "final": float(values[-1]),
@@ -179,7 +184,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         row = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return row if isinstance(row, dict) and {"final", "initial", "best", "metrics"} <= set(row) else None
+    if not isinstance(row, dict) or not {"final", "initial", "best", "status", "metrics"} <= set(row):
+        return None
+    return None if row["status"] == str(Status.INTERRUPTED) else row  # kept by an early version of this
 
 
 def _table(runs: list[tuple[Any, ...]], rows: list[Any], metric: str) -> Sweep:

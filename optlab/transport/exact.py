@@ -20,6 +20,7 @@ Not here: an own simplex method; regularised, unbalanced or partial problems.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import weakref
 from dataclasses import dataclass
@@ -175,6 +176,7 @@ class ExactTransport(Method):
 
     violated: int = 6
     reference: ClassVar[str] = "schmitzer2016sparse"
+    init_is_work: ClassVar[bool] = True  # the first plan is a few per cent of it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "violated", as_integer(self.violated, "violated", minimum=1))
@@ -185,6 +187,7 @@ class ExactTransport(Method):
 
     def init(self, problem: OptimalTransport, x0: Any, rng: Any) -> ExactState:
         """Return the state before the first round: a plan on the backbone, and potentials."""
+        importlib.import_module("ot.lp.emd_wrap")  # may take seconds, which are not the method's
         cost = problem.active_cost
         mirror = problem.initial_mirror(x0)
         warm = mirror.inverse_temperature > 0.0

@@ -116,7 +116,8 @@ def free_support_barycenter(
     for _ in range(max_iter):
         value, mean = 0.0, np.zeros_like(x)
         for share, y, b in zip(w, clouds, targets):
-            result = solve(OptimalTransport(a, b, PointCloudCost(x, y)), NetworkSimplex(), max_iter=1, record=1)
+            problem = OptimalTransport(a, b, PointCloudCost(x, y))
+            result = solve(problem, NetworkSimplex(), max_iter=1, record=1, progress=False, on_interrupt="raise")
             value += share * result.metrics["cost"]
             mean += share * result.solution.barycentric_map()
         history.append(value)

@@ -102,7 +102,8 @@ def transport(
     **options
         Further arguments of `optlab.solve`: ``x0`` (dual potentials ``(f, g)``, a plan or an earlier result to start
         from; HiGHS has no use for it), ``time_limit``, ``callbacks``, ``seed``,
-        ``checkpoint``, ``record``, ...
+        ``checkpoint``, ``record``, ... Ctrl-C raises `KeyboardInterrupt`, as in any function that answers with a
+        number; ``on_interrupt="return"`` makes it return the plan so far.
 
     Returns
     -------
@@ -148,13 +149,15 @@ def transport(
         name = one_of(method, "method", ("auto", *METHODS))
         if name == "auto":
             name, reason = _choose(problem)
+            if name == "emd" and options.get("time_limit") is not None:
+                name, reason = "exact", "Method: exact, chosen because a time limit cannot stop the network simplex."
         method = METHODS[name]()
     if isinstance(tol, str):
         gap = 1e-9 if isinstance(method, (ExactTransport, ProximalNewton)) else 1e-3
     if max_iter is None:
         at_once = isinstance(method, (NetworkSimplex, LinearProgram, PeerSinkhorn))
         max_iter = 1 if at_once else 100 if isinstance(method, ExactTransport) else 10_000
-    result = solve(problem, method, tol=gap, max_iter=max_iter, **options)
+    result = solve(problem, method, tol=gap, max_iter=max_iter, **{"on_interrupt": "raise"} | options)
     if reason:
         result = dataclasses.replace(result, message=f"{result.message} {reason}")
     return result

@@ -199,9 +199,9 @@ class OptimalTransport(TransportData):
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
         """Return advice for a run that has not converged: a method that is done, a step size known to diverge."""
-        if getattr(state, "finished", False):
+        if getattr(state, "finished", False) is True:
             return (
-                "but this method has nothing left to do, and further iterations change nothing: the rest is the "
+                "this method has nothing left to do, and further iterations change nothing: the rest is the "
                 "rounding of its solver, or its own limits"
             )
         step_size = getattr(state, "step_size", None)

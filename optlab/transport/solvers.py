@@ -54,6 +54,7 @@ class _Solver(Method):
 
     regularized: ClassVar[bool | None] = False
     package: ClassVar[str] = "ot"
+    uninterruptible: ClassVar[bool] = True
 
     def accepts(self, problem: Any) -> str | None:
         """Return a reason against problems that the package does not solve."""

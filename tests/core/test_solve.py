@@ -1,6 +1,9 @@
 """The driver: what is recorded, when it stops, what it says, what survives."""
 
+import io
 import itertools
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -344,6 +347,11 @@ def test_a_rule_of_my_own():
         ({"record": 0}, "record must be an integer of at least 1"),
         ({"record": [1, -2]}, r"record\[1\] must be"),
         ({"stop": lambda h: True}, "goes into callbacks"),
+        ({"callbacks": 0.5}, "callbacks must be a callable or a sequence of callables, got 0.5"),
+        ({"time_limit": 10**400}, "time_limit must be a number above 0, got an integer too large"),
+        ({"tol": "1e-3"}, "tol must be a number"),
+        ({"tol": [1e-3]}, "tol must be a number at least 0, got list"),
+        ({"tol": np.array([1e-3])}, "tol must be a number at least 0, got ndarray"),
         ({"callbacks": [3]}, r"callbacks\[0\] must be callable"),
         ({"seed": "one"}, "seed must be an integer"),
         ({"resume": True}, "resume=True needs checkpoint"),
@@ -433,3 +441,174 @@ def test_a_method_may_end_its_run_at_a_record_point(status):
     tolerant = optlab.solve(Quadratic(), Knowing(), tol=1e-2, max_iter=1000)
     assert tolerant.status is Status.CONVERGED, "convergence by tolerance is heard first"
     assert "within its tolerance" in tolerant.message
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def test_a_start_that_is_converged_already_is_called_that():
+    result = optlab.solve(Quadratic(), GradientDescent(), x0=np.zeros(3), tol=1e-3)
+    assert result.message == "gap = 0 is within its tolerance 0.001 already at the start, before any iteration."
+
+
+def test_advice_of_the_problem_stands_instead_of_the_general_one():
+    class Advising(Quadratic):
+        def hint(self, method, state, metrics):
+            return "this method is done"
+
+    options = {"max_iter": 3, "tol": {"gap": 1e-300, "largest": 1.0}}
+    message = optlab.solve(Advising(), GradientDescent(), **options).message
+    assert message.startswith(
+        "gap = 0.797 is above its tolerance 1e-300 after max_iter=3 iterations; this method is done"
+    )
+    assert "raise max_iter, or go on" in optlab.solve(Quadratic(), GradientDescent(), **options).message
+
+
+def test_every_tolerance_that_is_missed_is_named():
+    result = optlab.solve(Quadratic(), GradientDescent(), max_iter=3, tol={"gap": 1e-9, "largest": 1e-9})
+    assert "gap = 0.797 is above its tolerance" in result.message
+    assert "largest = 0.729 is above its tolerance" in result.message
+
+
+def test_overflow_at_the_start_blames_the_start_or_the_scale_of_the_data():
+    class Huge(Quadratic):
+        def measure(self, iterate):
+            return {"gap": float(np.sum((1e200 * iterate) ** 2))}
+
+    result = optlab.solve(Huge(), GradientDescent())
+    assert result.status is Status.DIVERGED
+    assert (
+        "gap is inf already at the start: either the start point is at fault, or the scale of the data"
+        in result.message
+    )
+
+
+def test_a_problem_without_a_repr_is_named_by_its_class():
+    result = optlab.solve(Quadratic(), GradientDescent(), max_iter=1)
+    assert result.history.metadata["problem"] == "Quadratic()"
+    assert " at 0x" not in repr(result)
+
+
+@pytest.mark.parametrize("answer", [1.0, np.ones(2), None])
+def test_measure_must_return_a_dict(answer):
+    class Wrong(Quadratic):
+        def measure(self, iterate):
+            return answer
+
+    with pytest.raises(
+        TypeError, match=r"Wrong.measure must return a dict of names to numbers, got (float|ndarray|None)"
+    ):
+        optlab.solve(Wrong(), GradientDescent())
+
+
+def test_metrics_must_be_numbers():
+    class Wrong(Quadratic):
+        def measure(self, iterate):
+            return {"gap": iterate}
+
+    with pytest.raises(TypeError, match="the problem's metric 'gap' must be a number, got ndarray"):
+        optlab.solve(Wrong(), GradientDescent())
+
+
+@pytest.mark.parametrize("record", [1, 100])
+@pytest.mark.parametrize("returned", [None, 3.0])
+def test_step_must_return_a_state(record, returned):
+    @dataclass(frozen=True)
+    class Wrong(GradientDescent):
+        def step(self, problem, state):
+            return super().step(problem, state) if state.k < 2 else returned
+
+    with pytest.raises(TypeError, match=r"Wrong.step must return a state with .* got (NoneType|float)") as caught:
+        optlab.solve(Quadratic(), Wrong(), record=record)
+    assert caught.value.result.n_iter == (2 if record == 1 else 0)
+
+
+# ---------------------------------------------------------------------- time
+
+
+def test_preparing_is_setup_time_and_no_solver_time():
+    @dataclass(frozen=True)
+    class Preparing(GradientDescent):
+        def init(self, problem, x0, rng):
+            time.sleep(0.2)
+            return super().init(problem, x0, rng)
+
+    result = optlab.solve(Quadratic(), Preparing(), max_iter=10, time_limit=0.1)
+    assert result.n_iter == 10
+    assert result.solve_time < 0.1
+    assert result.history["time"][0] == 0
+    assert 0.2 <= result.setup_time == result.history.metadata["setup_time"] < 1.0
+    assert "s to set up" in repr(result)
+
+
+def test_a_start_that_calls_the_oracle_is_solver_time():
+    @dataclass
+    class Counting(ArrayState):
+        oracle_calls: int
+
+    @dataclass(frozen=True)
+    class Working(GradientDescent):
+        def init(self, problem, x0, rng):
+            time.sleep(0.2)
+            return Counting(0, np.array(x0), 1)
+
+        def step(self, problem, state):
+            return Counting(state.k + 1, state.x, state.oracle_calls + 1)
+
+    result = optlab.solve(Quadratic(), Working(), max_iter=3)
+    assert result.solve_time >= result.history["time"][0] >= 0.2
+    assert result.setup_time < 0.1
+
+
+@dataclass(frozen=True)
+class JustInTime(GradientDescent):
+    """Compiles a function of its own in its second step."""
+
+    def step(self, problem, state):
+        if state.k == 1:
+            from numba import njit
+
+            @njit
+            def halve(x):
+                return 0.5 * np.sort(x)[::-1]
+
+            halve(state.x)
+        return ArrayState(state.k + 1, state.x * 0.5)
+
+
+def test_compiling_is_setup_time_and_said(capsys, caplog):
+    import numba  # noqa: F401  (what compiles has loaded it)
+
+    with caplog.at_level("INFO", logger="optlab"):
+        result = optlab.solve(Quadratic(), JustInTime(), max_iter=30, time_limit=0.1, progress=True)
+    assert result.n_iter == 30
+    assert result.solve_time < 0.1 < result.setup_time
+    steps = np.diff(result.history["time"])
+    assert steps[1] < 0.05, "the iteration in which it happened"
+    assert "compiling, once" in capsys.readouterr().err
+    assert [r.getMessage() for r in caplog.records] == ["JustInTime: compiling, once; this is no solver time"]
+
+
+def test_setup_time_adds_up_over_a_resumed_run(tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "seed": 0}
+    first = optlab.solve(Quadratic(), GradientDescent(), max_iter=10, **options)
+    second = optlab.solve(Quadratic(), GradientDescent(), max_iter=20, resume=True, **options)
+    assert second.setup_time >= first.setup_time > 0
+
+
+def test_a_time_limit_that_cannot_stop_a_method_is_said_beforehand():
+    @dataclass(frozen=True)
+    class AtOnce(GradientDescent):
+        uninterruptible = True
+
+    with pytest.warns(RuntimeWarning, match="a time limit cannot stop AtOnce"):
+        optlab.solve(Quadratic(), AtOnce(), time_limit=9, max_iter=1)
+    optlab.solve(Quadratic(), AtOnce(), max_iter=1)
+
+
+def test_notebooks_get_a_progress_bar(monkeypatch, capsys):
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", stream)
+    optlab.solve(Quadratic(), NoisyDescent(sleep=0.02), max_iter=60, record=5)
+    assert "NoisyDescent" in stream.getvalue()
+    assert "NoisyDescent" not in capsys.readouterr().err

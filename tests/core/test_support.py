@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse
+import scipy.sparse.linalg
 
 import optlab
 from optlab.core.backend import namespace, to_numpy
@@ -29,9 +31,17 @@ def test_float32_is_kept_and_nothing_is_copied():
         ([0.0, 1], {"positive": True}, r"A must be positive, got 0.0 at index \[0\]"),
         ([], {}, "A must not be empty"),
         ([[1.0]], {"ndim": 1}, r"A must have 1 dimension\(s\), got shape \(1, 1\)"),
-        ([1.0, 2], {"shape": (3,)}, r"A must have shape \(3\), got \(2,\)"),
+        ([1.0, 2], {"shape": (3,)}, r"A must have shape \(3,\), got \(2,\)"),
         (["a"], {}, "A must hold real numbers"),
-        ([1j], {}, "A must hold real numbers"),
+        ([1j], {}, "A must hold real numbers, got dtype complex128"),
+        ("1", {}, "A must hold real numbers, got text, .*'1'.*convert it with astype"),
+        ([1.0, None], {}, r"A must hold real numbers, got None at index \[1\]"),
+        (None, {}, "A must hold real numbers, got None$"),
+        ([[1.0, "x"]], {}, "A must hold real numbers, got text"),
+        ([{}, 2], {}, r"A must hold real numbers, got dict at index \[0\]"),
+        (np.array([1, 2], dtype=object), {}, "numbers as objects"),
+        (scipy.sparse.eye(3, format="csr"), {}, r"A must be a dense array, got a sparse \w+; give its toarray\(\)"),
+        (scipy.sparse.linalg.aslinearoperator(np.eye(3)), {}, "A must be a dense array, got a linear operator"),
         ([[1], [1, 2]], {}, "A must"),
         (np.ma.masked_array([1.0, 2.0], mask=[False, True]), {}, r"1 masked entries.*array.filled"),
     ],
@@ -103,3 +113,27 @@ def test_every_exported_name_resolves():
         assert getattr(optlab, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = optlab.nothing
+
+
+@pytest.mark.parametrize("value", [np.array(["rows", "columns"]), ["rows"], {"rows"}, 3, None, np.ones(2)])
+def test_a_word_that_is_no_word_is_refused(value):
+    with pytest.raises(ValueError, match="first must be one of 'rows', 'columns', got"):
+        one_of(value, "first", ["rows", "columns"])
+
+
+def test_a_word_in_capitals_is_recognised_and_refused_with_the_right_one():
+    with pytest.raises(ValueError, match="did you mean 'rows'"):
+        one_of("ROWS", "first", ["rows", "columns"])
+
+
+@pytest.mark.parametrize("value", ["1", None, [1.0], np.array([1.0]), np.ones(3), 1j, {}, True])
+def test_a_number_that_is_none_is_refused(value):
+    with pytest.raises(TypeError, match="sigma must be a number above 0, got"):
+        as_number(value, "sigma", above=0)
+
+
+def test_numbers_of_other_kinds_are_taken():
+    assert [as_number(v, "x") for v in (np.float32(0.5), np.array(0.5), np.int64(2))] == [0.5, 0.5, 2.0]
+    assert as_number(10**300, "x") == 1e300
+    with pytest.raises(ValueError, match="x must be a number, got an integer too large"):
+        as_number(10**400, "x")

@@ -248,7 +248,7 @@ P, COST, _ = table()
         ({"discount": "high"}, TypeError, "discount"),
         ({"start": np.ones(6)}, ValueError, "start must be a probability vector, it sums to 6"),
         ({"start": [1.5, -0.5, 0, 0, 0, 0]}, ValueError, r"start must be non-negative.*\[1\]"),
-        ({"start": [1.0]}, ValueError, r"start must have shape \(6\)"),
+        ({"start": [1.0]}, ValueError, r"start must have shape \(6,\)"),
         ({"available": np.ones((6, 2), bool)}, ValueError, r"available must have shape \(S, A\) = \(6, 3\)"),
         ({"available": COST}, TypeError, "available must be an array of booleans"),
         ({"features": np.ones((6, 2, 4))}, ValueError, r"features must have shape \(6, 3, any\)"),

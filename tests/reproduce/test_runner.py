@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -362,31 +364,49 @@ def test_nan_and_infinite_evidence_can_be_shown_from_the_cache(experiments, tmp_
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_report_and_status_130(experiments, tmp_path):
-    import signal
-    import time
-
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signal_leaves_what_is_done_and_no_worker(experiments, tmp_path, number, status):
     experiments.figure("quick")
     experiments.write(
         "waits",
         """
+        import os
         import pathlib
         import time
         import optlab
 
         @optlab.figure(id="waits", paper="toy", title="Waits")
         def figure(scale, seed):
+            pathlib.Path("worker").write_text(str(os.getpid()))
             time.sleep(60)
         """,
     )
     command = [sys.executable, "-m", "optlab.cli", "reproduce", "toy", "--scale", "smoke", "--jobs", "2"]
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, text=True)
-    index = tmp_path / "results" / "index.json"
+    index, worker = tmp_path / "results" / "index.json", tmp_path / "worker"
     deadline = time.monotonic() + 60
-    while not (index.exists() and "quick" in index.read_text()) and time.monotonic() < deadline:
+    while not (worker.exists() and index.exists() and "quick" in index.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:  # a terminal's goes to all processes
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     output, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Interrupted with 1 of 2 done" in output
-    assert "Toy figure quick" in (tmp_path / "results" / "index.html").read_text()
+    assert process.returncode == status
+    if number != signal.SIGKILL:
+        assert "Interrupted with 1 of 2 done" in output
+        assert "Toy figure quick" in (tmp_path / "results" / "index.html").read_text()
+    assert "quick" in index.read_text()
+    assert list((tmp_path / "results" / "cache").rglob("*quick*"))
+    deadline = time.monotonic() + 15
+    while _alive(int(worker.read_text())):
+        assert time.monotonic() < deadline, "a worker was left behind"
+        time.sleep(0.1)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -428,7 +428,7 @@ ONES = np.ones((2, 2))
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Lasso(ONES, [1.0], 1.0), ValueError, r"b must have shape \(2\)"),
+        (lambda: Lasso(ONES, [1.0], 1.0), ValueError, r"b must have shape \(2,\)"),
         (lambda: Lasso([[np.nan]], [1.0], 1.0), ValueError, r"A must be finite, got nan at index \[0, 0\]"),
         (lambda: Lasso(ONES, [1.0, 1.0], 0.0), ValueError, "weight must be a number above 0"),
         (lambda: Lasso(ONES, [1.0, 1.0], 1.0, reference=[1.0]), ValueError, "reference must have shape"),

@@ -232,7 +232,7 @@ def test_linear_minima_agree_with_linear_programming(seed):
     [
         (lambda: PoissonOnSimplex([1.0, 0.0]), r"q must be positive, got 0.0 at index \[1\]"),
         (lambda: PoissonOnSimplex([1.0, np.nan]), "q must be finite"),
-        (lambda: PoissonOnSimplex([1.0, 2.0], [1.0, 2.0, 3.0]), r"cost must have shape \(2\)"),
+        (lambda: PoissonOnSimplex([1.0, 2.0], [1.0, 2.0, 3.0]), r"cost must have shape \(2,\)"),
         (lambda: PoissonOnSimplex([1.0], weight=0.0), "weight must be a number above 0"),
         (lambda: PoissonOnSimplex([1.0], total=-1.0), "total must be a number above 0"),
         (lambda: PoissonOnSimplex([1.0], kernel="shanon"), "did you mean 'shannon'"),
@@ -247,7 +247,7 @@ def test_linear_minima_agree_with_linear_programming(seed):
         (lambda: BoxQuadraticWithEquality([1.0, 1.0], [0.0, 0.0], 1.0), "normal must not be zero"),
         (lambda: BoxQuadraticWithEquality([1.0, 1.0], [1.0, 1.0], 3.0), "offset must be strictly between 0 and 2"),
         (lambda: BoxQuadraticWithEquality([1.0], [1.0], 0.5, 1.0, 0.0), r"lower must be below upper.*index \[0\]"),
-        (lambda: BoxQuadraticWithEquality([1.0], [1.0, 2.0], 0.5), r"normal must have shape \(1\)"),
+        (lambda: BoxQuadraticWithEquality([1.0], [1.0, 2.0], 0.5), r"normal must have shape \(1,\)"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -99,7 +99,7 @@ def test_a_shape_that_nothing_shows_is_asked_for():
 @pytest.mark.parametrize(
     ("x0", "error", "match"),
     [
-        ([0.5, 0.5], ValueError, r"x0 must have shape \(3\), got|x0 must have shape"),
+        ([0.5, 0.5], ValueError, r"x0 must have shape \(3,\), got|x0 must have shape"),
         ([0.5, 0.0, 0.5], DomainError, r"x0 must lie in the domain of ShannonEntropy\(\).*index \[1\]"),
         ([0.5, -1.0, 0.5], DomainError, r"index \[1\]"),
         ([0.5, np.nan, 0.5], ValueError, r"x0 must be finite, got nan at index \[1\]"),

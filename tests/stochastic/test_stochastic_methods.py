@@ -217,7 +217,7 @@ def test_bad_starts_and_problems_are_named():
     problem = LeastSquares(np.eye(3), np.ones(3))
     with pytest.raises(ValueError, match="batch_size must be at most the number of samples, 3, got 4"):
         optlab.solve(problem, NGN(batch_size=4))
-    with pytest.raises(ValueError, match=r"x0 must have shape \(3\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"x0 must have shape \(3,\), got \(2,\)"):
         optlab.solve(problem, NGN(), x0=np.ones(2))
     with pytest.raises(ValueError, match="scales must have one entry per weight"):
         optlab.solve(problem, NGND(scales=[1.0]))

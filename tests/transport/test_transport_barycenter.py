@@ -120,7 +120,7 @@ def test_bad_input_is_named():
         WassersteinBarycenter(B, np.where(C > 0.5, np.inf, C))
     arguments = [np.zeros((2, 1))], [[0.5, 0.5]], np.array([[0.0], [1.0]])
     for words, changed in (
-        (r"histograms\[0\] must have shape \(2\)", (arguments[0], [[1.0]], arguments[2])),
+        (r"histograms\[0\] must have shape \(2,\)", (arguments[0], [[1.0]], arguments[2])),
         (r"histograms\[0\] must have the sum 1, got 1\.5", (arguments[0], [[0.5, 1.0]], arguments[2])),
     ):
         with pytest.raises(ValueError, match=words):

@@ -529,7 +529,7 @@ def test_bad_input_is_named():
     problem = QuadraticOptimalTransport(a, b, C)
     with pytest.raises(TypeError, match="x0 must be None, a SemiDualPoint"):
         optlab.solve(problem, SemismoothNewton(), x0="warm")
-    with pytest.raises(ValueError, match=r"x0\[0\] must have shape \(7\), got \(9,\)"):
+    with pytest.raises(ValueError, match=r"x0\[0\] must have shape \(7,\), got \(9,\)"):
         optlab.solve(problem, SemiDualLBFGS(), x0=(b, a))
     with pytest.raises(ValueError, match=r"x0\[0\] must be finite somewhere"):
         optlab.solve(problem, SemiDualLBFGS(), x0=(np.full(7, np.nan), b))

@@ -169,7 +169,7 @@ def test_the_one_call_passes_a_start_on(method):
     result = transport(A, B, C, method=method, x0=(f, g), tol=1e-3, record=1)
     assert result.success
     assert result.history["dual_objective"][0] == pytest.approx(exact.metrics["cost"], rel=1e-6)
-    with pytest.raises(ValueError, match=r"x0\[0\] must have shape \(30\)"):
+    with pytest.raises(ValueError, match=r"x0\[0\] must have shape \(30,\)"):
         transport(A, B, C, method=method, x0=(f[:-1], g))
 
 

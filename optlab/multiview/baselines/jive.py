@@ -220,6 +220,7 @@ class JIVE(Baseline):
             tol={"change": self.tol},
             record=1,
             progress=False,
+            on_interrupt="raise",
         )
         solution: JIVESolution = self.result_.solution
         self.history_, self.n_iter_ = self.result_.history, self.result_.n_iter
