@@ -53,6 +53,9 @@ class Result:
         What was run on what.
     state : object
         The method's state at `solution`; ``optlab.solve(problem, method, x0=result)`` goes on from it.
+    certificate : object or None
+        Of `INFEASIBLE` and `UNBOUNDED`: what proves it, with a ``verify()`` of its own (for splitting methods an
+        `optlab.splitting.Certificate`).
     """
 
     solution: Any
@@ -65,6 +68,7 @@ class Result:
     method: Any
     problem: Any
     state: Any = field(default=None)
+    certificate: Any = field(default=None)
 
     @property
     def success(self) -> bool:

@@ -30,6 +30,8 @@ BlockStep = Callable[[Array, float], Array]
 BlockSolver = Callable[[Array], Array]
 
 _MAX_NEWTON = 300
+# blocks of this size whose gradient is not small have no minimiser
+_RUN_OFF = 1e30
 # continuation starts where no exponent exceeds about this, and grows by this factor per stage
 _MODERATE = 30.0
 _STAGE = 8.0
@@ -325,10 +327,10 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
                 candidate = u + direction
                 new_value, new_size = objective.value(candidate)
                 if not np.isfinite(new_value):
-                    return u
+                    return _stationary(u, norm, parts, name)
                 new_gradient, new_parts = objective.gradient(candidate)
                 if not np.linalg.norm(new_gradient) < 0.5 * norm:
-                    return u
+                    return _stationary(u, norm, parts, name)
             else:
                 step = 1.0
                 candidate = u + direction
@@ -336,7 +338,8 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
                 while not new_value <= value + 1e-4 * step * slope:
                     step *= 0.5
                     if step < 1e-12:
-                        return u  # no descent left along the Newton direction
+                        # no descent left along the Newton direction
+                        return _stationary(u, norm, parts, name)
                     candidate = u + step * direction
                     new_value, new_size = objective.value(candidate)
                 new_gradient, new_parts = objective.gradient(candidate)
@@ -344,6 +347,16 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
     raise DomainError(
         f"the {name}-step did not reach a minimiser in {_MAX_NEWTON} Newton steps; the block problem is probably "
         "unbounded below, or attains no minimum"
+    )
+
+
+def _stationary(u: Array, norm: float, parts: float, name: str) -> Array:
+    """Return `u`; DomainError if the descent ran off along a ray until its values could not tell steps apart."""
+    if norm <= 1e-4 * parts or np.max(np.abs(u)) < _RUN_OFF:  # at extreme step sizes rounding leaves a large gradient
+        return u
+    raise DomainError(
+        f"the {name}-step has no minimiser: it descends without end (gradient of length {norm:.1g} at a {name} of size "
+        f"{np.max(np.abs(u)):.1g}); the problem is probably unbounded below"
     )
 
 

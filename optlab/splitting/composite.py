@@ -15,6 +15,7 @@ import numpy as np
 
 from optlab.core.validation import as_number
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
+from optlab.splitting.infeasibility import Certificate, domain_recession, falls, recession_of, search
 
 Array = Any
 
@@ -97,6 +98,26 @@ class CompositeProblem(MonotoneInclusion):
     def objective(self, x: Array) -> float:
         """Return ``f(x) + g(x)``, infinite outside either domain."""
         return float(self.f.value(x) + self.g.value(x))
+
+    def _certificate(self, moves: list[Array], mirrors: Any, points: list[Array]) -> Certificate | None:
+        found = super()._certificate(moves, mirrors, points)
+        if found is not None:
+            return found
+        identity = np.eye(moves[0].size)
+        rays = [recession_of(self.f), recession_of(self.g), domain_recession(self.kernel)]
+        # the point itself runs off along the direction, in the end faster than anything else
+        moves = [*moves, points[0] - np.asarray(self.default_start(np.random.default_rng(0)))]
+        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
+
+    def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
+        return falls((self.f, self.g), self.kernel, d, points, self.objective, 0.0)
+
+    def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        if kind == "infeasible":
+            return super().check_certificate(kind, vector, point)
+        found = self._falls(vector, [point])
+        return found if isinstance(found, Certificate) else None
 
     def _measure_pair(self, x: Array, pair: SplitPoint) -> dict[str, float]:
         metrics = super()._measure_pair(x, pair)

@@ -8,6 +8,7 @@ domain of the kernel (derived here, verified numerically): see `LinearlyConstrai
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.block_minimization import block_step, minimize_smooth
 from optlab.splitting.domains import project_closure, support
 from optlab.splitting.inclusion import MonotoneInclusion, term_shape
+from optlab.splitting.infeasibility import Certificate, Relations, displacement_hint, search
 from optlab.splitting.protocols import relative_difference
 
 Array = Any
@@ -269,6 +271,45 @@ class LinearlyConstrained:
     def mirror_distance(self, x: Array, y: Array) -> float:
         """Return the relative Euclidean distance of the multipliers of two mirror points."""
         return relative_difference(self.kernel.conjugate_gradient(x), self.kernel.conjugate_gradient(y))
+
+    # ------------------------------------------------------------------ whether there is anything to find
+
+    def find_certificate(self, multiplier_moves: list[Array], block_moves: tuple[Array, Array], blocks: Any) -> Any:
+        """Return a checked `Certificate` that the problem has no solution, if an iteration shows one; else None.
+
+        Parameters
+        ----------
+        multiplier_moves : list of ndarray, shape (m,)
+            How the multiplier has moved, as a mirror point and as it is.
+        block_moves : tuple of ndarray
+            How u and v have moved.
+        blocks : tuple of ndarray
+            u and v.
+        """
+        relations, count = self._relations(), 1 if self.g is None else 2
+        points = [np.asarray(block) for block in blocks[:count]]
+        reach = max(map(_norm, points))
+        found = search(multiplier_moves, lambda y: relations.contradict(y, reach), relations.contradict_parts())
+        if found is None:
+            moves = [np.concatenate(block_moves[:count]), np.concatenate(points)]
+            found = search(moves, lambda d: relations.falls(d, points), relations.falls_parts())
+        return None if found is None else dataclasses.replace(found, problem=self)
+
+    def check_certificate(self, kind: str, vector: Any, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        relations = self._relations()
+        if kind == "infeasible":
+            found = relations.contradict(vector, 0.0)
+        else:
+            found = relations.falls(np.concatenate(vector), point)
+        return found if isinstance(found, Certificate) else None
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return the length of the multiplier's displacement, where it is not small."""
+        return displacement_hint(_norm(getattr(state, "w", 0.0) - getattr(state, "x", 0.0)), metrics)
+
+    def _relations(self) -> Relations:
+        return Relations(self.f, self.g, self.M, self.N, self.b, self.kernel)
 
     # ------------------------------------------------------------------ how good an iterate is
 

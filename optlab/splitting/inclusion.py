@@ -9,6 +9,7 @@ nearly solves the problem, whatever the step size. What this file does not do: c
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from optlab.core import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.domains import project_closure
+from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.splitting.protocols import relative_difference
 
 Array = Any
@@ -288,6 +290,40 @@ class MonotoneInclusion:
         with np.errstate(all="ignore"):
             scaled = np.sqrt(self.kernel.conjugate_hessian_diagonal(at)) * difference
         return np.ravel(scaled)
+
+    # ------------------------------------------------------------------ whether there is anything to find
+
+    def find_certificate(self, x: Array, y: Array, displacement: Array) -> Certificate | None:
+        """Return a checked certificate that the problem has no solution, if the mirror points of an iteration show one.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            What the resolvents of B and of A returned.
+        displacement : ndarray
+            Of the splitting, as a mirror point: ``y - x``, or its mean over some iterations where it oscillates.
+        """
+        mirrors, points = (x, y), [self.kernel.conjugate_gradient(m) for m in (x, y)]
+        moves = [displacement]
+        if points[0] is not x and not np.array_equal(points[1] - points[0], moves[0]):
+            moves.append(points[1] - points[0])
+        found = self._certificate(moves, mirrors, points)
+        return None if found is None else dataclasses.replace(found, problem=self)
+
+    def _certificate(self, moves: list[Array], mirrors: Any, points: list[Array]) -> Certificate | None:
+        """Return a certificate from one of several candidate directions; `points` are the primal x and y."""
+        reach = max(map(_norm, points))
+        parts = separation_parts(self.A, self.B, self.kernel, moves[0].size)
+        return search(moves, lambda u: separated(self.A, self.B, self.kernel, u, reach), parts)
+
+    def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        found = separated(self.A, self.B, self.kernel, vector, 0.0) if kind == "infeasible" else None
+        return found if isinstance(found, Certificate) else None
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return the length of the displacement, where it is not small: then there may be nothing to find."""
+        return displacement_hint(_norm(getattr(state, "y", 0.0) - getattr(state, "x", 0.0)), metrics)
 
     # ------------------------------------------------------------------ how good an iterate is
 

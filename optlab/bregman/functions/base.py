@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.bregman.functions.rays import Ray, inner, length, no_direction
 from optlab.core.validation import as_float_array, as_integer, as_number
 
 #: Relative slack with which an indicator function (of a simplex, a box, an affine set ...) accepts a point.
@@ -53,9 +54,16 @@ class MonotoneOperator:
     #: Whether the operator is single-valued and given by `operator_value`.
     single_valued: ClassVar[bool] = False
 
+    #: Whether the operator (the function) is defined (finite) everywhere.
+    whole_space: ClassVar[bool] = False
+
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
         raise TypeError(f"{type(self).__name__} is not single-valued: only its resolvents can be evaluated")
+
+    def support(self, direction: Array) -> Ray | None:
+        """Return the support function of the domain near `direction` as a `Ray`, None if it is not known."""
+        return no_direction(direction) if self.whole_space else None
 
 
 class Function(MonotoneOperator):
@@ -101,6 +109,10 @@ class Function(MonotoneOperator):
         """
         return None
 
+    def recession(self, direction: Array) -> Ray | None:
+        """Return the recession function near `direction` as a `Ray`, None if it is not known."""
+        return None
+
     def __add__(self, other: Function) -> Sum:
         """Return the sum of two terms; the sum of any term and `Linear` ones keeps its closed-form resolvents."""
         if not isinstance(other, Function):
@@ -123,9 +135,13 @@ class Zero(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def value(self, x: Array) -> float:
         return 0.0
+
+    def recession(self, direction: Array) -> Ray:
+        return Ray(direction, linear=True)
 
     def gradient(self, x: Array) -> Array:
         return np.zeros_like(x)
@@ -156,12 +172,16 @@ class Linear(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cost", as_float_array(self.cost, "cost"))
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.cost * x))
+
+    def recession(self, direction: Array) -> Ray:
+        return Ray(direction, *inner(self.cost, direction), linear=True)
 
     def gradient(self, x: Array) -> Array:
         return np.array(np.broadcast_to(self.cost, np.shape(x)))
@@ -204,6 +224,7 @@ class Sum(Function):
         # smooth and separable are facts about the class elsewhere; a sum has to ask its terms
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
         object.__setattr__(self, "separable", all(term.separable for term in terms))
+        object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
 
     def split_linear(self) -> tuple[Any, tuple[Function, ...]]:
         """Return the summed cost of the linear terms (0.0 if there is none) and the other terms."""
@@ -227,6 +248,28 @@ class Sum(Function):
 
     def hessian(self, x: Array) -> Array | None:
         return _sum_or_none([term.hessian(x) for term in self.terms])
+
+    def support(self, direction: Array) -> Ray | None:
+        bounded = [term for term in self.terms if not term.whole_space]
+        if not bounded:
+            return no_direction(direction)
+        # of an intersection it would have to be computed: known for a single set
+        return bounded[0].support(direction) if len(bounded) == 1 else None
+
+    def recession(self, direction: Array) -> Ray | None:
+        moved, linear = direction, True
+        for term in self.terms:
+            ray = term.recession(moved)
+            if ray is None:
+                return None
+            moved, linear = ray.direction, linear and ray.linear
+        value, size, error = 0.0, 0.0, 0.0
+        for term in self.terms:
+            ray = term.recession(moved)
+            assert ray is not None
+            value, size = value + ray.value, size + ray.size
+            error += ray.error + length(ray.direction - moved)
+        return Ray(moved, value, size, error, linear)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         pairs = [term.relative_smoothness(kernel) for term in self.terms]
@@ -283,6 +326,25 @@ class BlockSum(Function):
 
     def gradient(self, x: Array) -> Array:
         return np.concatenate([term.gradient(block) for term, block in zip(self.terms, self.blocks(x))])
+
+    def support(self, direction: Array) -> Ray | None:
+        return _side_by_side([term.support(block) for term, block in zip(self.terms, self.blocks(direction))])
+
+    def recession(self, direction: Array) -> Ray | None:
+        return _side_by_side([term.recession(block) for term, block in zip(self.terms, self.blocks(direction))])
+
+
+def _side_by_side(rays: Sequence[Ray | None]) -> Ray | None:
+    known = [ray for ray in rays if ray is not None]
+    if len(known) < len(rays):
+        return None
+    return Ray(
+        np.concatenate([ray.direction for ray in known]),
+        math.fsum(ray.value for ray in known),
+        math.fsum(ray.size for ray in known),
+        math.fsum(ray.error for ray in known),
+        all(ray.linear for ray in known),
+    )
 
 
 class SmoothFunction(Function):
