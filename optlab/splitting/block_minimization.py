@@ -22,6 +22,7 @@ from scipy import linalg, optimize
 
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
+from optlab.bregman.resolvents.newton import difference_hessian
 from optlab.core import DomainError
 from optlab.splitting.domains import domain_kind
 
@@ -284,7 +285,7 @@ class _Objective:
         blocks = []
         for function, block in zip(self.functions, self.split(u)):
             hessian = function.hessian(block)
-            blocks.append(_difference_hessian(function, block) if hessian is None else np.asarray(hessian))
+            blocks.append(difference_hessian(function, block) if hessian is None else np.asarray(hessian))
         curvature = _conjugate_hessian(self.kernel, self.point(u))
         inner = curvature[:, None] * self.matrix if curvature.ndim == 1 else curvature @ self.matrix
         return linalg.block_diag(*blocks) + self.gamma * (self.matrix.T @ inner)
@@ -297,16 +298,6 @@ def _conjugate_hessian(kernel: Any, t: Array) -> Array:
         x = kernel.conjugate_gradient(t)
         return np.diag(x) - np.outer(x, x) / kernel.total
     raise TypeError(f"Newton's method needs the Hessian of h*, which {kernel!r} does not give; use a separable kernel")
-
-
-def _difference_hessian(function: Any, u: Array) -> Array:
-    # forward differences: they slow Newton's method down to linear convergence, but not its final accuracy
-    size = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(u))
-    columns = [
-        (function.gradient(u + h * e) - function.gradient(u - h * e)) / (2 * h) for h, e in zip(size, np.eye(u.size))
-    ]
-    hessian = np.stack(columns, axis=1)
-    return (hessian + hessian.T) / 2
 
 
 def _newton(objective: _Objective, u: Array, name: str) -> Array:

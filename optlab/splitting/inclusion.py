@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.resolvents.registry import ResolventError
 from optlab.core import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.domains import project_closure
@@ -332,7 +333,7 @@ class MonotoneInclusion:
         x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
         if isinstance(iterate, SplitPoint) and iterate.y is not None:
             return self._measure_pair(x, iterate)
-        return self._measure_pair(x, self._one_iteration(x, getattr(iterate, "mirror", None)))
+        return self._measure_pair(x, self._pair_of(x, getattr(iterate, "mirror", None)))
 
     def _measure_pair(self, x: Array, pair: SplitPoint) -> dict[str, float]:
         """Return the metrics of x, seen through a pair whose own x differs from it if x came without one."""
@@ -346,6 +347,15 @@ class MonotoneInclusion:
             scale = _norm(self.reference)
             metrics["distance"] = _norm(x - self.reference) / (scale if scale > 0 else 1.0)
         return metrics
+
+    def _pair_of(self, x: Array, mirror: Array | None) -> SplitPoint:
+        try:
+            return self._one_iteration(x, mirror)
+        except ResolventError as error:
+            raise ResolventError(
+                f"{error}. This is how a point without a pair, such as a start, is measured: by one iteration with the "
+                f"problem's default_step_size {self.default_step_size:g}, whatever the method's step size"
+            ) from None
 
     def _one_iteration(self, x: Array, mirror: Array | None) -> SplitPoint:
         if mirror is None:

@@ -358,14 +358,17 @@ class SmoothFunction(Function):
         ``x -> array`` of the shape of `x`.
     hessian : callable, optional
         ``x -> (n, n) array`` for a vector `x` of length n, or, with ``separable=True``, the diagonal as an array of
-        the shape of `x`. Without it the Hessian is approximated by differences of the gradient.
+        the shape of `x`. Without it the Hessian is approximated by differences of the gradient, 2 n gradients each.
     separable : bool
         Whether the function is a sum over coordinates (default False).
+    tol : float, optional
+        The relative residual with which a resolvent that is not separable is accepted, where rounding stops the
+        iteration above 1e-12 (it is never stopped before). Default: 1e-12 with a Hessian, 1e-8 without.
 
     Raises
     ------
-    TypeError
-        If `value`, `gradient` or `hessian` cannot be called.
+    TypeError, ValueError
+        If `value`, `gradient` or `hessian` cannot be called, or `tol` is not between 0 and 1.
 
     Examples
     --------
@@ -384,12 +387,15 @@ class SmoothFunction(Function):
         hessian: Callable[[Array], Array] | None = None,
         *,
         separable: bool = False,
+        tol: float | None = None,
     ) -> None:
         for name, function in (("value", value), ("gradient", gradient), ("hessian", hessian)):
             if not callable(function) and not (name == "hessian" and function is None):
                 raise TypeError(f"{name} must be callable, got {type(function).__name__}")
         self._value, self._gradient, self._hessian = value, gradient, hessian
         self.separable = bool(separable)  # type: ignore[misc]
+        default = 1e-8 if hessian is None else 1e-12
+        self.tolerance = default if tol is None else as_number(tol, "tol", above=0, below=1)
 
     def __repr__(self) -> str:
         return f"SmoothFunction({self._value!r}, separable={self.separable})"
