@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -94,6 +94,21 @@ class CompositeProblem(MonotoneInclusion):
         self.dual_bound, self.feasible_point = dual_bound, feasible_point
         self.primary_metric = "residual" if dual_bound is None else "gap"
         super().__init__(f, g, kernel, shape=shape, reference=reference, default_step_size=default_step_size)
+
+    #: What `objective` is the sum of. A class that writes `objective` in its own words says it again beside it.
+    objective_terms: ClassVar[tuple[str, ...]] = ("f", "g")
+
+    def initial_mirror(self, x0: Any) -> Array:
+        """Return ``grad h(x0)``, after making sure that f and g are all that is minimised; see `MonotoneInclusion`."""
+        owner = next(cls for cls in type(self).__mro__ if "objective" in vars(cls))
+        declared = vars(owner).get("objective_terms")
+        if declared is None or set(declared) != {"f", "g"}:
+            raise TypeError(
+                f"{owner.__name__}.objective is not that of CompositeProblem, and splitting methods handle two terms, "
+                "f and g: a third one would be ignored. Put it into f or g (f + term), or, if it is f + g in other "
+                'words, say so beside it: objective_terms = ("f", "g")'
+            )
+        return super().initial_mirror(x0)
 
     def objective(self, x: Array) -> float:
         """Return ``f(x) + g(x)``, infinite outside either domain."""

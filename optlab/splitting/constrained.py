@@ -104,13 +104,14 @@ class LinearlyConstrained:
 
     * ``objective`` = f(u) + g(v) plus the finite part of sigma (the penalty), of the problem in the table;
     * ``constraint_violation`` = the norm of what sigma forbids: r for an equality, ``max(r, 0)`` for an inequality, 0
-      for the penalties; divided by ``1 + max(||M u||, ||N v||, ||b||)``;
-    * ``primal_residual`` = ``||w - P(w + r)||`` over the same scale, P the projection onto the closure of dom h: zero
-      exactly where w is a subgradient of sigma at r, that is, feasibility and complementarity;
+      for the penalties; divided, entry by entry, by ``1 + max(|M u|, |N v|, |b|)``;
+    * ``primal_residual`` = the norm of ``w - P(w + r)`` over the same scale, P the projection onto the closure of
+      dom h: zero exactly where w is a subgradient of sigma at r, that is, feasibility and complementarity;
     * ``dual_residual`` = ``||M^T (w' - w)|| / (1 + ||M^T w||)``, w' the multiplier for which u is optimal;
     * ``residual``, the larger of the last two (the primary metric): it is zero exactly at solutions.
 
-    A start, whose blocks mean nothing yet, is measured through one iteration of `BregmanADMM` from it.
+    A start, whose blocks mean nothing yet, is measured through one iteration of `BregmanADMM` from it; how far that
+    moves the blocks counts as primal residual.
 
     Examples
     --------
@@ -317,14 +318,19 @@ class LinearlyConstrained:
         """Return objective and residuals of a `BlockSolution`; see the class notes."""
         if not isinstance(iterate, BlockSolution):
             raise TypeError(f"iterate must be a BlockSolution, got {type(iterate).__name__}")
+        apart = 0.0
         if iterate.half_multiplier is None:
-            iterate = self._one_iteration(iterate)
+            start, iterate = iterate, self._one_iteration(iterate)
+            # the iteration may end at a solution; the start is none before its own blocks are those
+            pairs = ((start.u, iterate.u), (start.v, iterate.v))
+            apart = max(_norm(after - before) / (1.0 + _norm(before)) for before, after in pairs)
         u, v, w = iterate.u, iterate.v, iterate.multiplier
         Mu, Nv = self.M @ u, self.N @ v
         r = Mu + Nv - self.b
-        scale = 1.0 + max(_norm(Mu), _norm(Nv), _norm(self.b))
+        # entry by entry: a bound of 1e9 that is not active must not excuse a violation of 1 elsewhere
+        scale = 1.0 + np.maximum(np.maximum(np.abs(Mu), np.abs(Nv)), np.abs(self.b))
         penalty, forbidden = support(self.kernel, r)
-        primal = _norm(w - project_closure(self.kernel, w + r)) / scale
+        primal = max(apart, _norm((w - project_closure(self.kernel, w + r)) / scale))
         dual = _norm(self.M.T @ (iterate.half_multiplier - w)) / (1.0 + _norm(self.M.T @ w))
         own = self.f.value(u) + (0.0 if self.g is None else self.g.value(v))
         metrics = {
@@ -332,7 +338,7 @@ class LinearlyConstrained:
             "primal_residual": primal,
             "dual_residual": dual,
             "objective": float(own + penalty),
-            "constraint_violation": _norm(forbidden) / scale,
+            "constraint_violation": _norm(forbidden / scale),
         }
         if self.optimum is not None:
             metrics["suboptimality"] = metrics["objective"] - self.optimum

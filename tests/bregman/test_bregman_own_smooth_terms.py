@@ -1,4 +1,4 @@
-"""Smooth terms that come without a Hessian: their resolvents are found, as those with one are, or say what is missing."""
+"""Smooth terms that come without a Hessian: their resolvents are found, or it is said what is missing."""
 
 import numpy as np
 import pytest

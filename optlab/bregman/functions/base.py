@@ -25,8 +25,8 @@ FEASIBILITY_TOLERANCE = 1e-9
 Array = Any  # as in `optlab.bregman.legendre`
 
 
-def as_weight(value: Any, name: str = "weight") -> Any:
-    """Return a positive number as float, or a positive array (one weight per coordinate) as it is.
+def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
+    """Return a positive number as float, or a positive array (one weight per coordinate); with `zero`, 0 is allowed.
 
     Examples
     --------
@@ -34,8 +34,8 @@ def as_weight(value: Any, name: str = "weight") -> Any:
     2.0
     """
     if np.ndim(value) == 0:
-        return as_number(value, name, above=0)
-    return as_float_array(value, name, positive=True)
+        return as_number(value, name, minimum=0) if zero else as_number(value, name, above=0)
+    return as_float_array(value, name, positive=not zero, nonnegative=zero)
 
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
@@ -120,6 +120,17 @@ class Function(MonotoneOperator):
         left = self.terms if isinstance(self, Sum) else (self,)
         right = other.terms if isinstance(other, Sum) else (other,)
         return Sum((*left, *right))
+
+
+def as_terms(terms: Any) -> tuple[Function, ...]:
+    """Return a sequence of terms as a tuple; TypeError if it is none, is empty, or holds something else."""
+    try:
+        found = tuple(terms)
+    except TypeError:
+        found = ()
+    if not found or not all(isinstance(term, Function) for term in found):
+        raise TypeError(f"terms must be a sequence of one or more Function objects, got {terms!r}")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,9 +228,7 @@ class Sum(Function):
     terms: tuple[Function, ...]
 
     def __post_init__(self) -> None:
-        terms = tuple(self.terms)
-        if not terms or not all(isinstance(term, Function) for term in terms):
-            raise TypeError(f"terms must be one or more Function objects, got {self.terms!r}")
+        terms = as_terms(self.terms)
         object.__setattr__(self, "terms", terms)
         # smooth and separable are facts about the class elsewhere; a sum has to ask its terms
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
@@ -305,10 +314,12 @@ class BlockSum(Function):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        terms = tuple(self.terms)
-        sizes = tuple(as_integer(size, f"sizes[{i}]", minimum=1) for i, size in enumerate(self.sizes))
-        if not terms or not all(isinstance(term, Function) for term in terms):
-            raise TypeError(f"terms must be one or more Function objects, got {self.terms!r}")
+        terms = as_terms(self.terms)
+        try:
+            given = tuple(self.sizes)
+        except TypeError:
+            raise TypeError(f"sizes must be a sequence of integers, got {type(self.sizes).__name__}") from None
+        sizes = tuple(as_integer(size, f"sizes[{i}]", minimum=1) for i, size in enumerate(given))
         if len(terms) != len(sizes):
             raise ValueError(f"terms and sizes must have the same length, got {len(terms)} and {len(sizes)}")
         object.__setattr__(self, "terms", terms)

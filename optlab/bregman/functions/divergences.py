@@ -343,7 +343,7 @@ class L1Norm(Function):
     Parameters
     ----------
     weight : float or array_like
-        Default 1.
+        At least 0; coordinates of weight 0 (an intercept) are not penalised. Default 1.
 
     Examples
     --------
@@ -356,7 +356,7 @@ class L1Norm(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", as_weight(self.weight))
+        object.__setattr__(self, "weight", as_weight(self.weight, zero=True))
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * np.abs(x)))

@@ -136,6 +136,8 @@ class Box(Function):
         if not np.all(ordered):
             where = [int(i) for i in np.argwhere(~np.atleast_1d(ordered))[0]]
             raise ValueError(f"lower must not exceed upper, but it does at index {where}")
+        if np.any(lower == math.inf) or np.any(upper == -math.inf):
+            raise ValueError("lower must be below inf and upper above -inf: no number lies beyond them")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 

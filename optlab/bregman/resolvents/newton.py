@@ -316,7 +316,8 @@ def _dense(function: Function, kernel: Any, mirror: Array, step_size: float, max
     )
     raise ResolventError(
         f"the resolvent of {type(function).__name__} under {type(kernel).__name__} stopped at a relative residual of "
-        f"{best_error:.1e} (wanted {wanted:.0e}) at step_size {step_size:g}; {remedy}. A term that is not convex may have none"
+        f"{best_error:.1e} (wanted {wanted:.0e}) at step_size {step_size:g}; {remedy}. A term that is "
+        "not convex may have none"
     )
 
 

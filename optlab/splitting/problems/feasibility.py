@@ -90,7 +90,10 @@ class ConvexFeasibility(MonotoneInclusion):
     """
 
     def __init__(self, sets: Sequence[Any], kernel: Any = None, shape: Any = None) -> None:
-        sets = tuple(sets)
+        try:
+            sets = tuple(sets)
+        except TypeError:
+            raise TypeError(f"sets must be a sequence of indicator terms, got {type(sets).__name__}") from None
         if len(sets) < 2:
             raise ValueError(f"sets must hold at least two sets, got {len(sets)}")
         for i, s in enumerate(sets):
