@@ -42,7 +42,10 @@ def as_point(value: Any, name: str) -> tuple[Any, Array]:
     >>> as_point([1, 2], "x")[1]
     array([1., 2.])
     """
-    xp = namespace(value)
+    try:
+        xp = namespace(value)
+    except TypeError:
+        xp = np  # no array: what is wrong with it is said below, by name
     if xp is np:
         array: Array = as_float_array(value, name, finite=False)
     elif xp.isdtype(value.dtype, "real floating"):

@@ -111,6 +111,10 @@ def reflect(kernel: Legendre, mirror: Array, resolved: Array) -> Array:
     >>> reflect(SquaredEuclidean(), np.array([3.0]), np.array([1.0]))
     array([-1.])
     """
+    _check_kernel(kernel)
+    (_, mirror), (_, resolved) = as_point(mirror, "mirror"), as_point(resolved, "resolved")
+    if np.shape(resolved) != np.shape(mirror):
+        raise ValueError(f"resolved must have the shape of mirror {np.shape(mirror)}, got {np.shape(resolved)}")
     reflected = 2 * resolved - mirror
     _check_range(kernel, reflected, "2 grad h(J z) - grad h(z)")
     return reflected

@@ -132,6 +132,8 @@ def project_box(x: Array, lower: Any, upper: Any, kernel: Legendre | None = None
     low, high = _bound(xp, lower, x, "lower"), _bound(xp, upper, x, "upper")
     if not bool(xp.all(low <= high)):
         raise ValueError("lower must not exceed upper")
+    if bool(xp.any(low == np.inf)) or bool(xp.any(high == -np.inf)):
+        raise ValueError("lower must be below inf and upper above -inf: no number lies beyond them")
     if kernel is not None and not kernel.separable:
         from optlab.bregman.functions import Box
 

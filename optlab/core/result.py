@@ -57,6 +57,9 @@ class Result:
     setup_time : float
         Seconds of preparation before the first iteration, and of compiling (once per process, and to disk where Numba
         can) during the run; also ``history.metadata["setup_time"]``.
+    certificate : object or None
+        Of `INFEASIBLE` and `UNBOUNDED`: what proves it, with a ``verify()`` of its own (for splitting methods an
+        `optlab.splitting.Certificate`).
     """
 
     solution: Any
@@ -70,6 +73,7 @@ class Result:
     problem: Any
     state: Any = field(default=None)
     setup_time: float = 0.0
+    certificate: Any = field(default=None)
 
     @property
     def success(self) -> bool:

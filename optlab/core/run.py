@@ -439,6 +439,7 @@ class Run:
             method=self.method,
             problem=self.problem,
             state=state,
+            certificate=verdict.certificate,
         )
 
 

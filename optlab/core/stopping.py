@@ -14,7 +14,7 @@ Tolerance(metric='gap', tol=1e-06) | Stalled(metric=None, window=20, rtol=0.001)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,11 @@ __all__ = ["AllOf", "AnyOf", "Diverged", "Rule", "Stalled", "TimeLimit", "Tolera
 
 
 class Verdict(NamedTuple):
-    """That a run should stop, as what, and why, in a sentence."""
+    """That a run should stop, as what, and why, in a sentence; INFEASIBLE and UNBOUNDED with what proves it."""
 
     status: Status
     message: str
+    certificate: Any = None
 
 
 class Rule:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number
+
+# k ways are a k x k game: 200 MB of numbers
+_LARGEST_BLOTTO = 5_000
 
 
 def rock_paper_scissors(perturbation: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -78,6 +83,12 @@ def blotto_game(soldiers: int, fields: int = 3) -> np.ndarray:
     (21, 21)
     """
     soldiers, fields = as_integer(soldiers, "soldiers", minimum=0), as_integer(fields, "fields", minimum=1)
+    ways = math.comb(soldiers + fields - 1, fields - 1) if soldiers + fields < 100_000 else math.inf
+    if ways > _LARGEST_BLOTTO or fields > 10_000:
+        raise ValueError(
+            f"soldiers and fields must give at most {_LARGEST_BLOTTO:,} ways to spread the soldiers, C(soldiers + "
+            f"fields - 1, fields - 1), got soldiers={soldiers} and fields={fields}"
+        )
 
     def spread(left: int, places: int) -> list[tuple[int, ...]]:
         if places == 1:

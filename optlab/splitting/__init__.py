@@ -14,6 +14,7 @@ from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
 from optlab.splitting.halpern import HalpernDouglasRachford
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
+from optlab.splitting.infeasibility import Certificate
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
@@ -26,6 +27,7 @@ __all__ = [
     "BregmanADMM",
     "BregmanDouglasRachford",
     "BregmanPeacemanRachford",
+    "Certificate",
     "CompositeProblem",
     "Constant",
     "ExponentialMultipliers",

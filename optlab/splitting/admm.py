@@ -85,6 +85,11 @@ class MultiplierMethod(FixedPointMethod):
         """Return the step size of the iteration that made `state`."""
         return state.step_size
 
+    def _certificate(self, problem: Any, state: MultiplierState) -> Any:
+        after = self.step(problem, state)  # how the blocks move, which the state does not remember
+        moves = [after.w - state.w, problem.kernel.conjugate_gradient(after.w)]
+        return problem.find_certificate(moves, (after.u - state.u, after.v - state.v), (after.u, after.v))
+
 
 @dataclass(frozen=True)
 class BregmanADMM(MultiplierMethod):

@@ -23,6 +23,7 @@ from scipy import linalg, optimize
 
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
+from optlab.bregman.resolvents.newton import difference_hessian
 from optlab.core import DomainError
 from optlab.splitting.domains import domain_kind
 
@@ -31,6 +32,8 @@ BlockStep = Callable[[Array, float], Array]
 BlockSolver = Callable[[Array], Array]
 
 _MAX_NEWTON = 300
+# blocks of this size whose gradient is not small have no minimiser
+_RUN_OFF = 1e30
 # continuation starts where no exponent exceeds about this, and grows by this factor per stage
 _MODERATE = 30.0
 _STAGE = 8.0
@@ -285,7 +288,7 @@ class _Objective:
         blocks = []
         for function, block in zip(self.functions, self.split(u)):
             hessian = function.hessian(block)
-            blocks.append(_difference_hessian(function, block) if hessian is None else np.asarray(hessian))
+            blocks.append(difference_hessian(function, block) if hessian is None else np.asarray(hessian))
         curvature = _conjugate_hessian(self.kernel, self.point(u))
         inner = curvature[:, None] * self.matrix if curvature.ndim == 1 else curvature @ self.matrix
         return linalg.block_diag(*blocks) + self.gamma * (self.matrix.T @ inner)
@@ -298,16 +301,6 @@ def _conjugate_hessian(kernel: Any, t: Array) -> Array:
         x = kernel.conjugate_gradient(t)
         return np.diag(x) - np.outer(x, x) / kernel.total
     raise TypeError(f"Newton's method needs the Hessian of h*, which {kernel!r} does not give; use a separable kernel")
-
-
-def _difference_hessian(function: Any, u: Array) -> Array:
-    # forward differences: they slow Newton's method down to linear convergence, but not its final accuracy
-    size = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(u))
-    columns = [
-        (function.gradient(u + h * e) - function.gradient(u - h * e)) / (2 * h) for h, e in zip(size, np.eye(u.size))
-    ]
-    hessian = np.stack(columns, axis=1)
-    return (hessian + hessian.T) / 2
 
 
 def _newton(objective: _Objective, u: Array, name: str) -> Array:
@@ -328,10 +321,10 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
                 candidate = u + direction
                 new_value, new_size = objective.value(candidate)
                 if not np.isfinite(new_value):
-                    return u
+                    return _stationary(u, norm, parts, name)
                 new_gradient, new_parts = objective.gradient(candidate)
                 if not np.linalg.norm(new_gradient) < 0.5 * norm:
-                    return u
+                    return _stationary(u, norm, parts, name)
             else:
                 step = 1.0
                 candidate = u + direction
@@ -339,7 +332,8 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
                 while not new_value <= value + 1e-4 * step * slope:
                     step *= 0.5
                     if step < 1e-12:
-                        return u  # no descent left along the Newton direction
+                        # no descent left along the Newton direction
+                        return _stationary(u, norm, parts, name)
                     candidate = u + step * direction
                     new_value, new_size = objective.value(candidate)
                 new_gradient, new_parts = objective.gradient(candidate)
@@ -347,6 +341,16 @@ def _newton(objective: _Objective, u: Array, name: str) -> Array:
     raise DomainError(
         f"the {name}-step did not reach a minimiser in {_MAX_NEWTON} Newton steps; the block problem is probably "
         "unbounded below, or attains no minimum"
+    )
+
+
+def _stationary(u: Array, norm: float, parts: float, name: str) -> Array:
+    """Return `u`; DomainError if the descent ran off along a ray until its values could not tell steps apart."""
+    if norm <= 1e-4 * parts or np.max(np.abs(u)) < _RUN_OFF:  # at extreme step sizes rounding leaves a large gradient
+        return u
+    raise DomainError(
+        f"the {name}-step has no minimiser: it descends without end (gradient of length {norm:.1g} at a {name} of size "
+        f"{np.max(np.abs(u)):.1g}); the problem is probably unbounded below"
     )
 
 

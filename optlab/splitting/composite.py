@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from optlab.core.validation import as_number
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
+from optlab.splitting.infeasibility import Certificate, domain_recession, falls, recession_of, search
 
 Array = Any
 
@@ -94,9 +95,44 @@ class CompositeProblem(MonotoneInclusion):
         self.primary_metric = "residual" if dual_bound is None else "gap"
         super().__init__(f, g, kernel, shape=shape, reference=reference, default_step_size=default_step_size)
 
+    #: What `objective` is the sum of. A class that writes `objective` in its own words says it again beside it.
+    objective_terms: ClassVar[tuple[str, ...]] = ("f", "g")
+
+    def initial_mirror(self, x0: Any) -> Array:
+        """Return ``grad h(x0)``, after making sure that f and g are all that is minimised; see `MonotoneInclusion`."""
+        owner = next(cls for cls in type(self).__mro__ if "objective" in vars(cls))
+        declared = vars(owner).get("objective_terms")
+        if declared is None or set(declared) != {"f", "g"}:
+            raise TypeError(
+                f"{owner.__name__}.objective is not that of CompositeProblem, and splitting methods handle two terms, "
+                "f and g: a third one would be ignored. Put it into f or g (f + term), or, if it is f + g in other "
+                'words, say so beside it: objective_terms = ("f", "g")'
+            )
+        return super().initial_mirror(x0)
+
     def objective(self, x: Array) -> float:
         """Return ``f(x) + g(x)``, infinite outside either domain."""
         return float(self.f.value(x) + self.g.value(x))
+
+    def _certificate(self, moves: list[Array], mirrors: Any, points: list[Array]) -> Certificate | None:
+        found = super()._certificate(moves, mirrors, points)
+        if found is not None:
+            return found
+        identity = np.eye(moves[0].size)
+        rays = [recession_of(self.f), recession_of(self.g), domain_recession(self.kernel)]
+        # the point itself runs off along the direction, in the end faster than anything else
+        moves = [*moves, points[0] - np.asarray(self.default_start(np.random.default_rng(0)))]
+        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
+
+    def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
+        return falls((self.f, self.g), self.kernel, d, points, self.objective, 0.0)
+
+    def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        if kind == "infeasible":
+            return super().check_certificate(kind, vector, point)
+        found = self._falls(vector, [point])
+        return found if isinstance(found, Certificate) else None
 
     def _measure_pair(self, x: Array, pair: SplitPoint) -> dict[str, float]:
         metrics = super()._measure_pair(x, pair)

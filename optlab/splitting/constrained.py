@@ -8,6 +8,7 @@ domain of the kernel (derived here, verified numerically): see `LinearlyConstrai
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.block_minimization import block_step, minimize_smooth
 from optlab.splitting.domains import project_closure, support
 from optlab.splitting.inclusion import MonotoneInclusion, term_shape
+from optlab.splitting.infeasibility import Certificate, Relations, displacement_hint, search
 from optlab.splitting.protocols import relative_difference
 
 Array = Any
@@ -102,13 +104,14 @@ class LinearlyConstrained:
 
     * ``objective`` = f(u) + g(v) plus the finite part of sigma (the penalty), of the problem in the table;
     * ``constraint_violation`` = the norm of what sigma forbids: r for an equality, ``max(r, 0)`` for an inequality, 0
-      for the penalties; divided by ``1 + max(||M u||, ||N v||, ||b||)``;
-    * ``primal_residual`` = ``||w - P(w + r)||`` over the same scale, P the projection onto the closure of dom h: zero
-      exactly where w is a subgradient of sigma at r, that is, feasibility and complementarity;
+      for the penalties; divided, entry by entry, by ``1 + max(|M u|, |N v|, |b|)``;
+    * ``primal_residual`` = the norm of ``w - P(w + r)`` over the same scale, P the projection onto the closure of
+      dom h: zero exactly where w is a subgradient of sigma at r, that is, feasibility and complementarity;
     * ``dual_residual`` = ``||M^T (w' - w)|| / (1 + ||M^T w||)``, w' the multiplier for which u is optimal;
     * ``residual``, the larger of the last two (the primary metric): it is zero exactly at solutions.
 
-    A start, whose blocks mean nothing yet, is measured through one iteration of `BregmanADMM` from it.
+    A start, whose blocks mean nothing yet, is measured through one iteration of `BregmanADMM` from it; how far that
+    moves the blocks counts as primal residual.
 
     Examples
     --------
@@ -273,20 +276,64 @@ class LinearlyConstrained:
         """Return the relative Euclidean distance of the multipliers of two mirror points."""
         return relative_difference(self.kernel.conjugate_gradient(x), self.kernel.conjugate_gradient(y))
 
+    # ------------------------------------------------------------------ whether there is anything to find
+
+    def find_certificate(self, multiplier_moves: list[Array], block_moves: tuple[Array, Array], blocks: Any) -> Any:
+        """Return a checked `Certificate` that the problem has no solution, if an iteration shows one; else None.
+
+        Parameters
+        ----------
+        multiplier_moves : list of ndarray, shape (m,)
+            How the multiplier has moved, as a mirror point and as it is.
+        block_moves : tuple of ndarray
+            How u and v have moved.
+        blocks : tuple of ndarray
+            u and v.
+        """
+        relations, count = self._relations(), 1 if self.g is None else 2
+        points = [np.asarray(block) for block in blocks[:count]]
+        reach = max(map(_norm, points))
+        found = search(multiplier_moves, lambda y: relations.contradict(y, reach), relations.contradict_parts())
+        if found is None:
+            moves = [np.concatenate(block_moves[:count]), np.concatenate(points)]
+            found = search(moves, lambda d: relations.falls(d, points), relations.falls_parts())
+        return None if found is None else dataclasses.replace(found, problem=self)
+
+    def check_certificate(self, kind: str, vector: Any, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        relations = self._relations()
+        if kind == "infeasible":
+            found = relations.contradict(vector, 0.0)
+        else:
+            found = relations.falls(np.concatenate(vector), point)
+        return found if isinstance(found, Certificate) else None
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return the length of the multiplier's displacement, where it is not small."""
+        return displacement_hint(_norm(getattr(state, "w", 0.0) - getattr(state, "x", 0.0)), metrics)
+
+    def _relations(self) -> Relations:
+        return Relations(self.f, self.g, self.M, self.N, self.b, self.kernel)
+
     # ------------------------------------------------------------------ how good an iterate is
 
     def measure(self, iterate: BlockSolution) -> dict[str, float]:
         """Return objective and residuals of a `BlockSolution`; see the class notes."""
         if not isinstance(iterate, BlockSolution):
             raise TypeError(f"iterate must be a BlockSolution, got {type(iterate).__name__}")
+        apart = 0.0
         if iterate.half_multiplier is None:
-            iterate = self._one_iteration(iterate)
+            start, iterate = iterate, self._one_iteration(iterate)
+            # the iteration may end at a solution; the start is none before its own blocks are those
+            pairs = ((start.u, iterate.u), (start.v, iterate.v))
+            apart = max(_norm(after - before) / (1.0 + _norm(before)) for before, after in pairs)
         u, v, w = iterate.u, iterate.v, iterate.multiplier
         Mu, Nv = self.M @ u, self.N @ v
         r = Mu + Nv - self.b
-        scale = 1.0 + max(_norm(Mu), _norm(Nv), _norm(self.b))
+        # entry by entry: a bound of 1e9 that is not active must not excuse a violation of 1 elsewhere
+        scale = 1.0 + np.maximum(np.maximum(np.abs(Mu), np.abs(Nv)), np.abs(self.b))
         penalty, forbidden = support(self.kernel, r)
-        primal = _norm(w - project_closure(self.kernel, w + r)) / scale
+        primal = max(apart, _norm((w - project_closure(self.kernel, w + r)) / scale))
         dual = _norm(self.M.T @ (iterate.half_multiplier - w)) / (1.0 + _norm(self.M.T @ w))
         own = self.f.value(u) + (0.0 if self.g is None else self.g.value(v))
         metrics = {
@@ -294,7 +341,7 @@ class LinearlyConstrained:
             "primal_residual": primal,
             "dual_residual": dual,
             "objective": float(own + penalty),
-            "constraint_violation": _norm(forbidden) / scale,
+            "constraint_violation": _norm(forbidden / scale),
         }
         if self.optimum is not None:
             metrics["suboptimality"] = metrics["objective"] - self.optimum

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.projections import project_simplex
+
 Array = Any
 
 # by name: the table must not import every kernel. The first class of a kernel's ancestry found here decides.
@@ -50,21 +52,6 @@ def box_bounds(kernel: Any) -> tuple[Any, Any]:
     if hasattr(kernel, "radius"):
         return -np.asarray(kernel.radius), np.asarray(kernel.radius)
     return np.asarray(kernel.lower), np.asarray(kernel.upper)
-
-
-def project_simplex(x: Array, total: float) -> Array:
-    """Return the Euclidean projection of the vector `x` onto ``{x >= 0, sum x = total}`` (by sorting).
-
-    Examples
-    --------
-    >>> project_simplex(np.array([2.0, 0.0]), 1.0)
-    array([1., 0.])
-    """
-    flat = np.ravel(x)
-    ordered = np.sort(flat)[::-1]
-    excess = (np.cumsum(ordered) - total) / np.arange(1, flat.size + 1)
-    threshold = excess[np.flatnonzero(ordered > excess)[-1]]
-    return np.maximum(flat - threshold, 0.0).reshape(np.shape(x))
 
 
 def project_closure(kernel: Any, x: Array) -> Array:

@@ -153,6 +153,13 @@ class BregmanSplitting(FixedPointMethod):
         a, b = self.operator_values(state)
         return pair(state.x, state.y, a, b)
 
+    def _certificate(self, problem: Any, state: Any) -> Any:
+        moved = state.y - state.x
+        if self.relaxation == 2.0:  # a reflection's displacements oscillate about the infimal one: the mean of two
+            after = self.step(problem, state)
+            moved = 0.5 * (moved + (after.y - after.x))
+        return problem.find_certificate(state.x, state.y, moved)
+
     def operator_values(self, state: SplittingState) -> tuple[Any, Any]:
         """Return ``a in A(y)`` and ``b in B(x)`` as the resolvents of the last iteration reveal them (k >= 1).
 

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core import DomainError, Method
+from optlab.core import DomainError, Method, Status
 from optlab.core.fixed_point import flattened
+from optlab.core.stopping import Verdict
+
+#: Displacements shorter than this, relative to the points, are a run that converges: nothing to certify.
+SHORTEST = 1e-9
 
 
 class FixedPointMethod(Method):
@@ -29,6 +33,28 @@ class FixedPointMethod(Method):
         if distance is not None:
             record["fixed_point_residual"] = self._residual(problem, distance, state)
         return record
+
+    def verdict(self, problem: Any, state: Any, metrics: dict[str, float]) -> Verdict | None:
+        """Return INFEASIBLE or UNBOUNDED with its certificate, where the last displacement gives one that was checked.
+
+        Asked of the problem's ``find_certificate``, if it has one: see `optlab.splitting.infeasibility`.
+        """
+        if state.k == 0 or not callable(getattr(problem, "find_certificate", None)):
+            return None
+        if metrics.get("fixed_point_residual", 1.0) <= SHORTEST:
+            return None
+        with np.errstate(all="ignore"):
+            try:
+                certificate = self._certificate(problem, state)
+            except (DomainError, ArithmeticError, np.linalg.LinAlgError):
+                return None
+        if certificate is None:
+            return None
+        status = Status.INFEASIBLE if certificate.kind == "infeasible" else Status.UNBOUNDED
+        return Verdict(status, certificate.sentence(), certificate)
+
+    def _certificate(self, problem: Any, state: Any) -> Any:
+        return problem.find_certificate(state.x, state.y, state.y - state.x)
 
     def _residual(self, problem: Any, distance: Any, state: Any) -> float:
         if state.k == 0:

@@ -9,6 +9,7 @@ nearly solves the problem, whatever the step size. What this file does not do: c
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
@@ -16,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.resolvents.registry import ResolventError
 from optlab.core import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.domains import project_closure
+from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.splitting.protocols import relative_difference
 
 Array = Any
@@ -163,7 +166,8 @@ class MonotoneInclusion:
     `measure` gives, in Euclidean norms, for the pair x, y with ``a in A(y)``, ``b in B(x)``, ``s = a + b``:
 
     * ``primal_residual`` = ``||x - y|| / (1 + ||x||)``;
-    * ``dual_residual`` = ``||x - P_C(x - s)|| / (1 + max(||a||, ||b||))``, P_C the Euclidean projection onto the
+    * ``dual_residual`` = ``||(x - P_C(x - s)) / (1 + max(|a|, |b|))||``, the quotient entry by entry (large operator
+      values where the solution is zero do not shrink the others' residual), P_C the Euclidean projection onto the
       closure of dom h: ``s`` itself where the kernel lives on the whole space, ``min(x, s)`` for ``x >= 0``. At a
       solution on the boundary of dom h, s tends to a normal vector of C there, not to zero;
     * ``residual``, the larger of the two (the primary metric);
@@ -294,6 +298,40 @@ class MonotoneInclusion:
             scaled = np.sqrt(self.kernel.conjugate_hessian_diagonal(at)) * difference
         return np.ravel(scaled)
 
+    # ------------------------------------------------------------------ whether there is anything to find
+
+    def find_certificate(self, x: Array, y: Array, displacement: Array) -> Certificate | None:
+        """Return a checked certificate that the problem has no solution, if the mirror points of an iteration show one.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            What the resolvents of B and of A returned.
+        displacement : ndarray
+            Of the splitting, as a mirror point: ``y - x``, or its mean over some iterations where it oscillates.
+        """
+        mirrors, points = (x, y), [self.kernel.conjugate_gradient(m) for m in (x, y)]
+        moves = [displacement]
+        if points[0] is not x and not np.array_equal(points[1] - points[0], moves[0]):
+            moves.append(points[1] - points[0])
+        found = self._certificate(moves, mirrors, points)
+        return None if found is None else dataclasses.replace(found, problem=self)
+
+    def _certificate(self, moves: list[Array], mirrors: Any, points: list[Array]) -> Certificate | None:
+        """Return a certificate from one of several candidate directions; `points` are the primal x and y."""
+        reach = max(map(_norm, points))
+        parts = separation_parts(self.A, self.B, self.kernel, moves[0].size)
+        return search(moves, lambda u: separated(self.A, self.B, self.kernel, u, reach), parts)
+
+    def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
+        """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
+        found = separated(self.A, self.B, self.kernel, vector, 0.0) if kind == "infeasible" else None
+        return found if isinstance(found, Certificate) else None
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return the length of the displacement, where it is not small: then there may be nothing to find."""
+        return displacement_hint(_norm(getattr(state, "y", 0.0) - getattr(state, "x", 0.0)), metrics)
+
     # ------------------------------------------------------------------ how good an iterate is
 
     def measure(self, iterate: Any) -> dict[str, float]:
@@ -301,7 +339,7 @@ class MonotoneInclusion:
         x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
         if isinstance(iterate, SplitPoint) and iterate.y is not None:
             return self._measure_pair(x, iterate)
-        return self._measure_pair(x, self._one_iteration(x, getattr(iterate, "mirror", None)))
+        return self._measure_pair(x, self._pair_of(x, getattr(iterate, "mirror", None)))
 
     def _measure_pair(self, x: Array, pair: SplitPoint) -> dict[str, float]:
         """Return the metrics of x, seen through a pair whose own x differs from it if x came without one."""
@@ -309,12 +347,23 @@ class MonotoneInclusion:
         apart = max(_norm(pair_x - pair.y), _norm(x - pair_x))
         primal = apart / (1.0 + _norm(x))
         s = a + b
-        dual = _norm(pair_x - project_closure(self.kernel, pair_x - s)) / (1.0 + max(_norm(a), _norm(b)))
+        # entry by entry: a price of 1e6 for what the solution does not use must not excuse an error of 1 elsewhere
+        scale = 1.0 + np.maximum(np.abs(a), np.abs(b))
+        dual = _norm((pair_x - project_closure(self.kernel, pair_x - s)) / scale)
         metrics = {"residual": max(primal, dual), "primal_residual": primal, "dual_residual": dual}
         if self.reference is not None:
-            scale = _norm(self.reference)
-            metrics["distance"] = _norm(x - self.reference) / (scale if scale > 0 else 1.0)
+            size = _norm(self.reference)
+            metrics["distance"] = _norm(x - self.reference) / (size if size > 0 else 1.0)
         return metrics
+
+    def _pair_of(self, x: Array, mirror: Array | None) -> SplitPoint:
+        try:
+            return self._one_iteration(x, mirror)
+        except ResolventError as error:
+            raise ResolventError(
+                f"{error}. This is how a point without a pair, such as a start, is measured: by one iteration with the "
+                f"problem's default_step_size {self.default_step_size:g}, whatever the method's step size"
+            ) from None
 
     def _one_iteration(self, x: Array, mirror: Array | None) -> SplitPoint:
         if mirror is None:

@@ -125,6 +125,10 @@ class Averaged(Wrapper):
         measures: dict[str, float] = self.method.measure(problem, self._inside(state))
         return measures
 
+    def verdict(self, problem: Any, state: Any, metrics: dict[str, float]) -> Any:
+        """Return what the method inside has certified of the problem."""
+        return None if self.fused else super().verdict(problem, state, metrics)
+
     def variable(self, state: Any) -> Any:
         """Return the variable of the method inside."""
         return self.method.variable(self._inside(state))

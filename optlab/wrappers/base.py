@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import DomainError, Method, State
+from optlab.core import DomainError, Method, State, Status
+from optlab.core.stopping import Verdict
 
 
 @dataclass
@@ -71,6 +72,12 @@ class Wrapper(Method):
         """Return the measures of the method inside."""
         measures: dict[str, float] = self.method.measure(problem, state.last)
         return measures
+
+    def verdict(self, problem: Any, state: Any, metrics: dict[str, float]) -> Verdict | None:
+        """Return what the method inside has certified of the problem; a fixed point of it is none of the wrapper."""
+        own = getattr(self.method, "verdict", None)
+        found: Verdict | None = None if own is None else own(problem, state.last, metrics)
+        return found if found is not None and found.status in (Status.INFEASIBLE, Status.UNBOUNDED) else None
 
     # ------------------------------------------------------------------ the map of the method inside
 

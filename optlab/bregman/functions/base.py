@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.bregman.functions.rays import Ray, inner, length, no_direction
 from optlab.core.validation import as_float_array, as_integer, as_number
 
 #: Relative slack with which an indicator function (of a simplex, a box, an affine set ...) accepts a point.
@@ -24,8 +25,8 @@ FEASIBILITY_TOLERANCE = 1e-9
 Array = Any  # as in `optlab.bregman.legendre`
 
 
-def as_weight(value: Any, name: str = "weight") -> Any:
-    """Return a positive number as float, or a positive array (one weight per coordinate) as it is.
+def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
+    """Return a positive number as float, or a positive array (one weight per coordinate); with `zero`, 0 is allowed.
 
     Examples
     --------
@@ -33,8 +34,8 @@ def as_weight(value: Any, name: str = "weight") -> Any:
     2.0
     """
     if np.ndim(value) == 0:
-        return as_number(value, name, above=0)
-    return as_float_array(value, name, positive=True)
+        return as_number(value, name, minimum=0) if zero else as_number(value, name, above=0)
+    return as_float_array(value, name, positive=not zero, nonnegative=zero)
 
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
@@ -53,9 +54,16 @@ class MonotoneOperator:
     #: Whether the operator is single-valued and given by `operator_value`.
     single_valued: ClassVar[bool] = False
 
+    #: Whether the operator (the function) is defined (finite) everywhere.
+    whole_space: ClassVar[bool] = False
+
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
         raise TypeError(f"{type(self).__name__} is not single-valued: only its resolvents can be evaluated")
+
+    def support(self, direction: Array) -> Ray | None:
+        """Return the support function of the domain near `direction` as a `Ray`, None if it is not known."""
+        return no_direction(direction) if self.whole_space else None
 
 
 class Function(MonotoneOperator):
@@ -101,6 +109,10 @@ class Function(MonotoneOperator):
         """
         return None
 
+    def recession(self, direction: Array) -> Ray | None:
+        """Return the recession function near `direction` as a `Ray`, None if it is not known."""
+        return None
+
     def __add__(self, other: Function) -> Sum:
         """Return the sum of two terms; the sum of any term and `Linear` ones keeps its closed-form resolvents."""
         if not isinstance(other, Function):
@@ -108,6 +120,17 @@ class Function(MonotoneOperator):
         left = self.terms if isinstance(self, Sum) else (self,)
         right = other.terms if isinstance(other, Sum) else (other,)
         return Sum((*left, *right))
+
+
+def as_terms(terms: Any) -> tuple[Function, ...]:
+    """Return a sequence of terms as a tuple; TypeError if it is none, is empty, or holds something else."""
+    try:
+        found = tuple(terms)
+    except TypeError:
+        found = ()
+    if not found or not all(isinstance(term, Function) for term in found):
+        raise TypeError(f"terms must be a sequence of one or more Function objects, got {terms!r}")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +146,13 @@ class Zero(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def value(self, x: Array) -> float:
         return 0.0
+
+    def recession(self, direction: Array) -> Ray:
+        return Ray(direction, linear=True)
 
     def gradient(self, x: Array) -> Array:
         return np.zeros_like(x)
@@ -156,12 +183,16 @@ class Linear(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cost", as_float_array(self.cost, "cost"))
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.cost * x))
+
+    def recession(self, direction: Array) -> Ray:
+        return Ray(direction, *inner(self.cost, direction), linear=True)
 
     def gradient(self, x: Array) -> Array:
         return np.array(np.broadcast_to(self.cost, np.shape(x)))
@@ -197,13 +228,12 @@ class Sum(Function):
     terms: tuple[Function, ...]
 
     def __post_init__(self) -> None:
-        terms = tuple(self.terms)
-        if not terms or not all(isinstance(term, Function) for term in terms):
-            raise TypeError(f"terms must be one or more Function objects, got {self.terms!r}")
+        terms = as_terms(self.terms)
         object.__setattr__(self, "terms", terms)
         # smooth and separable are facts about the class elsewhere; a sum has to ask its terms
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
         object.__setattr__(self, "separable", all(term.separable for term in terms))
+        object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
 
     def split_linear(self) -> tuple[Any, tuple[Function, ...]]:
         """Return the summed cost of the linear terms (0.0 if there is none) and the other terms."""
@@ -227,6 +257,28 @@ class Sum(Function):
 
     def hessian(self, x: Array) -> Array | None:
         return _sum_or_none([term.hessian(x) for term in self.terms])
+
+    def support(self, direction: Array) -> Ray | None:
+        bounded = [term for term in self.terms if not term.whole_space]
+        if not bounded:
+            return no_direction(direction)
+        # of an intersection it would have to be computed: known for a single set
+        return bounded[0].support(direction) if len(bounded) == 1 else None
+
+    def recession(self, direction: Array) -> Ray | None:
+        moved, linear = direction, True
+        for term in self.terms:
+            ray = term.recession(moved)
+            if ray is None:
+                return None
+            moved, linear = ray.direction, linear and ray.linear
+        value, size, error = 0.0, 0.0, 0.0
+        for term in self.terms:
+            ray = term.recession(moved)
+            assert ray is not None
+            value, size = value + ray.value, size + ray.size
+            error += ray.error + length(ray.direction - moved)
+        return Ray(moved, value, size, error, linear)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         pairs = [term.relative_smoothness(kernel) for term in self.terms]
@@ -262,10 +314,12 @@ class BlockSum(Function):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        terms = tuple(self.terms)
-        sizes = tuple(as_integer(size, f"sizes[{i}]", minimum=1) for i, size in enumerate(self.sizes))
-        if not terms or not all(isinstance(term, Function) for term in terms):
-            raise TypeError(f"terms must be one or more Function objects, got {self.terms!r}")
+        terms = as_terms(self.terms)
+        try:
+            given = tuple(self.sizes)
+        except TypeError:
+            raise TypeError(f"sizes must be a sequence of integers, got {type(self.sizes).__name__}") from None
+        sizes = tuple(as_integer(size, f"sizes[{i}]", minimum=1) for i, size in enumerate(given))
         if len(terms) != len(sizes):
             raise ValueError(f"terms and sizes must have the same length, got {len(terms)} and {len(sizes)}")
         object.__setattr__(self, "terms", terms)
@@ -284,6 +338,25 @@ class BlockSum(Function):
     def gradient(self, x: Array) -> Array:
         return np.concatenate([term.gradient(block) for term, block in zip(self.terms, self.blocks(x))])
 
+    def support(self, direction: Array) -> Ray | None:
+        return _side_by_side([term.support(block) for term, block in zip(self.terms, self.blocks(direction))])
+
+    def recession(self, direction: Array) -> Ray | None:
+        return _side_by_side([term.recession(block) for term, block in zip(self.terms, self.blocks(direction))])
+
+
+def _side_by_side(rays: Sequence[Ray | None]) -> Ray | None:
+    known = [ray for ray in rays if ray is not None]
+    if len(known) < len(rays):
+        return None
+    return Ray(
+        np.concatenate([ray.direction for ray in known]),
+        math.fsum(ray.value for ray in known),
+        math.fsum(ray.size for ray in known),
+        math.fsum(ray.error for ray in known),
+        all(ray.linear for ray in known),
+    )
+
 
 class SmoothFunction(Function):
     """A user's own smooth convex function; its resolvents come from the generic Newton solve.
@@ -296,14 +369,17 @@ class SmoothFunction(Function):
         ``x -> array`` of the shape of `x`.
     hessian : callable, optional
         ``x -> (n, n) array`` for a vector `x` of length n, or, with ``separable=True``, the diagonal as an array of
-        the shape of `x`. Without it the Hessian is approximated by differences of the gradient.
+        the shape of `x`. Without it the Hessian is approximated by differences of the gradient, 2 n gradients each.
     separable : bool
         Whether the function is a sum over coordinates (default False).
+    tol : float, optional
+        The relative residual with which a resolvent that is not separable is accepted, where rounding stops the
+        iteration above 1e-12 (it is never stopped before). Default: 1e-12 with a Hessian, 1e-8 without.
 
     Raises
     ------
-    TypeError
-        If `value`, `gradient` or `hessian` cannot be called.
+    TypeError, ValueError
+        If `value`, `gradient` or `hessian` cannot be called, or `tol` is not between 0 and 1.
 
     Examples
     --------
@@ -322,12 +398,15 @@ class SmoothFunction(Function):
         hessian: Callable[[Array], Array] | None = None,
         *,
         separable: bool = False,
+        tol: float | None = None,
     ) -> None:
         for name, function in (("value", value), ("gradient", gradient), ("hessian", hessian)):
             if not callable(function) and not (name == "hessian" and function is None):
                 raise TypeError(f"{name} must be callable, got {type(function).__name__}")
         self._value, self._gradient, self._hessian = value, gradient, hessian
         self.separable = bool(separable)  # type: ignore[misc]
+        default = 1e-8 if hessian is None else 1e-12
+        self.tolerance = default if tol is None else as_number(tol, "tol", above=0, below=1)
 
     def __repr__(self) -> str:
         return f"SmoothFunction({self._value!r}, separable={self.separable})"

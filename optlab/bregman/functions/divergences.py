@@ -17,8 +17,14 @@ from optlab.bregman.entropy import ShannonEntropy, SimplexEntropy
 from optlab.bregman.euclidean import SquaredEuclidean
 from optlab.bregman.fermi_dirac import FermiDirac
 from optlab.bregman.functions.base import Array, Function, as_weight
+from optlab.bregman.functions.rays import Ray, inner, no_direction
 from optlab.bregman.legendre import Legendre
 from optlab.core.validation import as_float_array
+
+
+def _below_zero(direction: Array) -> Ray:
+    """The support function of the non-negative orthant."""
+    return Ray(np.minimum(direction, 0.0))
 
 
 def _range(weights: Any) -> tuple[float, float]:
@@ -59,6 +65,12 @@ class NegativeEntropy(Function):
     def second_derivative(self, x: Array) -> Array:
         return self.weight / x
 
+    def support(self, direction: Array) -> Ray:
+        return _below_zero(direction)
+
+    def recession(self, direction: Array) -> Ray:
+        return no_direction(direction)
+
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         return _entropic_constants(kernel, self.weight)
 
@@ -98,6 +110,12 @@ class KullbackLeibler(Function):
 
     def second_derivative(self, x: Array) -> Array:
         return self.weight / x
+
+    def support(self, direction: Array) -> Ray:
+        return _below_zero(direction)
+
+    def recession(self, direction: Array) -> Ray:
+        return no_direction(direction)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         return _entropic_constants(kernel, self.weight)
@@ -153,6 +171,13 @@ class Poisson(Function):
         counted = np.broadcast_to(self.q > 0, x.shape)
         return self.weight * np.divide(self.q, x * x, out=np.zeros_like(x), where=counted)
 
+    def support(self, direction: Array) -> Ray:
+        return _below_zero(direction)
+
+    def recession(self, direction: Array) -> Ray:
+        moved = np.maximum(direction, 0.0)
+        return Ray(moved, *inner(self.weight, moved))
+
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         if isinstance(kernel, BurgEntropy):  # the divergence is weight * q times that of Burg's entropy
             return _range(self.weight * self.q)
@@ -198,6 +223,13 @@ class ItakuraSaito(Function):
     def second_derivative(self, x: Array) -> Array:
         return self.weight / x**2
 
+    def support(self, direction: Array) -> Ray:
+        return _below_zero(direction)
+
+    def recession(self, direction: Array) -> Ray:
+        moved = np.maximum(direction, 0.0)
+        return Ray(moved, *inner(self.weight / self.q, moved))
+
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         return _range(self.weight) if isinstance(kernel, BurgEntropy) else None
 
@@ -224,6 +256,7 @@ class SquaredDistance(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_float_array(self.q, "q"))
@@ -237,6 +270,9 @@ class SquaredDistance(Function):
 
     def second_derivative(self, x: Array) -> Array:
         return self.weight * np.ones_like(x)
+
+    def recession(self, direction: Array) -> Ray:
+        return no_direction(direction)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         largest, smallest = _range(self.weight)
@@ -307,7 +343,7 @@ class L1Norm(Function):
     Parameters
     ----------
     weight : float or array_like
-        Default 1.
+        At least 0; coordinates of weight 0 (an intercept) are not penalised. Default 1.
 
     Examples
     --------
@@ -317,9 +353,13 @@ class L1Norm(Function):
 
     weight: Any = 1.0
     separable: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", as_weight(self.weight))
+        object.__setattr__(self, "weight", as_weight(self.weight, zero=True))
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * np.abs(x)))
+
+    def recession(self, direction: Array) -> Ray:
+        return Ray(direction, *inner(self.weight, np.abs(direction)), linear=True)

@@ -14,6 +14,7 @@ from scipy import special
 
 from optlab.bregman.functions.base import Array, Function, MonotoneOperator
 from optlab.bregman.functions.divergences import euclidean_constants
+from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length
 from optlab.core.validation import as_float_array, as_number
 
 
@@ -43,6 +44,7 @@ class Quadratic(Function):
     c: Any = None
     smooth: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         Q = as_float_array(self.Q, "Q", ndim=2)
@@ -75,6 +77,14 @@ class Quadratic(Function):
     def hessian(self, x: Array) -> Array:
         return np.asarray(self.Q)
 
+    def recession(self, direction: Array) -> Ray:
+        eigenvalues, vectors = self.spectrum
+        flat = vectors[:, eigenvalues == 0.0]
+        moved = flat @ (flat.T @ direction)
+        curved = ~(eigenvalues == 0.0)
+        off = length((vectors[:, curved].T @ (self.Q @ moved)) / eigenvalues[curved])
+        return Ray(moved, *inner(self.c, moved), off + ROUNDING * length(moved), linear=True)
+
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         eigenvalues, _ = self.spectrum
         return euclidean_constants(kernel, float(eigenvalues[-1]), float(eigenvalues[0]))
@@ -102,6 +112,7 @@ class LeastSquares(Function):
     weight: float = 1.0
     smooth: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         A = as_float_array(self.A, "A", ndim=2)
@@ -124,6 +135,15 @@ class LeastSquares(Function):
 
     def hessian(self, x: Array) -> Array:
         return np.asarray(self.weight * (self.A.T @ self.A))
+
+    def recession(self, direction: Array) -> Ray:
+        left, singular, right = self.svd
+        keep = singular > singular.max(initial=0.0) * max(self.A.shape) * np.finfo(float).eps
+        left, singular, rows = left[:, keep], singular[keep], right[keep]
+        moved = direction - rows.T @ (rows @ direction)
+        moved = moved - rows.T @ (rows @ moved)  # once more: what cancellation has left
+        off = length((left.T @ (self.A @ moved)) / singular)
+        return Ray(moved, error=off + ROUNDING * length(moved), linear=True)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         _, singular, right = self.svd
@@ -155,6 +175,7 @@ class Logistic(Function):
     weight: float = 1.0
     smooth: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         labels = as_float_array(self.labels, "labels", ndim=1)
@@ -192,6 +213,10 @@ class Logistic(Function):
             return np.diag(curvature)
         return np.asarray(self.features.T @ (curvature[:, None] * self.features))
 
+    def recession(self, direction: Array) -> Ray:
+        value = self.weight * float(np.sum(np.maximum(0.0, -self.margins(direction))))
+        return Ray(direction, value, value, linear=True)
+
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
         norm = 1.0 if self.features is None else float(np.linalg.norm(self.features, 2)) ** 2
         return euclidean_constants(kernel, 0.25 * self.weight * norm, 0.0)
@@ -217,6 +242,7 @@ class SkewGame(MonotoneOperator):
 
     M: Any
     single_valued: ClassVar[bool] = True
+    whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "M", as_float_array(self.M, "M", ndim=2))

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Array, Function
+from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length, no_direction
 from optlab.core.validation import as_float_array, as_number, one_of
 
 _INSIDE, _OUTSIDE = 0.0, math.inf
@@ -48,6 +49,13 @@ class Simplex(Function):
         inside = np.min(x) >= -FEASIBILITY_TOLERANCE * self.total and _close(np.sum(x), self.total, 0.0)
         return _INSIDE if inside else _OUTSIDE
 
+    def support(self, direction: Array) -> Ray:
+        value = self.total * float(np.max(direction))
+        return Ray(direction, value, abs(value))
+
+    def recession(self, direction: Array) -> Ray:
+        return no_direction(direction)
+
 
 @dataclass(frozen=True, eq=False)
 class Hyperplane(Function):
@@ -79,6 +87,22 @@ class Hyperplane(Function):
     def value(self, x: Array) -> float:
         products = self.normal * x
         return _INSIDE if _close(np.sum(products), self.offset, np.sum(np.abs(products))) else _OUTSIDE
+
+    def _along(self, direction: Array) -> tuple[float, Array]:
+        """Return t such that ``t normal`` is nearest to `direction`, and ``t normal``."""
+        top = np.max(np.abs(self.normal))
+        unit = np.broadcast_to(self.normal / top, np.shape(direction))
+        t = float(np.sum(unit * direction) / np.sum(unit * unit))
+        return t / top, t * unit
+
+    def support(self, direction: Array) -> Ray:
+        t, along = self._along(direction)
+        return Ray(along, t * self.offset, abs(t * self.offset), ROUNDING * length(along), linear=True)
+
+    def recession(self, direction: Array) -> Ray:
+        moved = direction - self._along(direction)[1]
+        moved = moved - self._along(moved)[1]  # once more: what cancellation has left
+        return Ray(moved, error=ROUNDING * length(moved), linear=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +136,24 @@ class Box(Function):
         if not np.all(ordered):
             where = [int(i) for i in np.argwhere(~np.atleast_1d(ordered))[0]]
             raise ValueError(f"lower must not exceed upper, but it does at index {where}")
+        if np.any(lower == math.inf) or np.any(upper == -math.inf):
+            raise ValueError("lower must be below inf and upper above -inf: no number lies beyond them")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 
     def value(self, x: Array) -> float:
         slack = FEASIBILITY_TOLERANCE * (1.0 + np.abs(x))
         return _INSIDE if np.all(x >= self.lower - slack) and np.all(x <= self.upper + slack) else _OUTSIDE
+
+    def support(self, direction: Array) -> Ray:
+        low = np.where(np.isfinite(self.lower), np.minimum(direction, 0.0), 0.0)
+        high = np.where(np.isfinite(self.upper), np.maximum(direction, 0.0), 0.0)
+        (below, below_size), (above, above_size) = inner(low, self.lower), inner(high, self.upper)
+        return Ray(low + high, below + above, below_size + above_size)
+
+    def recession(self, direction: Array) -> Ray:
+        low = np.where(np.isfinite(self.lower), 0.0, np.minimum(direction, 0.0))
+        return Ray(low + np.where(np.isfinite(self.upper), 0.0, np.maximum(direction, 0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +196,15 @@ class CappedSimplex(Function):
         slack = FEASIBILITY_TOLERANCE * self.total
         bounded = np.min(x) >= -slack and np.all(x <= self.upper + slack)
         return _INSIDE if bounded and _close(np.sum(x), self.total, 0.0) else _OUTSIDE
+
+    def support(self, direction: Array) -> Ray:
+        order = np.argsort(-direction, axis=None, kind="stable")  # the best coordinates are filled first
+        caps, u = self.caps(np.shape(direction)).ravel()[order], np.ravel(direction)[order]
+        before = np.concatenate([[0.0], np.cumsum(caps)[:-1]])
+        return Ray(direction, *inner(u, np.clip(self.total - before, 0.0, caps)))
+
+    def recession(self, direction: Array) -> Ray:
+        return no_direction(direction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +256,24 @@ class AffineSet(Function):
         return (left.T @ self.b) / singular
 
     def value(self, x: Array) -> float:
-        scale = np.abs(self.A) @ np.abs(x)
+        size, x_size = np.abs(self.A), np.abs(x)
+        # an equation of small entries carries the rounding of the others: 1e-13 of what it could have been
+        scale = size @ x_size + 1e-4 * np.sum(size, axis=1) * np.max(x_size)
         return _INSIDE if _close(self.A @ x, self.b, scale) else _OUTSIDE
+
+    def support(self, direction: Array) -> Ray:
+        left, singular, rows = self._svd
+        y = left @ ((rows @ direction) / singular)
+        # in terms of the data themselves: <A^T y, x> = <y, b> on the set, whatever the factors' rounding
+        error = ROUNDING * length(np.abs(self.A).T @ np.abs(y))
+        return Ray(self.A.T @ y, *inner(y, self.b), error, linear=True)
+
+    def recession(self, direction: Array) -> Ray:
+        left, singular, rows = self._svd
+        moved = direction - rows.T @ (rows @ direction)
+        moved = moved - rows.T @ (rows @ moved)  # once more: what cancellation has left
+        off = length((left.T @ (self.A @ moved)) / singular)  # distance to the null space
+        return Ray(moved, error=off + ROUNDING * length(moved), linear=True)
 
 
 _MARGINAL_KINDS = ("equal", "at_most", "kl", "l1")
@@ -252,6 +313,25 @@ class _Marginal(Function):
         if self.kind == "at_most":
             return _INSIDE if np.all(sums <= a + FEASIBILITY_TOLERANCE * (a + scale)) else _OUTSIDE
         return _INSIDE if _close(sums, a, scale) else _OUTSIDE
+
+    def support(self, direction: Array) -> Ray:
+        if self.kind == "l1":
+            return no_direction(direction)
+        y = self.sums(direction) / direction.shape[self.axis]
+        if self.kind != "equal":
+            y = np.maximum(y, 0.0) if self.kind == "at_most" else np.minimum(y, 0.0)
+        spread = np.broadcast_to(np.expand_dims(y, self.axis), direction.shape)
+        value, size = (0.0, 0.0) if self.kind == "kl" else inner(y, self.marginal)
+        return Ray(spread, value, size, linear=self.kind == "equal")
+
+    def recession(self, direction: Array) -> Ray:
+        sums, count = self.sums(direction), direction.shape[self.axis]
+        if self.kind == "l1":
+            total = self.weight * float(np.sum(np.abs(sums)))
+            return Ray(direction, total, total, linear=True)
+        excess = np.maximum(sums, 0.0) if self.kind == "at_most" else sums
+        moved = direction - np.expand_dims(excess / count, self.axis)
+        return Ray(moved, error=ROUNDING * length(moved), linear=self.kind != "at_most")
 
 
 @dataclass(frozen=True, eq=False)

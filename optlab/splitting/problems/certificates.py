@@ -132,7 +132,7 @@ class CertifiedProblem(CompositeProblem):
         if isinstance(iterate, FeasiblePoint) and iterate.pair is not None:
             return self._measure_feasible(np.asarray(iterate), iterate.pair)
         x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
-        pair = self._one_iteration(x, getattr(iterate, "mirror", None))
+        pair = self._pair_of(x, getattr(iterate, "mirror", None))
         inner = getattr(pair, "pair", None)
         return self._measure_feasible(self._made_feasible(x), pair if inner is None else inner)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from optlab.bregman import SquaredEuclidean, resolvent
 from optlab.bregman.functions import Function
+from optlab.bregman.functions.rays import ROUNDING, Ray, length
 from optlab.core.validation import as_float_array
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint, term_shape
 
@@ -24,12 +26,25 @@ class _Product:
     def resolvent(self, kernel: Any, mirror: Array, step_size: float) -> Array:
         return np.stack([resolvent(s, kernel, row, step_size) for s, row in zip(self.sets, mirror)])
 
+    def support(self, direction: Array) -> Ray | None:
+        rays = [s.support(row) for s, row in zip(self.sets, direction)]
+        known = [ray for ray in rays if ray is not None]
+        if len(known) < len(rays):
+            return None
+        value, size, error = (math.fsum(getattr(ray, name) for ray in known) for name in ("value", "size", "error"))
+        return Ray(np.stack([ray.direction for ray in known]), value, size, error)
+
 
 class _Consensus:
     """The copies made equal: ``argmin_x sum_i D(x, z_i)`` has the mean of the mirror points, in every geometry."""
 
     def resolvent(self, kernel: Any, mirror: Array, step_size: float) -> Array:
         return np.broadcast_to(mirror.mean(axis=0), mirror.shape).copy()
+
+    def support(self, direction: Array) -> Ray:
+        # what sums to zero over the copies is orthogonal to all points with equal copies
+        moved = direction - direction.mean(axis=0)
+        return Ray(moved, error=ROUNDING * length(moved), linear=True)
 
 
 class ConvexFeasibility(MonotoneInclusion):
@@ -75,7 +90,10 @@ class ConvexFeasibility(MonotoneInclusion):
     """
 
     def __init__(self, sets: Sequence[Any], kernel: Any = None, shape: Any = None) -> None:
-        sets = tuple(sets)
+        try:
+            sets = tuple(sets)
+        except TypeError:
+            raise TypeError(f"sets must be a sequence of indicator terms, got {type(sets).__name__}") from None
         if len(sets) < 2:
             raise ValueError(f"sets must hold at least two sets, got {len(sets)}")
         for i, s in enumerate(sets):

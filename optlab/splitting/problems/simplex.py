@@ -32,8 +32,8 @@ from optlab.bregman.functions import (
     Simplex,
     SquaredDistance,
 )
+from optlab.bregman.projections import project_simplex
 from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.splitting.domains import project_simplex
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import (
     CertifiedProblem,
@@ -344,6 +344,8 @@ class CappedSimplexProgram(CertifiedProblem):
     def default_start(self, rng: np.random.Generator) -> Array:
         """Return the feasible point proportional to the caps; nothing is drawn at random."""
         return self.upper * (self.total / np.sum(self.upper))
+
+    objective_terms = ("f", "g")
 
     def objective(self, x: Array) -> float:
         """Return ``<cost, x>`` if `x` is feasible, else infinity."""
