@@ -19,6 +19,7 @@ import numpy as np
 from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
 from optlab.transport.costs import check_size
+from optlab.transport.relative_gap import relative_gap
 
 _GRAIN = 16  # fewer problems than this are not worth a thread
 
@@ -36,7 +37,7 @@ class BatchTransport:
     objective, dual_objective : ndarray, shape (N,)
         ``<C, X> + regularization sum X (log X - 1)`` of the rounded plan, and a proven lower bound on its minimum.
     gap, relative_gap : ndarray, shape (N,)
-        Their difference, and that over ``max(|dual_objective|, 1e-6 mass range of the cost)``: certificates.
+        Their difference, and that over what it proves of the optimum (`optlab.transport.relative_gap`): certificates.
     marginal_error : ndarray, shape (N,)
         L1 error of the marginals before rounding, over the mass.
     n_iter : ndarray of int, shape (N,)
@@ -148,7 +149,7 @@ def batch_transport(
     low, high = (np.asarray(v, dtype=np.float64) for v in (C.min(axis=(1, 2)), C.max(axis=(1, 2))))
     # a constant that is large beside the differences would take their digits in the exponents
     offset = np.where(np.abs(low) > 16.0 * (high - low), low, 0.0)
-    level, spread = np.broadcast_to(offset, count), np.broadcast_to(high - low, count)
+    level = np.broadcast_to(offset, count)
     F, G, report = np.zeros((count, n)), np.zeros((count, m)), np.zeros((count, 3))
     if x0 is not None:
         if isinstance(x0, BatchTransport):
@@ -184,12 +185,17 @@ def batch_transport(
 
     run_tasks([task(start, stop) for start, stop in ranges])
     value, objective, dual, error = out.T.copy()
+    f, g = (np.abs(np.where(np.isfinite(v), v, 0.0)) * eps[:, None] for v in (F, G))
+    terms = np.sum(whole[0] * f, axis=1) + np.sum(whole[1] * g, axis=1) + eps
     shift = np.log(mass)  # of mass X instead of X
     F += shift[:, None]
     gap = mass * np.maximum(objective - dual, 0.0)
     value = mass * (value + level)
     objective, dual = mass * (objective + (level + eps * shift)), mass * (dual + (level + eps * shift))
-    scale = np.maximum(np.abs(dual), 1e-6 * mass * np.where(spread > 0, spread, 1.0))
+    terms = mass * (terms + np.abs(level + eps * shift))
+    relative = relative_gap(
+        objective, dual, upper_terms=np.abs(objective) + terms + gap, lower_terms=terms, unit=eps * mass
+    )
     unit = np.broadcast_to(eps, count)[:, None]
     # the certificate's own half-step leaves the error on the rows
     done = error <= np.maximum(tol, 1e-15 * (n + m)) * (1.0 + 1e-6)
@@ -200,7 +206,7 @@ def batch_transport(
         objective,
         dual,
         gap,
-        gap / scale,
+        relative,
         error,
         report[:, 0].astype(int),
         done,

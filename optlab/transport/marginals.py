@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array
-from optlab.transport.costs import Cost, as_cost
+from optlab.transport.costs import Cost, as_cost, warn_of_spread
 from optlab.transport.feasibility import check_feasible
 
 
@@ -72,22 +72,15 @@ class TransportData:
                 self.columns if self.columns.size < self.shape[1] else None,
             )
         if not 1e-150 < self.mass < 1e150:
-            self._check_units()
+            self.check_units()
+        warn_of_spread(self.active_cost)
         if self.active_cost.has_forbidden:
             check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of `relative_gap`, for problems whose optimum is zero: ``1e-6 * mass * cost
-        scale``.
-        """
-        floor = 1e-6 * self.mass * self.active_cost.scale
-        if floor < 1e-300:
-            self._check_units()
-        return floor
-
-    def _check_units(self) -> None:
+    def check_units(self) -> None:
         """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
+        if 1e-290 < self.mass * self.active_cost.scale < 1e290:
+            return
         cost = self.active_cost
         size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
         units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)

@@ -57,6 +57,8 @@ class SemiDual:
     ----------
     value : float
         ``q(f)``, with smoothing that of the smoothed problem.
+    terms : float
+        Sum of the absolute values of the terms of `value`.
     g : ndarray, shape (m,)
         The best column potentials.
     row_sums : ndarray, shape (n,)
@@ -66,6 +68,7 @@ class SemiDual:
     """
 
     value: float
+    terms: float
     g: np.ndarray
     row_sums: np.ndarray
     starts: np.ndarray | None = None
@@ -200,15 +203,16 @@ class QuadraticOptimalTransport(TransportData):
         g, terms, counts = np.empty(m), np.empty(m), np.zeros(m, dtype=np.int64)
         nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
         row_sums = self._pass(f, smoothing, g, terms, counts, nothing)
-        value = math.fsum([*(self.active_a * f).tolist(), *terms.tolist()])
+        products = [*(self.active_a * f).tolist(), *terms.tolist()]
+        value = math.fsum(products), math.fsum(map(abs, products))
         if not entries:
-            return SemiDual(value, g, row_sums)
+            return SemiDual(*value, g, row_sums)
         starts = np.concatenate([[0], np.cumsum(counts)])
         size = int(starts[-1])
         rows, values, kinds = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size, dtype=np.int8)
         self._pass(f, smoothing, g, terms, counts, (starts[:-1], rows, values, kinds))
         assert n == row_sums.size
-        return SemiDual(value, g, row_sums, starts, rows, values, kinds == quadratic_kernels.SHARED)
+        return SemiDual(*value, g, row_sums, starts, rows, values, kinds == quadratic_kernels.SHARED)
 
     def _pass(self, f: np.ndarray, smoothing: float, g: Any, terms: Any, counts: Any, out: tuple[Any, ...]) -> Any:
         """Run the compiled pass over all columns, dealt out to threads; return the row sums."""

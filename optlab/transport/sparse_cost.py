@@ -44,6 +44,7 @@ class SparseCost(Cost):
     """
 
     has_forbidden = True
+    is_matrix = True
 
     def __init__(self, array: Any):
         if not hasattr(array, "tocsr"):
@@ -183,6 +184,17 @@ class SparseCost(Cost):
         out = np.full(self.shape, np.inf)
         out[self.pattern.rows, self.pattern.columns] = self._rows[2]
         return out
+
+    @cached_property
+    def smallest(self) -> float:
+        sizes = np.abs(self._rows[2])
+        return float(np.min(sizes, where=sizes > 0.0, initial=np.inf)) if np.any(sizes) else 0.0
+
+    @cached_property
+    def spread(self) -> float:
+        sizes = np.abs(self._rows[2])
+        sizes = sizes[sizes > 0.0]
+        return float(sizes.max() / np.quantile(sizes, 0.05)) if sizes.size else 1.0
 
     @cached_property
     def _statistics(self) -> tuple[float, float, float, float]:
