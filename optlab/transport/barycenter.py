@@ -27,6 +27,7 @@ from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
 from optlab.transport.certificates import PotentialEntries, certified_gap, cost_terms, round_to_marginals
 from optlab.transport.costs import Cost, as_cost, warn_of_spread
+from optlab.transport.marginals import SUM_TOLERANCE, gap_advice
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.relative_gap import ROUNDING, relative_gap
 
@@ -169,7 +170,7 @@ class WassersteinBarycenter:
     Parameters
     ----------
     histograms : array_like, shape (L, m), or sequence of L array_like of lengths m_l
-        Non-negative, all of the same sum (to 1e-9 relative).
+        Non-negative, all of the same sum (to 1e-6 relative; that of the first is kept).
     cost : array_like (n, m) or `Cost`, or a sequence of L of them, (n, m_l)
         From the n points that may carry the barycentre to the points of each histogram; without forbidden pairs.
     weights : array_like, shape (L,), optional
@@ -206,7 +207,7 @@ class WassersteinBarycenter:
         for i, total in enumerate(sums):
             if not 0.0 < total < math.inf:
                 raise ValueError(f"histograms[{i}] must have a positive finite sum, got {total:g}")
-            if abs(total - self.mass) > 1e-9 * max(total, self.mass):
+            if abs(total - self.mass) > SUM_TOLERANCE * max(total, self.mass):
                 raise ValueError(f"histograms must have the same sum, got {self.mass:.12g} and {total:.12g} at [{i}]")
             self.histograms[i] *= self.mass / total
         costs: list[Cost] = [as_cost(c) for c in cost] if isinstance(cost, (list, tuple)) else [as_cost(cost)] * count
@@ -378,6 +379,10 @@ class WassersteinBarycenter:
                 g = cost.minimum_columns(row)
             terms += (w * b * g).tolist()
         return terms
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, *self.costs) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap and cost of a `Barycenter` or a mirror point."""

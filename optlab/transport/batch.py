@@ -19,6 +19,7 @@ import numpy as np
 from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
 from optlab.transport.costs import check_size
+from optlab.transport.marginals import SUM_TOLERANCE
 from optlab.transport.relative_gap import relative_gap
 
 _GRAIN = 16  # fewer problems than this are not worth a thread
@@ -110,7 +111,7 @@ def batch_transport(
     a : array_like, shape (N, n) or (n,)
         Source weights of each problem, or of all.
     b : array_like, shape (N, m) or (m,)
-        Target weights, each row of the same sum as that of `a` to 1e-9 (1e-6 in float32).
+        Target weights, each row of the same sum as that of `a` to 1e-6 relative, to which it is rescaled.
     cost : array_like, shape (N, n, m) or (n, m)
         float64 or float32, finite.
     regularization : float or array_like of shape (N,)
@@ -221,7 +222,6 @@ def _validated(
     C = np.ascontiguousarray(C if C.ndim == 3 else C[None])
     a = as_float_array(a, "a", ndim=(1, 2), nonnegative=True)
     b = as_float_array(b, "b", ndim=(1, 2), nonnegative=True)
-    single = np.dtype(np.float32) in (a.dtype, b.dtype)
     a, b = (np.array(np.atleast_2d(w), dtype=np.float64, order="C") for w in (a, b))
     eps = np.atleast_1d(as_float_array(regularization, "regularization", ndim=(0, 1), positive=True)).astype(np.float64)
     sizes = {"a": a.shape[0], "b": b.shape[0], "cost": C.shape[0], "regularization": eps.size}
@@ -246,7 +246,7 @@ def _validated(
             f"a, b and cost must be in units in which their product is a usual number: the largest mass is "
             f"{sum_a.max():.3g}, the cost of size {size:.3g}; multiply the weights, or the cost, by a constant"
         )
-    bad = np.abs(sum_a - sum_b) > (1e-6 if single else 1e-9) * np.maximum(sum_a, sum_b)
+    bad = np.abs(sum_a - sum_b) > SUM_TOLERANCE * np.maximum(sum_a, sum_b)
     if np.any(bad):
         raise ValueError(
             f"a and b must have the same sum, got {sum_a[bad][0]:.12g} and {sum_b[bad][0]:.12g} in problem "

@@ -366,7 +366,7 @@ class DualBound:
     f: np.ndarray
     g: np.ndarray
     value: float
-    terms: float
+    terms: float = 0.0
 
     @classmethod
     def of(cls, f: np.ndarray, g: np.ndarray, products: list[float]) -> DualBound:

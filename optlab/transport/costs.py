@@ -236,18 +236,27 @@ class Cost:
     def fine_scale(self) -> float:
         """A size of costs that the largest entries have no part in, nor any that a plan is not sure to meet.
 
-        The 5 % quantile that `spread` is measured from, but at most 1,000 times the smallest positive entry.
+        The 5 % quantile of the positive sizes, but at most 1,000 times the smallest.
         """
-        return min(max(abs(self.minimum), abs(self.maximum)) / self.spread, 1e3 * self.smallest)
+        return min(max(abs(self.minimum), abs(self.maximum)) / self.spread(0.05), 1e3 * self.smallest)
+
+    def spread(self, quantile: float) -> float:
+        """Return the largest size of an entry over a quantile of the positive ones (in 64 rows); 1 if all are zero."""
+        if quantile not in self._spreads:
+            sizes = self._sizes()
+            largest = max(abs(self.minimum), abs(self.maximum))
+            usual = float(np.quantile(sizes, quantile)) if sizes.size and largest > 0.0 else largest
+            self._spreads[quantile] = largest / usual if largest > 0.0 else 1.0
+        return self._spreads[quantile]
 
     @cached_property
-    def spread(self) -> float:
-        """The largest size of an entry over the 5 % quantile of the positive ones (in 64 rows); 1 if all are zero."""
+    def _spreads(self) -> dict[float, float]:
+        return {}
+
+    def _sizes(self) -> np.ndarray:
         rows = np.unique(np.linspace(0, self.shape[0] - 1, 64).astype(np.int64))
         sizes = np.abs(self.submatrix(rows).dense())
-        sizes = sizes[(sizes > 0.0) & np.isfinite(sizes)]
-        largest = max(abs(self.minimum), abs(self.maximum))
-        return largest / float(np.quantile(sizes, 0.05)) if sizes.size and largest > 0.0 else 1.0
+        return np.asarray(sizes[(sizes > 0.0) & np.isfinite(sizes)])
 
     @property
     def range(self) -> float:
@@ -464,7 +473,7 @@ SPREAD_ADVICE = (
 
 
 def warn_of_spread(*costs: Cost) -> None:
-    """Warn if the entries of a matrix spread over more than six decades. (Distances between points mean what they say.)
+    """Warn if the entries of a matrix spread over more than six decades (distances between points mean what they say).
 
     Examples
     --------
@@ -475,7 +484,8 @@ def warn_of_spread(*costs: Cost) -> None:
     >>> str(caught[0].message)[:52]
     'the costs spread over 9.9 decades; if large entries '
     """
-    spread = max((cost.spread for cost in costs if cost.is_matrix), default=1.0)
+    # a quarter of the entries may be dust (distances that rounding left above zero), three quarters stand for forbidden
+    spread = max((cost.spread(0.25) for cost in costs if cost.is_matrix), default=1.0)
     if spread > LARGEST_SPREAD:
         warnings.warn(f"the costs spread over {math.log10(spread):.1f} decades; {SPREAD_ADVICE}", stacklevel=4)
 

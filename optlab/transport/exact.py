@@ -287,7 +287,7 @@ class ExactTransport(Method):
             return None
         return Verdict(
             Status.STALLED,
-            "no round can change anything any more (no pair is violated by more than rounding; relative_gap = "
+            "further iterations change nothing: no pair is violated by more than rounding (relative_gap = "
             f"{metrics['relative_gap']:.3g} is what that leaves)",
         )
 

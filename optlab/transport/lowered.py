@@ -26,19 +26,20 @@ def lowered(problem: OptimalTransport) -> OptimalTransport | None:
     """Return the problem with its largest costs lowered, or None if they are not that large (or no matrix is given)."""
     if problem not in _PROBLEMS:
         cost = problem.active_cost
-        large = cost.is_matrix and problem.regularization == 0.0 and cost.spread > LARGEST_SPREAD
+        large = cost.is_matrix and problem.regularization == 0.0 and cost.spread(0.05) > LARGEST_SPREAD
         _PROBLEMS[problem] = _capped(problem, cost) if large else None
     return _PROBLEMS[problem]
 
 
 def _capped(problem: OptimalTransport, cost: Any) -> OptimalTransport:
-    limit = _TYPICAL * max(abs(cost.minimum), abs(cost.maximum)) / cost.spread
+    limit = _TYPICAL * max(abs(cost.minimum), abs(cost.maximum)) / cost.spread(0.05)
     if isinstance(cost, SparseCost):
         matrix = cost.matrix.astype(np.float64)
         matrix.data = np.minimum(matrix.data, limit)
         return OptimalTransport(problem.active_a, problem.active_b, SparseCost(matrix))
     array = cost.dense()
-    return OptimalTransport(problem.active_a, problem.active_b, DenseCost(np.where(array < np.inf, np.minimum(array, limit), np.inf)))
+    array = np.where(array < np.inf, np.minimum(array, limit), np.inf)
+    return OptimalTransport(problem.active_a, problem.active_b, DenseCost(array))
 
 
 def without_lowered(

@@ -34,7 +34,7 @@ from optlab.core.threads import run_tasks
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.transport import passes, quadratic_kernels
 from optlab.transport.cardinality import check_limit
-from optlab.transport.marginals import TransportData
+from optlab.transport.marginals import TransportData, gap_advice
 from optlab.transport.plan import TransportPlan
 from optlab.transport.quadratic_plan import QuadraticPlan
 from optlab.transport.sparse_cost import SparseCost
@@ -85,7 +85,7 @@ class QuadraticOptimalTransport(TransportData):
     Parameters
     ----------
     a, b : array_like, shapes (n,) and (m,)
-        Non-negative weights of equal sum (to 1e-9 relative, 1e-6 if one is float32).
+        Non-negative weights of equal sum (to 1e-6 relative; b is rescaled).
     cost : array_like (n, m), SciPy sparse array or `Cost`
         Of any sign; +inf or absence forbids a pair.
     regularization : float
@@ -248,6 +248,10 @@ class QuadraticOptimalTransport(TransportData):
         """Return a matrix computed elsewhere as a plan of this problem, certified with the row potentials if given."""
         point = self.default_start() if potentials is None else self.initial_point(potentials)
         return QuadraticPlan(self, point, array=array)
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, self.active_cost) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return the metrics of a `QuadraticPlan`, a `SemiDualPoint` or an array of shape (n, m).

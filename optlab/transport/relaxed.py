@@ -33,6 +33,7 @@ from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.schedules import Geometric
 from optlab.transport.certificates import DualBound, PotentialEntries, certified_gap, cost_terms, exact_dot
 from optlab.transport.costs import Cost, as_cost, warn_of_spread
+from optlab.transport.marginals import gap_advice, uniform_if_none
 from optlab.transport.matrix_like import MatrixLike
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.relative_gap import ROUNDING, relative_gap
@@ -229,10 +230,11 @@ class RelaxedTransport:
     primary_metric: ClassVar[str] = "relative_gap"
 
     def __init__(self, a: Any, b: Any, cost: Any, regularization: float):
+        self.cost: Cost = as_cost(cost)
+        a, b = uniform_if_none(a, b, self.cost.shape)
         self.a = np.array(as_float_array(a, "a", ndim=1, nonnegative=True), dtype=np.float64)
         self.b = np.array(as_float_array(b, "b", ndim=1, nonnegative=True), dtype=np.float64)
         self.regularization = as_number(regularization, "regularization", minimum=0.0)
-        self.cost: Cost = as_cost(cost)
         self.shape = (self.a.size, self.b.size)
         if self.cost.shape != self.shape:
             raise ValueError(f"cost must have shape {self.shape} (size of a, size of b), got {self.cost.shape}")
@@ -372,6 +374,10 @@ class RelaxedTransport:
         if drift is not None and drift.inverse_temperature > 0.1 * self.regularization * mirror.inverse_temperature**2:
             rows.append(drift.row / drift.inverse_temperature)
         return RelaxedPlan(self, mirror, rows)
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, self.active_cost) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap, cost and mass of a `RelaxedPlan` or a mirror point."""

@@ -92,8 +92,8 @@ class _Solver(Method):
             return None
         return Verdict(
             Status.STALLED,
-            f"{self.solver} has nothing left to do (relative_gap = {metrics['relative_gap']:.3g} is the rounding of its "
-            "arithmetic, or its own limits)",
+            f"{self.solver} has nothing left to do, and further iterations change nothing (relative_gap = "
+            f"{metrics['relative_gap']:.3g} is the rounding of its arithmetic, or its own limits)",
         )
 
     def iterate(self, problem: OptimalTransport, state: SolverState) -> TransportPlan:

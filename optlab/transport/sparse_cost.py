@@ -190,11 +190,8 @@ class SparseCost(Cost):
         sizes = np.abs(self._rows[2])
         return float(np.min(sizes, where=sizes > 0.0, initial=np.inf)) if np.any(sizes) else 0.0
 
-    @cached_property
-    def spread(self) -> float:
-        sizes = np.abs(self._rows[2])
-        sizes = sizes[sizes > 0.0]
-        return float(sizes.max() / np.quantile(sizes, 0.05)) if sizes.size else 1.0
+    def _sizes(self) -> np.ndarray:
+        return np.abs(self._rows[2][self._rows[2] != 0.0])
 
     @cached_property
     def _statistics(self) -> tuple[float, float, float, float]:

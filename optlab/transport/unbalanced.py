@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.transport.certificates import DualBound, PotentialEntries
-from optlab.transport.feasibility import InfeasibleError
 from optlab.transport.relaxed import RelaxedTransport, moments_of
 
 _HUGE = 1e290
@@ -72,12 +72,9 @@ class UnbalancedOptimalTransport(RelaxedTransport):
                 lonely = np.setdiff1d(np.arange(self.active_cost.shape[k]), index)
                 if lonely.size:
                     where = (self.rows, self.columns)[k][lonely[0]]
-                    raise InfeasibleError(
-                        self.rows[lonely] if k == 0 else self.rows[:0],
-                        self.columns[lonely] if k == 1 else self.columns[:0],
-                        float((self.active_a, self.active_b)[k][lonely].sum()),
-                        f"no plan has the exact {name} marginal that penalty={self.penalty} asks for: "
-                        f"{name} {where} has weight and no allowed pair",
+                    raise DomainError(
+                        f"no plan has the exact {name} marginal that penalty={self.penalty} asks for: {name} {where} has "
+                        "weight, and all its pairs are forbidden"
                     )
 
     def __repr__(self) -> str:
@@ -113,9 +110,9 @@ class UnbalancedOptimalTransport(RelaxedTransport):
         return t if math.isfinite(t) else 0.0
 
     def finish(self, entries: PotentialEntries) -> tuple[PotentialEntries, np.ndarray, np.ndarray]:
-        """Make marginals exact where they must be; under total variation also where that costs less than the penalty.
+        """Make marginals exact where they must be; under total variation without entropy also where that costs less.
 
-        A plan off by rounding pays a large penalty for it, and so does one that a method has not finished.
+        A large penalty is paid for marginals off by rounding, and by an iterate that is not at the end.
         """
         n, m = self.active_cost.shape
         plain = np.zeros(n), np.zeros(m)
@@ -125,7 +122,8 @@ class UnbalancedOptimalTransport(RelaxedTransport):
                 with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                     factor = np.where(target > 0.0, target / sums, 0.0)
                 entries = entries.scaled(factor, np.ones(m)) if side == 0 else entries.scaled(np.ones(n), factor)
-        if self.divergence == "kl" or math.inf in self.penalty or self.active_cost.has_forbidden:
+        soft = self.regularization > 0.0 or math.inf in self.penalty
+        if self.divergence == "kl" or soft or self.active_cost.has_forbidden:
             return entries, *plain
         rows, columns, cost = moments = entries.moments()
         if rows.max() > 1e100 or columns.max() > 1e100:
@@ -205,10 +203,9 @@ class UnbalancedOptimalTransport(RelaxedTransport):
 
     def lowest_bound(self) -> tuple[DualBound, float]:
         """Return the bound of potentials zero, or of the lowest entry of a cost that is negative somewhere."""
-        f = np.full_like(self.active_a, min(self.active_cost.lowest, 0.0))
-        if self.divergence == "tv":
-            f = np.maximum(f, -self.penalty[0])
-        g = np.minimum(self.active_cost.lowest - f, 0.0) * np.ones_like(self.active_b)
+        lowest = self.active_cost.lowest
+        price = max(min(lowest, 0.0), -self.penalty[0]) if self.divergence == "tv" else min(lowest, 0.0)
+        f, g = np.full_like(self.active_a, price), np.full_like(self.active_b, min(lowest - price, 0.0))
         return DualBound.of(f, g, self._gain(f, g)), 0.0
 
 
