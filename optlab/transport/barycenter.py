@@ -25,9 +25,11 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, certified_gap, round_to_marginals
-from optlab.transport.costs import Cost, as_cost
+from optlab.transport.certificates import PotentialEntries, certified_gap, cost_terms, round_to_marginals
+from optlab.transport.costs import Cost, as_cost, warn_of_spread
+from optlab.transport.marginals import SUM_TOLERANCE, gap_advice
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.relative_gap import ROUNDING, relative_gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +95,51 @@ class Barycenter:
                 value += w * eps * plan.entries.entropic(plan.left, plan.right)[1]
         return value
 
-    @cached_property
+    @property
     def dual_objective(self) -> float:
+        return self._dual[0]
+
+    @cached_property
+    def _dual(self) -> tuple[float, float]:
+        """The bound and the sum of the absolute values of its terms."""
         kappas = [plan.inverse_temperature for plan in self.mirror.plans]
         candidates = list(self._candidates)
         if min(kappas) > 0.0:
             candidates.append([plan.row / kappa for plan, kappa in zip(self.mirror.plans, kappas)])
         if not candidates:
             candidates.append([np.zeros_like(plan.row) for plan in self.mirror.plans])
-        return max(self.problem.dual_bound(f) for f in candidates)
+        bounds = [self.problem.dual_terms(f) for f in candidates]
+        if self.problem.regularization == 0.0:
+            bounds.append(self.problem.lowest_terms())
+        sums = [(math.fsum(terms), math.fsum(map(abs, terms))) for terms in bounds]
+        return max(sums, key=lambda pair: pair[0] - ROUNDING * pair[1])
 
     @property
     def gap(self) -> float:
         return certified_gap(self.objective, self.dual_objective)
 
-    @property
+    @cached_property
     def relative_gap(self) -> float:
-        return self.gap / max(abs(self.dual_objective), self.problem.gap_floor)
+        """The gap over what it proves of the optimum; for one of zero as in `TransportPlan.relative_gap`."""
+        problem, (lower, terms), eps = self.problem, self._dual, self.problem.regularization
+        pairs = list(zip(problem.weights, problem.costs, self._rounded))
+        upper_terms = sum(w * cost_terms(plan.cost, cost, problem.mass, terms + self.gap) for w, cost, plan in pairs)
+        upper_terms += abs(self.objective - self.cost) + eps * problem.mass
+        least = min(cost.fine_scale for cost in problem.costs) if lower <= 0.0 else 0.0
+        return float(
+            relative_gap(
+                self.objective,
+                lower,
+                upper_terms=upper_terms,
+                lower_terms=terms,
+                unit=eps * problem.mass,
+                negligible=lambda: ROUNDING * problem.mass * least,
+            )
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The histogram."""
+        return np.array(self.histogram, dtype=dtype)
 
     @property
     def potentials(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -140,7 +170,7 @@ class WassersteinBarycenter:
     Parameters
     ----------
     histograms : array_like, shape (L, m), or sequence of L array_like of lengths m_l
-        Non-negative, all of the same sum (to 1e-9 relative).
+        Non-negative, all of the same sum (to 1e-6 relative; that of the first is kept).
     cost : array_like (n, m) or `Cost`, or a sequence of L of them, (n, m_l)
         From the n points that may carry the barycentre to the points of each histogram; without forbidden pairs.
     weights : array_like, shape (L,), optional
@@ -177,7 +207,7 @@ class WassersteinBarycenter:
         for i, total in enumerate(sums):
             if not 0.0 < total < math.inf:
                 raise ValueError(f"histograms[{i}] must have a positive finite sum, got {total:g}")
-            if abs(total - self.mass) > 1e-9 * max(total, self.mass):
+            if abs(total - self.mass) > SUM_TOLERANCE * max(total, self.mass):
                 raise ValueError(f"histograms must have the same sum, got {self.mass:.12g} and {total:.12g} at [{i}]")
             self.histograms[i] *= self.mass / total
         costs: list[Cost] = [as_cost(c) for c in cost] if isinstance(cost, (list, tuple)) else [as_cost(cost)] * count
@@ -200,6 +230,7 @@ class WassersteinBarycenter:
             else as_float_array(weights, "weights", shape=(count,), positive=True)
         )
         self.weights = np.asarray(w / w.sum(), dtype=np.float64)
+        warn_of_spread(*self.costs)
         self._range = max(c.range for c in self.costs) or 1.0
 
     def __repr__(self) -> str:
@@ -207,11 +238,6 @@ class WassersteinBarycenter:
             f"WassersteinBarycenter({len(self.costs)} histograms, {self.size} points, "
             f"regularization={self.regularization:g})"
         )
-
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of `relative_gap`."""
-        return 1e-6 * self.mass * max(c.scale for c in self.costs)
 
     @property
     def default_step_size(self) -> float:
@@ -333,6 +359,14 @@ class WassersteinBarycenter:
 
     def dual_bound(self, f: Sequence[np.ndarray]) -> float:
         """Return the lower bound that row potentials f_l prove once their weighted mean is taken off."""
+        return math.fsum(self.dual_terms(f))
+
+    def lowest_terms(self) -> list[float]:
+        """Return the terms of the bound by the costs' lowest entries, which has no rounding where they are zero."""
+        return [w * self.mass * cost.lowest for w, cost in zip(self.weights, self.costs)]
+
+    def dual_terms(self, f: Sequence[np.ndarray]) -> list[float]:
+        """Return the terms whose sum is `dual_bound`."""
         mean = sum(w * np.where(np.isfinite(v), v, 0.0) for w, v in zip(self.weights, f))
         eps = self.regularization
         terms = []
@@ -344,7 +378,11 @@ class WassersteinBarycenter:
             else:
                 g = cost.minimum_columns(row)
             terms += (w * b * g).tolist()
-        return math.fsum(terms)
+        return terms
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, *self.costs) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap and cost of a `Barycenter` or a mirror point."""

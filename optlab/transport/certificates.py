@@ -32,9 +32,21 @@ import numpy as np
 from optlab.transport.costs import Cost
 from optlab.transport.feasibility import fill_up
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.relative_gap import ROUNDING
 
 _HUGE = 1e290
 _EXCESS = 1e-9  # of the mass: errors of the marginals that are rounding
+_DUST = 1e-14  # of the mass: not worth another pass
+_REPEATS = 3
+
+
+def cost_terms(value: float, cost: Cost, mass: float, proven: float) -> float:
+    """Return an upper bound on ``<|C|, X>`` for a plan of that mass and ``value = <C, X>``.
+
+    ``proven`` is one found elsewhere: ``C <= f + g + slack`` on the plan, so that ``<a, |f|> + <b, |g|> + gap`` is one.
+    """
+    negative = max(-cost.lowest, 0.0)
+    return abs(value) + (2.0 * min(mass * negative, proven) if negative > 0.0 else 0.0)
 
 
 def exact_dot(u: np.ndarray, v: np.ndarray) -> float:
@@ -52,6 +64,18 @@ def certified_gap(upper: float, lower: float) -> float:
     """
     gap = upper - lower
     return max(gap, 0.0) if math.isfinite(gap) else math.inf
+
+
+def _cost_blocks(cost: Cost) -> Iterable[tuple[slice, np.ndarray]]:
+    n, m = cost.shape
+    block = max(1, (1 << 20) // m)
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        yield rows, cost.submatrix(rows).dense()
+
+
+def _absolute(c: np.ndarray, x: np.ndarray) -> float:
+    return float(np.sum(np.where(x > 0.0, np.abs(c), 0.0) * x, dtype=np.float64))
 
 
 class PotentialEntries:
@@ -84,6 +108,16 @@ class PotentialEntries:
         """Return the entries on the allowed pairs of the cost."""
         return np.minimum(self.cost.plan_pattern(*self._arguments), _HUGE)
 
+    def absolute_cost(self, left: np.ndarray, right: np.ndarray) -> float:
+        """Return ``<|C|, X + left right^T>``."""
+        row, column, kappa = self._arguments
+        total = []
+        for rows, c in _cost_blocks(self.cost):
+            part = self.cost.submatrix(rows)
+            x = part.plan_dense(row[rows], column, kappa) + left[rows, None] * right
+            total.append(_absolute(c, x))
+        return math.fsum(total)
+
     def apply(self, V: np.ndarray) -> np.ndarray:
         return self.cost.plan_apply(*self._arguments, V)
 
@@ -111,12 +145,10 @@ class ArrayEntries:
         self.cost, self.array = cost, array.maximum(0) if hasattr(array, "tocsr") else np.maximum(array, 0.0)
         self.is_sparse = hasattr(array, "tocsr")
 
-    def _cost_blocks(self) -> Iterable[tuple[slice, np.ndarray]]:
-        n, m = self.cost.shape
-        block = max(1, (1 << 20) // m)
-        for start in range(0, n, block):
-            rows = slice(start, min(start + block, n))
-            yield rows, self.cost.submatrix(rows).dense()
+    def absolute_cost(self, left: np.ndarray, right: np.ndarray) -> float:
+        """Return ``<|C|, X + left right^T>``."""
+        blocks = _cost_blocks(self.cost)
+        return math.fsum(_absolute(c, self._block(rows) + left[rows, None] * right) for rows, c in blocks)
 
     def _block(self, rows: slice) -> np.ndarray:
         return self.array[rows].toarray() if self.is_sparse else self.array[rows]
@@ -124,7 +156,7 @@ class ArrayEntries:
     def moments(self) -> tuple[np.ndarray, np.ndarray, float]:
         rows, columns = np.asarray(self.array.sum(axis=1)).ravel(), np.asarray(self.array.sum(axis=0)).ravel()
         costs: list[float] = []
-        for part, c in self._cost_blocks():
+        for part, c in _cost_blocks(self.cost):
             x = self._block(part)
             if self.cost.has_forbidden:  # no mass is there, but 0 * inf would be NaN
                 c = np.where(x > 0.0, c, 0.0)
@@ -168,7 +200,7 @@ class ArrayEntries:
         from scipy.special import xlogy
 
         costs, entropies = [], []
-        for rows, c in self._cost_blocks():
+        for rows, c in _cost_blocks(self.cost):
             y = self._block(rows) + left[rows, None] * right
             costs.append(float(np.sum(np.where(y > 0.0, c, 0.0) * y)))
             entropies.append(float(np.sum(xlogy(y, y) - y)))
@@ -239,24 +271,58 @@ def round_to_marginals(entries: Any, a: np.ndarray, b: np.ndarray) -> RoundedPla
         rows, columns, cost = current.moments()
     else:
         rows = row_sums
-    excess = math.fsum([*np.maximum(rows - a, 0.0).tolist(), *np.maximum(columns - b, 0.0).tolist()])
     total = math.fsum(a.tolist())
+    excess = _excess(rows, a, columns, b)
+    for _ in range(_REPEATS):
+        if excess <= _DUST * total or excess > _EXCESS * total:
+            break
+        # factors of large potentials are rounded to many units: a little less than wanted is below the marginals
+        with np.errstate(divide="ignore", invalid="ignore"):
+            alpha, beta = _reduction(rows, a), _reduction(columns, b)
+        current = current.scaled(alpha, beta)
+        rows, columns, cost = current.moments()
+        excess = _excess(rows, a, columns, b)
     if excess > _EXCESS * total:
         # potentials so large that factors are lost in their rounding: independent marginals are a plan that is one
         current = entries.scaled(np.zeros_like(a), np.zeros_like(b))
         rows, columns, cost, excess = np.zeros_like(a), np.zeros_like(b), 0.0, 0.0
     slack = excess * entries.cost.range  # to take it elsewhere costs no more
     cost += slack
-    missing_rows, missing_columns = np.maximum(a - rows, 0.0), np.maximum(b - columns, 0.0)
-    mass = math.fsum(missing_rows.tolist())
-    if mass > 0.0 and np.any(missing_columns > 0.0):
-        if mass <= _EXCESS * total and getattr(current, "is_sparse", False):
+    missing_rows, missing_columns = _beyond(a - rows, a), _beyond(b - columns, b)
+    missing = math.fsum(missing_rows.tolist()), math.fsum(missing_columns.tolist())
+    if min(missing) > 0.0:
+        missing_columns = missing_columns * (min(missing) / missing[1])
+        missing_rows = missing_rows * (min(missing) / missing[0])
+        if min(missing) <= _EXCESS * total and getattr(current, "is_sparse", False):
             return _filled_sparsely(current, cost, missing_rows, missing_columns, raw_sums)
-        left, right = missing_rows / mass, missing_columns
+        left, right = missing_rows / min(missing), missing_columns
         cost += exact_dot(left, entries.cost.product(right))
     else:
         left, right = np.zeros_like(a), np.zeros_like(b)
     return RoundedPlan(current, left, right, cost, *raw_sums, slack)
+
+
+def _excess(rows: np.ndarray, a: np.ndarray, columns: np.ndarray, b: np.ndarray) -> float:
+    """Return the mass above the marginals."""
+    return math.fsum([*_beyond(rows - a, a).tolist(), *_beyond(columns - b, b).tolist()])
+
+
+def _beyond(difference: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the positive parts of differences between sums and weights that are more than rounding of the sums.
+
+    What rounding leaves is no error to be made up for: the plan is certified for its own marginals, and the difference
+    that they make is in `DualBound.terms`. Sent elsewhere, dust would cost more than an optimum near zero.
+    """
+    return np.where(difference > 8.0 * ROUNDING * weight, difference, 0.0)
+
+
+def _reduction(sums: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return factors that take sums above their target to just below it."""
+    over = sums > target
+    if not np.any(over):
+        return np.ones_like(sums)
+    worst = float(np.max(sums[over] / target[over])) - 1.0
+    return np.where(over, target / sums * (1.0 - 2.0 * min(worst, 0.25)), 1.0)
 
 
 def _filled_sparsely(
@@ -295,11 +361,32 @@ def _round_on_allowed(
 
 @dataclass(frozen=True, eq=False)
 class DualBound:
-    """Feasible dual potentials and the lower bound they prove."""
+    """Feasible dual potentials, the lower bound they prove, and the sum of the absolute values of its terms."""
 
     f: np.ndarray
     g: np.ndarray
     value: float
+    terms: float = 0.0
+
+    @classmethod
+    def of(cls, f: np.ndarray, g: np.ndarray, products: list[float]) -> DualBound:
+        """Return the bound that is the sum of the products."""
+        return cls(f, g, math.fsum(products), math.fsum(map(abs, products)))
+
+    @property
+    def proven(self) -> float:
+        """The value less what its rounding may be."""
+        return self.value - ROUNDING * self.terms
+
+    def or_lowest(self, cost: Cost, a: np.ndarray) -> DualBound:
+        """Return the bound of constant potentials, the cost's lowest entry, if these lost so many digits as to be worse.
+
+        Of a cost that is nowhere negative and an optimum of zero it is the one bound without rounding.
+        """
+        low, mass = cost.lowest, math.fsum(a.tolist())
+        if low * mass - ROUNDING * abs(low) * mass <= self.proven:
+            return self
+        return DualBound(np.zeros_like(self.f), np.full_like(self.g, low), low * mass, abs(low) * mass)
 
 
 def _reach(cost: Cost) -> float:
@@ -379,11 +466,14 @@ def dual_bound(
         else:
             f = cost.minimum_rows(start)
             g = cost.minimum_columns(f)
-        value = math.fsum([*(a * f).tolist(), *(b * g).tolist()])
-        if best is None or value > best.value:
-            best = DualBound(f, g, value)
+        best = better(best, DualBound.of(f, g, [*(a * f).tolist(), *(b * g).tolist()]))
     assert best is not None
-    return best
+    return best.or_lowest(cost, a)
+
+
+def better(first: DualBound | None, second: DualBound) -> DualBound:
+    """Return the bound that proves more."""
+    return second if first is None or second.proven > first.proven else first
 
 
 def entropic_dual_bound(
@@ -412,8 +502,6 @@ def entropic_dual_bound(
             f = eps * (log_a - cost.logsumexp_rows(start / eps, 1.0 / eps))
             g = eps * (log_b - cost.logsumexp_columns(f / eps, 1.0 / eps))
             mass = math.fsum(b.tolist())
-        value = math.fsum([*(a * f).tolist(), *(b * g).tolist(), -eps * mass])
-        if best is None or value > best.value:
-            best = DualBound(f, g, value)
+        best = better(best, DualBound.of(f, g, [*(a * f).tolist(), *(b * g).tolist(), -eps * mass]))
     assert best is not None
     return best

@@ -12,6 +12,8 @@ Not here: costs on grids (separable kernels), low-rank factorisations.
 
 from __future__ import annotations
 
+import math
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +44,7 @@ class Cost:
     """
 
     shape: tuple[int, int]
+    is_matrix: bool = False  # whether entries were given one by one
     has_forbidden: bool = False  # whether some entries are +inf (or absent): no plan may use these pairs
     _data: tuple[Any, ...]  # storage, as optlab.transport.kernels reads it
     _flipped: bool = False  # the storage holds the transposed matrix
@@ -214,6 +217,48 @@ class Cost:
         return self._statistics[3]
 
     @property
+    def lowest(self) -> float:
+        """A number that no entry is below, `minimum` unless that is of a sample."""
+        return self.minimum
+
+    @cached_property
+    def smallest(self) -> float:
+        """The smallest positive size of an entry (of large point clouds: in the sample); 0 if all are zero."""
+        n, m = self.shape
+        block = max(1, (1 << 20) // m)
+        least = np.inf
+        for start in range(0, n, block):
+            sizes = np.abs(self.submatrix(slice(start, min(start + block, n))).dense())
+            least = min(least, float(np.min(sizes, where=sizes > 0.0, initial=np.inf)))
+        return least if least < np.inf else 0.0
+
+    @property
+    def fine_scale(self) -> float:
+        """A size of costs that the largest entries have no part in, nor any that a plan is not sure to meet.
+
+        The 5 % quantile of the positive sizes, but at most 1,000 times the smallest.
+        """
+        return min(max(abs(self.minimum), abs(self.maximum)) / self.spread(0.05), 1e3 * self.smallest)
+
+    def spread(self, quantile: float) -> float:
+        """Return the largest size of an entry over a quantile of the positive ones (in 64 rows); 1 if all are zero."""
+        if quantile not in self._spreads:
+            sizes = self._sizes()
+            largest = max(abs(self.minimum), abs(self.maximum))
+            usual = float(np.quantile(sizes, quantile)) if sizes.size and largest > 0.0 else largest
+            self._spreads[quantile] = largest / usual if largest > 0.0 else 1.0
+        return self._spreads[quantile]
+
+    @cached_property
+    def _spreads(self) -> dict[float, float]:
+        return {}
+
+    def _sizes(self) -> np.ndarray:
+        rows = np.unique(np.linspace(0, self.shape[0] - 1, 64).astype(np.int64))
+        sizes = np.abs(self.submatrix(rows).dense())
+        return np.asarray(sizes[(sizes > 0.0) & np.isfinite(sizes)])
+
+    @property
     def range(self) -> float:
         """Largest entry less smallest."""
         return self.maximum - self.minimum
@@ -259,6 +304,8 @@ class DenseCost(Cost):
     >>> cost
     DenseCost(shape=(2, 2), dtype=float64)
     """
+
+    is_matrix = True
 
     def __init__(self, array: Any, arithmetic: str = "double"):
         self.arithmetic = one_of(arithmetic, "arithmetic", ("double", "single"))
@@ -416,6 +463,31 @@ def check_size(largest: float) -> None:
             f"cost must have entries of size at most {LARGEST_COST:g}, got {largest:g}; divide it by a constant, or "
             "write +inf if the pair is forbidden"
         )
+
+
+LARGEST_SPREAD = 1e6
+SPREAD_ADVICE = (
+    "if large entries stand for forbidden pairs, write +inf instead: as numbers they take digits from all others, and "
+    "iterations slow down with the largest"
+)
+
+
+def warn_of_spread(*costs: Cost) -> None:
+    """Warn if the entries of a matrix spread over more than six decades (distances between points mean what they say).
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_spread(DenseCost([[0.1, 1e9], [1e9, 0.2]]))
+    >>> str(caught[0].message)[:52]
+    'the costs spread over 9.9 decades; if large entries '
+    """
+    # a quarter of the entries may be dust (distances that rounding left above zero), three quarters stand for forbidden
+    spread = max((cost.spread(0.25) for cost in costs if cost.is_matrix), default=1.0)
+    if spread > LARGEST_SPREAD:
+        warnings.warn(f"the costs spread over {math.log10(spread):.1f} decades; {SPREAD_ADVICE}", stacklevel=4)
 
 
 def as_cost(cost: Any) -> Cost:

@@ -29,13 +29,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer
 from optlab.transport import forest_kernels
 from optlab.transport.candidates import Arcs, backbone, candidates, solve_sparse
 from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, dual_start, exact_dot
 from optlab.transport.costs import DenseCost
 from optlab.transport.feasibility import fill_up
+from optlab.transport.lowered import lowered, without_lowered
 from optlab.transport.multiscale import Hierarchy, anneal, listed, raised
 from optlab.transport.plan import TransportPlan
 from optlab.transport.point_cloud import PointCloudCost
@@ -69,6 +71,8 @@ class ExactState(State):
         Rounds without a new pair.
     finished : bool
         Whether further rounds would change nothing.
+    lowered : bool
+        Whether the rounds are those of the problem with its largest costs lowered.
     """
 
     f: np.ndarray
@@ -84,6 +88,7 @@ class ExactState(State):
     warm: bool = False
     futile: int = 0
     finished: bool = False
+    lowered: bool = False
 
 
 class ArcEntries(ArrayEntries):
@@ -137,8 +142,9 @@ class ExactPlan(TransportPlan):
 
     @cached_property
     def _dual(self) -> DualBound:
-        state = self._state
-        return DualBound(state.f, state.g, state.dual_objective)
+        state, problem = self._state, self.problem
+        products = [*(problem.active_a * state.f).tolist(), *(problem.active_b * state.g).tolist()]
+        return DualBound.of(state.f, state.g, products).or_lowest(problem.active_cost, problem.active_a)
 
     def sparse(self, threshold: float | None = None) -> Any:
         """Return the plan as a SciPy CSR array; entries at most `threshold` (default 0) are left out."""
@@ -210,12 +216,34 @@ class ExactTransport(Method):
             rows, columns, values = backbone(layout.a, layout.b, none, none)
             value = problem.mass * exact_dot(layout.cost.cost.pair_costs(rows, columns), values)
             rows, columns, values = layout.original(rows, columns, values)
-        return ExactState(0, f, g, rows, columns, problem.mass * values, value, _dual_value(problem, f, g), warm=warm)
+        dual_value = _dual_value(problem, f, g)
+        return ExactState(
+            0, f, g, rows, columns, problem.mass * values, value, dual_value,
+            warm=warm, lowered=lowered(problem) is not None,
+        )  # fmt: skip
 
     def step(self, problem: OptimalTransport, state: ExactState) -> ExactState:
         """Return the state after one more round; a finished one stays as it is."""
         if state.finished:
             return dataclasses.replace(state, k=state.k + 1)
+        if not state.lowered:
+            return self._round(problem, state)
+        easier = lowered(problem)
+        assert easier is not None
+        state = dataclasses.replace(self._round(easier, state), lowered=True)
+        kept = without_lowered(problem, state.rows, state.columns, state.values)
+        if kept is not None:
+            parts = {name: getattr(state, name)[kept] for name in ("rows", "columns", "values")}
+        else:
+            parts = {}
+        state = dataclasses.replace(state, **parts)
+        state.cost = exact_dot(problem.active_cost.pair_costs(state.rows, state.columns), state.values)
+        if state.finished and kept is None:  # the large entries are used: start again with them, at these potentials
+            state = dataclasses.replace(state, lowered=False, finished=False, futile=0, arc_rows=None, arc_columns=None)
+            state.warm = True
+        return state
+
+    def _round(self, problem: OptimalTransport, state: ExactState) -> ExactState:
         if problem.active_cost.has_forbidden:
             return self._all_at_once(problem, state)
         layout = _layout(problem)
@@ -258,6 +286,16 @@ class ExactTransport(Method):
             state.k + 1, f, g, rows, columns, problem.mass * values, value, _dual_value(problem, f, g), violation,
             finished=True,
         )  # fmt: skip
+
+    def verdict(self, problem: OptimalTransport, state: ExactState, metrics: dict[str, float]) -> Verdict | None:
+        """Say once no pair is violated, or rounding is to blame for those that are, that there is nothing left to do."""
+        if not state.finished:
+            return None
+        return Verdict(
+            Status.STALLED,
+            "further iterations change nothing: no pair is violated by more than rounding (relative_gap = "
+            f"{metrics['relative_gap']:.3g} is what that leaves)",
+        )
 
     def iterate(self, problem: OptimalTransport, state: ExactState) -> ExactPlan:
         """Return the plan of the last sparse problem, with its certificate."""

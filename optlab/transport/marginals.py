@@ -9,22 +9,29 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array
-from optlab.transport.costs import Cost, as_cost
+from optlab.transport.costs import LARGEST_SPREAD, SPREAD_ADVICE, Cost, as_cost, warn_of_spread
 from optlab.transport.feasibility import check_feasible
+from optlab.transport.relative_gap import NOTHING_PROVEN
+
+SUM_TOLERANCE = 1e-6  # that of float32, in which most weights from elsewhere were once divided by their sum
 
 
-def equal_marginals(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, float]:
+def equal_marginals(a: Any, b: Any, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray, float]:
     """Return copies of two histograms as float64 with equal sums, and the sum.
+
+    The second is multiplied by what makes it so; of a difference up to 1e-6 of the sum nobody is told. A histogram that
+    is None is uniform, of the other's sum or 1, if `shape` says of what size.
 
     Raises
     ------
     ValueError, TypeError
-        For histograms that are empty, negative, not finite, without mass, or of different sums (by more than 1e-9
-        relative, or 1e-6 if one is float32).
+        For histograms that are empty, negative, not finite, without mass, or of different sums (by more than 1e-6
+        relative).
     """
+    if shape is not None:
+        a, b = uniform_if_none(a, b, shape)
     a = as_float_array(a, "a", ndim=1, nonnegative=True)
     b = as_float_array(b, "b", ndim=1, nonnegative=True)
-    single = np.dtype(np.float32) in (a.dtype, b.dtype)
     a, b = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
     for name, weights in (("a", a), ("b", b)):
         with np.errstate(over="ignore"):
@@ -32,8 +39,7 @@ def equal_marginals(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, float]:
         if not 0.0 < total < math.inf:
             raise ValueError(f"{name} must have a positive finite sum, got {total:g}")
     sum_a, sum_b = math.fsum(a.tolist()), math.fsum(b.tolist())
-    tolerance = 1e-6 if single else 1e-9
-    if abs(sum_a - sum_b) > tolerance * max(sum_a, sum_b):
+    if abs(sum_a - sum_b) > SUM_TOLERANCE * max(sum_a, sum_b):
         raise ValueError(
             f"a and b must have the same sum, got {sum_a:.12g} and {sum_b:.12g} (difference {sum_a - sum_b:.3g}); "
             "divide each by its sum"
@@ -41,6 +47,32 @@ def equal_marginals(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray, float]:
     if sum_a != sum_b:
         b *= sum_a / sum_b
     return a, b, sum_a
+
+
+def gap_advice(metrics: dict[str, float], *costs: Cost) -> str:
+    """Return what may keep a relative gap from its tolerance: costs of very different size, or an optimum of zero."""
+    parts = []
+    spread = max((cost.spread(0.25) for cost in costs if cost.is_matrix), default=1.0)
+    if spread > LARGEST_SPREAD:
+        parts.append(f"the costs spread over {math.log10(spread):.1f} decades: {SPREAD_ADVICE}")
+    nearest = min((value for name, value in metrics.items() if name.startswith("relative_")), default=0.0)
+    if nearest >= NOTHING_PROVEN:
+        parts.append(
+            "the certified bounds leave 0 between them, so that nothing relative is proven of the optimum: if it is zero, "
+            'ask for an absolute gap, tol={"gap": ...}, in units of mass times cost'
+        )
+    return "; ".join(parts)
+
+
+def uniform_if_none(a: Any, b: Any, shape: tuple[int, int]) -> tuple[Any, Any]:
+    """Return weights with equal ones, of the other's sum or of sum 1, in place of None (POT's convention)."""
+    if a is not None and b is not None:
+        return a, b
+    mass = 1.0
+    for given in (a, b):
+        if given is not None:
+            mass = float(np.sum(as_float_array(given, "a" if given is a else "b", ndim=1, nonnegative=True)))
+    return tuple(np.full(size, mass / size) if w is None else w for w, size in zip((a, b), shape))  # type: ignore[return-value]
 
 
 class TransportData:
@@ -57,8 +89,8 @@ class TransportData:
     """
 
     def _set_data(self, a: Any, b: Any, cost: Any) -> None:
-        self.a, self.b, self.mass = equal_marginals(a, b)
         self.cost: Cost = as_cost(cost)
+        self.a, self.b, self.mass = equal_marginals(a, b, self.cost.shape)
         self.shape = (self.a.size, self.b.size)
         if self.cost.shape != self.shape:
             raise ValueError(f"cost must have shape {self.shape} (size of a, size of b), got {self.cost.shape}")
@@ -72,22 +104,15 @@ class TransportData:
                 self.columns if self.columns.size < self.shape[1] else None,
             )
         if not 1e-150 < self.mass < 1e150:
-            self._check_units()
+            self.check_units()
+        warn_of_spread(self.active_cost)
         if self.active_cost.has_forbidden:
             check_feasible(self.active_cost.pattern, self.active_a, self.active_b, self.rows, self.columns)
 
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of `relative_gap`, for problems whose optimum is zero: ``1e-6 * mass * cost
-        scale``.
-        """
-        floor = 1e-6 * self.mass * self.active_cost.scale
-        if floor < 1e-300:
-            self._check_units()
-        return floor
-
-    def _check_units(self) -> None:
+    def check_units(self) -> None:
         """Raise `ValueError` if mass times cost is out of the range in which numbers have all their digits."""
+        if 1e-290 < self.mass * self.active_cost.scale < 1e290:
+            return
         cost = self.active_cost
         size = max(abs(cost.minimum), abs(cost.maximum)) or 1.0
         units = math.log10(self.mass) + math.log10(cost.scale), math.log10(self.mass) + math.log10(size)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core import Result, solve
+from optlab.core import Result, Status, solve
 from optlab.core.validation import as_number, one_of
 from optlab.splitting import (
     AlternatingExponentialMultipliers,
@@ -75,10 +75,10 @@ def transport(
 
     Parameters
     ----------
-    a : array_like, shape (n,)
-        Source weights.
-    b : array_like, shape (m,)
-        Target weights, of the same sum.
+    a : array_like, shape (n,), or None
+        Source weights; None: equal ones.
+    b : array_like, shape (m,), or None
+        Target weights, of the same sum to 1e-6 relative (they are rescaled to it exactly); None: equal ones.
     cost : array_like or SciPy sparse array of shape (n, m), `DenseCost`, `SparseCost` or `PointCloudCost`
         An entry +inf forbids its pair, as does the absence from a sparse array.
     method : str or Method
@@ -87,14 +87,15 @@ def transport(
         ``"proximal-newton"`` (unregularised ones), ``"ipot"``, ``"drot"``, ``"badmm"``, ``"exact"``, ``"emd"``,
         ``"highs"``, ``"pot-sinkhorn"``, or a method object. "auto" takes Bregman Douglas-Rachford for a
         regularised problem, otherwise an exact method: the dense network simplex ("emd") for small problems and for
-        larger matrices of few different values, `ExactTransport` ("exact") for all others. The result's message says
-        which and why.
+        larger matrices of few different values, `ExactTransport` ("exact") for all others; "exact" too, from there, if
+        what "emd" found is not certified to `tol`. The result's message says which and why.
     regularization : float
         Weight of the entropy ``sum X (log X - 1)``.
-    tol : float, None or "auto"
+    tol : float, dict, None or "auto"
         Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact" and "proximal-newton",
-        otherwise 1e-3. It is relative to the optimal value itself: if costs differ little around a large constant, take
-        the constant off.
+        otherwise 1e-3. It is relative to the optimal value itself, as far as it is proven (see
+        `optlab.transport.relative_gap`): if costs differ little around a large constant, take the constant off; if the
+        optimum may be zero, ``{"gap": 1e-9}`` asks for an absolute gap.
     max_iter : int, optional
         Iterations of the method: for "exact" rounds of linear program and pricing (default 100), for "emd", "highs" and
         "pot-sinkhorn" the one call of the solver (1), whose own limits are arguments of the method object, such as
@@ -139,14 +140,16 @@ def transport(
     if isinstance(method, (int, float)):
         raise TypeError(f"method must be a name or a method object, got {method!r}; write regularization={method!r}")
     problem = OptimalTransport(a, b, cost, regularization=regularization)
-    gap: float | None = None
+    gap: Any = None
     if isinstance(tol, str):
         one_of(tol, "tol", ("auto",))
+    elif isinstance(tol, dict):
+        gap = tol
     elif tol is not None:
         gap = as_number(tol, "tol", above=0.0)
     reason = ""
     if isinstance(method, str):
-        name = one_of(method, "method", ("auto", *METHODS))
+        name = one_of(_ALIASES.get(method.lower().replace("_", "-"), method), "method", ("auto", *METHODS))
         if name == "auto":
             name, reason = _choose(problem)
             if name == "emd" and options.get("time_limit") is not None:
@@ -158,30 +161,73 @@ def transport(
         at_once = isinstance(method, (NetworkSimplex, LinearProgram, PeerSinkhorn))
         max_iter = 1 if at_once else 100 if isinstance(method, ExactTransport) else 10_000
     result = solve(problem, method, tol=gap, max_iter=max_iter, **{"on_interrupt": "raise"} | options)
+    if reason and isinstance(method, NetworkSimplex) and result.status is Status.STALLED:
+        result, reason = _certified(problem, result, gap, options), f"{reason} {_NOT_CERTIFIED}"
     if reason:
         result = dataclasses.replace(result, message=f"{result.message} {reason}")
     return result
 
 
-# what the arguments are called in POT
+_NOT_CERTIFIED = "Its answer was not certified to the tolerance, so that the exact method went on from it."
+
+
+def _certified(problem: OptimalTransport, found: Result, tol: Any, options: dict[str, Any]) -> Result:
+    """Return the better of an answer and what the exact method makes of it."""
+    kept = {name: value for name, value in options.items() if name not in ("x0", "checkpoint", "resume")}
+    kept = {"on_interrupt": "raise"} | kept
+    again = solve(problem, ExactTransport(), x0=found.solution, tol=tol, max_iter=100, **kept)
+    better = again.success or again.metrics["relative_gap"] < found.metrics["relative_gap"]
+    return again if better else found
+
+
+# what methods are called elsewhere, besides a difference in capitals or underscores
+_ALIASES: dict[str, str] = {
+    **{name: name for name in ("auto", *METHODS)},
+    "network-simplex": "emd", "simplex": "emd", "emd2": "emd",
+    "linear-program": "highs", "linprog": "highs", "lp": "highs",
+    "sinkhorn-log": "sinkhorn", "sinkhorn2": "sinkhorn", "sinkhorn-knopp": "sinkhorn", "sinkhorn-stabilized": "sinkhorn",
+    "sinkhorn-epsilon-scaling": "annealed-sinkhorn", "douglas-rachford": "bdrs", "sinkhorn-newton": "newton",
+}  # fmt: skip
+
+# what arguments are called in POT, and how that is said here
 _ELSEWHERE = {
     "reg": "regularization",
-    "M": "cost",
-    "numItermax": "max_iter",
-    "stopThr": "tol",
-    "max_iterations": "max_iter",
     "epsilon": "regularization",
+    "eps": "regularization",
+    "M": "cost",
+    "C": "cost",
+    "numItermax": "max_iter",
+    "num_iter_max": "max_iter",
+    "max_iterations": "max_iter",
+    "stopThr": "tol",
+    "stop_thr": "tol",
+    "warmstart": "x0",
+    "potentials_init": "x0",
+    "verbose": "progress",
 }
+_INSTEAD = {
+    "reg_m": "UnbalancedOptimalTransport(a, b, cost, penalty=...) and optlab.solve(problem, BregmanDouglasRachford()); "
+    "GeneralizedSinkhorn() with a regularization",
+    "mass": "PartialOptimalTransport(a, b, cost, mass=...) and optlab.solve(problem, BregmanDouglasRachford())",
+    "log": "result.metrics, result.history and result.solution.potentials, which are always there",
+    "center_dual": "result.solution.potentials",
+    "check_marginals": "weights whose sums agree to 1e-6, or UnbalancedOptimalTransport",
+    "numThreads": "numba.set_num_threads",
+}
+_INSTEAD |= dict.fromkeys(("unbalanced", "reg_type", "penalty", "divergence", "tau"), _INSTEAD["reg_m"])
+_INSTEAD |= {"m": _INSTEAD["mass"], "nb_dummies": _INSTEAD["mass"]}
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    """Raise `TypeError` for an argument that `optlab.solve` does not have, with the nearest name."""
+    """Raise `TypeError` for an argument that `optlab.solve` does not have, with what is meant or the nearest name."""
     own = ("a", "b", "cost", "method", "regularization", "tol", "max_iter")
     known = [name for name in inspect.signature(solve).parameters if name not in ("problem", "method")]
     for name in options:
         if name not in known:
             near = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, [*own, *known], n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
+            if name in _INSTEAD:
+                hint = f"; instead: {_INSTEAD[name]}"
             raise TypeError(f"transport() got an unexpected keyword argument {name!r}{hint}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_number
-from optlab.transport.certificates import PotentialEntries
+from optlab.transport.certificates import DualBound, PotentialEntries
 from optlab.transport.relaxed import RelaxedTransport
 
 
@@ -21,7 +21,7 @@ class PartialOptimalTransport(RelaxedTransport):
     Parameters
     ----------
     a, b : array_like, shapes (n,) and (m,)
-        Positive weights: what is there, and what can be taken.
+        Non-negative weights: what is there, and what can be taken.
     cost : array_like (n, m) or `Cost`
         Without forbidden pairs.
     mass : float
@@ -71,34 +71,36 @@ class PartialOptimalTransport(RelaxedTransport):
         """Scale rows, then columns, down to what is allowed; then all down to the mass, or spread what is missing."""
         rows, columns, _ = entries.moments()
         if rows.max() > 1e100:
-            entries = entries.scaled_down_to(self.a)
+            entries = entries.scaled_down_to(self.active_a)
             rows, columns, _ = entries.moments()
         with np.errstate(divide="ignore", over="ignore"):
-            if np.any(rows > self.a):
-                entries = entries.scaled(np.minimum(1.0, self.a / rows), np.ones(self.shape[1]))
+            if np.any(rows > self.active_a):
+                entries = entries.scaled(np.minimum(1.0, self.active_a / rows), np.ones(self.active_cost.shape[1]))
                 rows, columns, _ = entries.moments()
-            if np.any(columns > self.b):
-                entries = entries.scaled(np.ones(self.shape[0]), np.minimum(1.0, self.b / columns))
+            if np.any(columns > self.active_b):
+                entries = entries.scaled(np.ones(self.active_cost.shape[0]), np.minimum(1.0, self.active_b / columns))
                 rows, columns, _ = entries.moments()
         total = math.fsum(rows.tolist())
-        left, right = np.zeros(self.shape[0]), np.zeros(self.shape[1])
+        left, right = np.zeros(self.active_cost.shape[0]), np.zeros(self.active_cost.shape[1])
         if total > self.mass:
-            entries = entries.scaled(np.full(self.shape[0], self.mass / total), np.ones(self.shape[1]))
+            entries = entries.scaled(
+                np.full(self.active_cost.shape[0], self.mass / total), np.ones(self.active_cost.shape[1])
+            )
             rows, columns, _ = entries.moments()
             total = math.fsum(rows.tolist())
-        excess = max(float(np.max(rows - self.a)), float(np.max(columns - self.b)), total - self.mass)
+        excess = max(float(np.max(rows - self.active_a)), float(np.max(columns - self.active_b)), total - self.mass)
         if excess > 1e-9 * self.mass:
             # potentials so large that factors are lost in their rounding: a plan of independent marginals is one
-            entries = entries.scaled(np.zeros(self.shape[0]), np.zeros(self.shape[1]))
-            left, right = self.a / self._masses[0], self.b * (self.mass / self._masses[1])
+            entries = entries.scaled(np.zeros(self.active_cost.shape[0]), np.zeros(self.active_cost.shape[1]))
+            left, right = self.active_a / self._masses[0], self.active_b * (self.mass / self._masses[1])
         elif total < self.mass:
-            left, right = np.maximum(self.a - rows, 0.0), np.maximum(self.b - columns, 0.0)
+            left, right = np.maximum(self.active_a - rows, 0.0), np.maximum(self.active_b - columns, 0.0)
             spare = float(left.sum()), float(right.sum())
             if min(spare) > 0.0:
                 left, right = left / spare[0], right * ((self.mass - total) / spare[1])
         return entries, left, right
 
-    def dual_bound(self, f: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
+    def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
         """Return the best lower bound found from f, the f, g <= 0 and the price of mass that prove it.
 
         ``max <a, f> + <b, g> + price mass - eps sum exp((f + g + price - C) / eps)``, and without a regularization
@@ -106,7 +108,7 @@ class PartialOptimalTransport(RelaxedTransport):
         """
         f, eps = np.minimum(f - f.max(), 0.0), self.regularization
         if eps > 0.0:
-            cost = self.cost.in_double()
+            cost = self.active_cost.in_double()
             # one step for the rows as well: the constant in f is then right
             for _ in range(2):
                 column = self._column_step(cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
@@ -115,19 +117,30 @@ class PartialOptimalTransport(RelaxedTransport):
             column = self._column_step(cost.logsumexp_columns(f / eps, 1.0 / eps), 1.0)
             price = float(column.max())
             g, price = eps * (column - price), eps * price
-            value = math.fsum([*(self.a * f).tolist(), *(self.b * g).tolist(), price * self.mass, -eps * self.mass])
-            return value, f, g, price
+            return self._bound(f, g, price), price
         price = 0.0
-        g = np.zeros(self.shape[1])
+        g = np.zeros_like(self.active_b)
         for _ in range(2):
-            least = self.cost.minimum_columns(f)
-            price = _quantile(least, self.b, self.mass)
+            least = self.active_cost.minimum_columns(f)
+            price = _quantile(least, self.active_b, self.mass)
             g = np.minimum(least - price, 0.0)
-            least = self.cost.minimum_rows(g)
-            price = _quantile(least, self.a, self.mass)
+            least = self.active_cost.minimum_rows(g)
+            price = _quantile(least, self.active_a, self.mass)
             f = np.minimum(least - price, 0.0)
-        value = math.fsum([*(self.a * f).tolist(), *(self.b * g).tolist(), price * self.mass])
-        return value, f, g, price
+        return self._bound(f, g, price), price
+
+    def _bound(self, f: np.ndarray, g: np.ndarray, price: float) -> DualBound:
+        products = [*(self.active_a * f).tolist(), *(self.active_b * g).tolist(), price * self.mass]
+        return DualBound.of(f, g, [*products, -self.regularization * self.mass])
+
+    def lowest_bound(self) -> tuple[DualBound, float]:
+        """Return the bound of the cost's lowest entry as the price of mass."""
+        price = self.active_cost.lowest
+        return self._bound(np.zeros_like(self.active_a), np.zeros_like(self.active_b), price), price
+
+    def negligible_value(self) -> float:
+        """Return what the moved mass costs on a fine scale."""
+        return self.mass * self.active_cost.fine_scale
 
 
 def _quantile(values: np.ndarray, weights: np.ndarray, mass: float) -> float:

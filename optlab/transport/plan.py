@@ -22,17 +22,20 @@ from optlab.transport.certificates import (
     PotentialEntries,
     RoundedPlan,
     certified_gap,
+    cost_terms,
     dual_bound,
     entropic_dual_bound,
     round_to_marginals,
 )
+from optlab.transport.matrix_like import MatrixLike
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.relative_gap import ROUNDING, relative_gap
 
 if TYPE_CHECKING:
     from optlab.transport.problem import OptimalTransport
 
 
-class TransportPlan:
+class TransportPlan(MatrixLike):
     """A transport plan in potential form (or given as an array), on the full index set, with its certificate.
 
     Nothing of size n x m is formed unless `dense` is called; everything is computed on first use and
@@ -59,7 +62,7 @@ class TransportPlan:
     gap : float
         ``objective - dual_objective``: bounds the distance to the optimum.
     relative_gap : float
-        `gap` over ``max(|dual_objective|, 1e-6 * mass * cost scale)``.
+        `gap` over the largest number that it proves to be at most the optimum (`optlab.transport.relative_gap`).
     marginal_error : float
         ``||X 1 - a||_1 + ||X^T 1 - b||_1`` of the iterate before rounding.
     potentials : (ndarray, ndarray)
@@ -164,9 +167,41 @@ class TransportPlan:
     def gap(self) -> float:
         return certified_gap(self.objective, self.dual_objective)
 
-    @property
+    @cached_property
     def relative_gap(self) -> float:
-        return self.gap / max(abs(self.dual_objective), self.problem.gap_floor)
+        """The gap over what is proven of the optimum.
+
+        Without a regularization an optimum of zero is possible. It is taken for one where the bounds leave 0 between them
+        and differ by less than a few units of rounding of the mass, at the cost's `Cost.fine_scale`, or
+        of the plan's own terms ``<|C|, X>`` (which cancel in costs of both signs): marginals rounded otherwise would
+        move the optimum as much.
+        """
+        problem, dual, eps = self.problem, self._dual, self.problem.regularization
+        problem.check_units()
+        entropy = abs(self._entropic[1]) + problem.mass if eps > 0.0 else 0.0
+        return float(
+            relative_gap(
+                self.objective,
+                dual.value,
+                upper_terms=self._cost_terms + eps * entropy,
+                lower_terms=dual.terms,
+                unit=eps * problem.mass,
+                negligible=self._negligible,
+            )
+        )
+
+    @property
+    def _cost_terms(self) -> float:
+        rounding, dual = self._rounding, self._dual
+        proven = dual.terms + abs(rounding.cost - dual.value)
+        return cost_terms(rounding.cost, self.problem.active_cost, self.problem.mass, proven)
+
+    def _negligible(self) -> float:
+        cost, mass, rounding = self.problem.active_cost, self.problem.mass, self._rounding
+        least = ROUNDING * mass * cost.fine_scale
+        if cost.lowest >= 0.0 or self.gap > 64.0 * ROUNDING * mass * max(abs(cost.lowest), abs(cost.maximum)):
+            return least
+        return max(least, 16.0 * ROUNDING * rounding.entries.absolute_cost(rounding.left, rounding.right))
 
     @cached_property
     def marginal_error(self) -> float:
@@ -197,7 +232,7 @@ class TransportPlan:
     # ------------------------------------------------------------------ the matrix
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         return self.problem.shape
 
     @property

@@ -100,6 +100,16 @@ class PointCloudCost(Cost):
         few = self._trusted(_spread_sample(self.x), _spread_sample(self.y), self.metric)
         return passes.statistics(*few._storage())
 
+    @property
+    def lowest(self) -> float:
+        return self.minimum if math.prod(self.shape) <= _SURVEYED else 0.0
+
+    @cached_property
+    def smallest(self) -> float:
+        if math.prod(self.shape) <= _SURVEYED:
+            return super().smallest
+        return self._trusted(_spread_sample(self.x), _spread_sample(self.y), self.metric).smallest
+
     def submatrix(self, rows: Any = None, columns: Any = None) -> PointCloudCost:
         x = self.x if rows is None else self.x[rows]
         y = self.y if columns is None else self.y[columns]

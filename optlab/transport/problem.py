@@ -27,7 +27,7 @@ from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.splitting.protocols import SPLIT_ORACLES, TWO_BLOCK_ORACLES
 from optlab.splitting.schedules import Geometric
-from optlab.transport.marginals import TransportData
+from optlab.transport.marginals import TransportData, gap_advice
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.warm_start import potentials_of_plan
@@ -39,10 +39,10 @@ class OptimalTransport(TransportData):
     Parameters
     ----------
     a : array_like, shape (n,)
-        Source weights: non-negative, any positive total.
+        Source weights: non-negative, any positive total. None: equal weights.
     b : array_like, shape (m,)
-        Target weights, of the same total to 1e-9 relative (1e-6 if a or b is float32); the rest of the
-        difference is removed by rescaling b. Zero weights are allowed: the iteration runs on the support,
+        Target weights, of the same total to 1e-6 relative (as exact as weights are that were divided by their sum in
+        single precision); the difference is removed by rescaling b. None: equal weights. Zero weights are allowed: the iteration runs on the support,
         results come back on the full index set. If there are any, the dense cost of the support is copied
         once.
     cost : array_like (n, m), SciPy sparse array, `DenseCost`, `SparseCost` or `PointCloudCost`
@@ -198,12 +198,11 @@ class OptimalTransport(TransportData):
         return self.plan(iterate)
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
-        """Return advice for a run that has not converged: a method that is done, a step size known to diverge."""
-        if getattr(state, "finished", False) is True:
-            return (
-                "this method has nothing left to do, and further iterations change nothing: the rest is the "
-                "rounding of its solver, or its own limits"
-            )
+        """Return advice for a run that has not converged: on the step size, the costs, or an optimum of zero."""
+        advice = [self._step_size_advice(state, metrics), gap_advice(metrics, self.active_cost)]
+        return "; ".join(part for part in advice if part) or None
+
+    def _step_size_advice(self, state: Any, metrics: dict[str, float]) -> str | None:
         step_size = getattr(state, "step_size", None)
         error = metrics.get("marginal_error", 0.0) / self.mass
         if step_size is None or self.regularization > 0.0 or error <= 1e-2:

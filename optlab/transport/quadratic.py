@@ -34,7 +34,7 @@ from optlab.core.threads import run_tasks
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.transport import passes, quadratic_kernels
 from optlab.transport.cardinality import check_limit
-from optlab.transport.marginals import TransportData
+from optlab.transport.marginals import TransportData, gap_advice
 from optlab.transport.plan import TransportPlan
 from optlab.transport.quadratic_plan import QuadraticPlan
 from optlab.transport.sparse_cost import SparseCost
@@ -57,6 +57,8 @@ class SemiDual:
     ----------
     value : float
         ``q(f)``, with smoothing that of the smoothed problem.
+    terms : float
+        Sum of the absolute values of the terms of `value`.
     g : ndarray, shape (m,)
         The best column potentials.
     row_sums : ndarray, shape (n,)
@@ -66,6 +68,7 @@ class SemiDual:
     """
 
     value: float
+    terms: float
     g: np.ndarray
     row_sums: np.ndarray
     starts: np.ndarray | None = None
@@ -82,7 +85,7 @@ class QuadraticOptimalTransport(TransportData):
     Parameters
     ----------
     a, b : array_like, shapes (n,) and (m,)
-        Non-negative weights of equal sum (to 1e-9 relative, 1e-6 if one is float32).
+        Non-negative weights of equal sum (to 1e-6 relative; b is rescaled).
     cost : array_like (n, m), SciPy sparse array or `Cost`
         Of any sign; +inf or absence forbids a pair.
     regularization : float
@@ -200,15 +203,16 @@ class QuadraticOptimalTransport(TransportData):
         g, terms, counts = np.empty(m), np.empty(m), np.zeros(m, dtype=np.int64)
         nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
         row_sums = self._pass(f, smoothing, g, terms, counts, nothing)
-        value = math.fsum([*(self.active_a * f).tolist(), *terms.tolist()])
+        products = [*(self.active_a * f).tolist(), *terms.tolist()]
+        value = math.fsum(products), math.fsum(map(abs, products))
         if not entries:
-            return SemiDual(value, g, row_sums)
+            return SemiDual(*value, g, row_sums)
         starts = np.concatenate([[0], np.cumsum(counts)])
         size = int(starts[-1])
         rows, values, kinds = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size, dtype=np.int8)
         self._pass(f, smoothing, g, terms, counts, (starts[:-1], rows, values, kinds))
         assert n == row_sums.size
-        return SemiDual(value, g, row_sums, starts, rows, values, kinds == quadratic_kernels.SHARED)
+        return SemiDual(*value, g, row_sums, starts, rows, values, kinds == quadratic_kernels.SHARED)
 
     def _pass(self, f: np.ndarray, smoothing: float, g: Any, terms: Any, counts: Any, out: tuple[Any, ...]) -> Any:
         """Run the compiled pass over all columns, dealt out to threads; return the row sums."""
@@ -244,6 +248,10 @@ class QuadraticOptimalTransport(TransportData):
         """Return a matrix computed elsewhere as a plan of this problem, certified with the row potentials if given."""
         point = self.default_start() if potentials is None else self.initial_point(potentials)
         return QuadraticPlan(self, point, array=array)
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, self.active_cost) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return the metrics of a `QuadraticPlan`, a `SemiDualPoint` or an array of shape (n, m).

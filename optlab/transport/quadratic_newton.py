@@ -36,6 +36,7 @@ from optlab.transport.quadratic_plan import QuadraticPlan
 
 _PAIRS_OF_A_ROW = 20  # entries of the system for each row and column up to which it is factorised
 _LARGEST_DIRECT = 5000  # and rows
+_TRIALS = 40  # step lengths
 _GOOD_START = 0.5  # relative marginal error above which a start has to go through all stages
 
 
@@ -163,24 +164,36 @@ class SemismoothNewton(Method):
         direction, spent = self._direction(problem, found, residual, smoothing, error, ridge, idle)
         slope = float(residual @ direction)
         base = found.value + float(problem.active_a @ (f - start))
-        noise = 1e-14 * (abs(base) + float(problem.active_a @ np.abs(f)))
-        size = 1.0
-        for _ in range(12):
-            candidate = f + size * direction
-            value = problem.semidual(candidate, smoothing).value
-            # rises below rounding are no evidence; there Newton's own step is taken
-            if value - base >= 1e-4 * size * slope - noise:
-                ridge = max(0.2 * ridge, 1e-14) if size == 1.0 else ridge * (4.0 if size < 0.1 else 1.0)
-                f = candidate
+        # the semi-dual is concave: where its slope is not below zero the step was a rise, which values, whose rounding
+        # exceeds small rises, need not show
+        low, high, size = 0.0, 1.0, 1.0
+        for _ in range(_TRIALS):
+            trial = problem.semidual(f + size * direction, smoothing)
+            there = float((problem.active_a - trial.row_sums) @ direction)
+            if there < -0.01 * slope and trial.value - base < 1e-4 * size * slope:
+                high = size
+            elif size == 1.0 or there <= 0.9 * slope:
                 break
-            size *= 0.5
+            else:
+                low = size
+            if high - low <= 1e-3 * high:
+                size = low
+                break
+            size = 0.5 * (low + high) if low > 0.0 else 0.25 * high
         else:
-            size, ridge = 0.0, 100.0 * ridge
+            size = low
+        if size == 1.0:
+            ridge = max(0.2 * ridge, 1e-14)
+        elif size < 0.1:
+            ridge *= 4.0 if size > 0.0 else 100.0
+        f = f + size * direction
         f = f - f.mean()
+        # curvatures reach (gamma + delta) / delta where entries are shared, and a ridge must be able to outweigh them
+        steepest = problem.regularization / smoothing if problem.is_limited and smoothing > 0.0 else 0.0
         if not math.isfinite(float(f.sum())):
             raise DomainError("the potentials are no longer finite; use a larger regularization")
         return SemismoothState(
-            state.k + 1, f, smoothing, min(ridge, 1.0), error, state.solver_iterations + spent, size, *before
+            state.k + 1, f, smoothing, min(ridge, 1.0 + steepest), error, state.solver_iterations + spent, size, *before
         )
 
     @staticmethod

@@ -18,6 +18,7 @@ from optlab.transport import forest_kernels, quadratic_kernels
 from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, _round_on_allowed, exact_dot
 from optlab.transport.costs import Cost
 from optlab.transport.plan import TransportPlan
+from optlab.transport.relative_gap import relative_gap
 
 if TYPE_CHECKING:
     from optlab.transport.quadratic import QuadraticOptimalTransport, SemiDualPoint
@@ -98,8 +99,8 @@ class QuadraticPlan(TransportPlan):
     dual_objective : float
         The semi-dual at the potentials: a lower bound on the optimum, also of the limited problem.
     gap, relative_gap : float
-        ``objective - dual_objective``, and that over ``max(|dual_objective|, gap_floor)``; inf if columns are over the
-        limit, since such a plan bounds nothing.
+        ``objective - dual_objective``, and that over what it proves of the optimum (`optlab.transport.relative_gap`);
+        inf if columns are over the limit, since such a plan bounds nothing.
     relaxed_objective, relaxation_gap, relative_relaxation_gap : float
         The same with the squared k-support norm of columns instead of ``||X||^2``: the certificate of the convex
         relaxation. Without a limit no different.
@@ -132,7 +133,7 @@ class QuadraticPlan(TransportPlan):
     @cached_property
     def _dual(self) -> DualBound:
         found = self.problem.semidual(self.point.f)
-        return DualBound(self.point.f, found.g, found.value)
+        return DualBound(self.point.f, found.g, found.value, found.terms)
 
     @property
     def _columns(self) -> Any:
@@ -162,13 +163,26 @@ class QuadraticPlan(TransportPlan):
             return math.inf
         return max(self.objective - self.dual_objective, 0.0)
 
+    @cached_property
+    def relative_gap(self) -> float:  # type: ignore[override]
+        return self._relative(self.objective) if self.gap < math.inf else math.inf
+
     @property
     def relaxation_gap(self) -> float:
         return max(self.relaxed_objective - self.dual_objective, 0.0)
 
     @property
     def relative_relaxation_gap(self) -> float:
-        return self.relaxation_gap / max(abs(self.dual_objective), self.problem.gap_floor)
+        return self._relative(self.relaxed_objective)
+
+    def _relative(self, objective: float) -> float:
+        self.problem.check_units()
+        square = max(objective - self._rounding.cost, 0.0)
+        # with a limit the objective is not strongly convex
+        unit = 0.0 if self.problem.is_limited else square
+        terms = self._cost_terms + square
+        dual = self._dual
+        return float(relative_gap(objective, dual.value, upper_terms=terms, lower_terms=dual.terms, unit=unit))
 
     @cached_property
     def potentials(self) -> tuple[np.ndarray, np.ndarray]:

@@ -31,12 +31,15 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.certificates import PotentialEntries, certified_gap, exact_dot
-from optlab.transport.costs import Cost, as_cost
+from optlab.transport.certificates import DualBound, PotentialEntries, certified_gap, cost_terms, exact_dot
+from optlab.transport.costs import Cost, as_cost, warn_of_spread
+from optlab.transport.marginals import gap_advice, uniform_if_none
+from optlab.transport.matrix_like import MatrixLike
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.relative_gap import ROUNDING, relative_gap
 
 
-class RelaxedPlan:
+class RelaxedPlan(MatrixLike):
     """A plan of an unbalanced or partial problem, in potentials, with its certificate; computed when asked for.
 
     Parameters
@@ -53,9 +56,10 @@ class RelaxedPlan:
     objective, dual_objective : float
         Of this plan, and a proven lower bound on the optimum.
     gap, relative_gap : float
-        Their difference; that over the larger of the two, or of ``1e-6 mass cost scale``.
+        Their difference; that over what it proves of the optimum (`optlab.transport.relative_gap`).
     potentials : (ndarray, ndarray)
-        The f and g that prove the bound (for partial transport, the price of mass is in `mass_price`).
+        The f and g that prove the bound (for partial transport, the price of mass is in `mass_price`); -inf at points
+        that were left out for want of weight.
     marginals : (ndarray, ndarray)
         Row and column sums.
     """
@@ -67,20 +71,27 @@ class RelaxedPlan:
     @cached_property
     def _finished(self) -> tuple[PotentialEntries, np.ndarray, np.ndarray]:
         """The entries, and a rank-one term that makes a partial plan feasible."""
-        return self.problem.finish(PotentialEntries(self.problem.cost, self.mirror))
+        return self.problem.finish(PotentialEntries(self.problem.active_cost, self.mirror))
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray, float]:
-        entries, left, right = self._finished
-        rows, columns, cost = entries.moments()
-        if np.any(left):
-            rows, columns = rows + left * right.sum(), columns + right * left.sum()
-            cost += exact_dot(left, self.problem.cost.product(right))
-        return rows, columns, cost
+        return moments_of(*self._finished)
 
     @property
-    def marginals(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._moments[0], self._moments[1]
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.problem.shape
+
+    @property
+    def marginals(self) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
+        return self._spread(self._moments[0], 0), self._spread(self._moments[1], 1)
+
+    def _spread(self, values: np.ndarray, side: int, fill: float = 0.0) -> np.ndarray:
+        """Return values on the support as values on all rows (side 0) or columns (side 1)."""
+        if not self.problem.has_zeros:
+            return values
+        out = np.full((self.shape[side], *values.shape[1:]), fill)
+        out[(self.problem.rows, self.problem.columns)[side]] = values
+        return out
 
     @property
     def mass(self) -> float:
@@ -91,16 +102,18 @@ class RelaxedPlan:
         return self._moments[2]
 
     @cached_property
-    def objective(self) -> float:
-        rows, columns, cost = self._moments
-        value = cost + float(self.problem.penalty_value(rows, columns))
-        eps = self.problem.regularization
-        if eps > 0.0:
-            value += eps * self._finished[0].entropic(self._finished[1], self._finished[2])[1]
-        return value
+    def _entropy(self) -> float:
+        entries, left, right = self._finished
+        return entries.entropic(left, right)[1] if self.problem.regularization > 0.0 else 0.0
 
     @cached_property
-    def _dual(self) -> tuple[float, np.ndarray, np.ndarray, float]:
+    def objective(self) -> float:
+        rows, columns, cost = self._moments
+        penalty = float(self.problem.penalty_value(rows, columns))
+        return cost + penalty + self.problem.regularization * self._entropy
+
+    @cached_property
+    def _dual(self) -> tuple[DualBound, float]:
         kappa = self.mirror.inverse_temperature
         candidates = [*self._row_candidates]
         if kappa > 0.0:
@@ -108,46 +121,90 @@ class RelaxedPlan:
         if not candidates:
             candidates.append(np.zeros_like(self.mirror.row))
         clean = [np.where(np.isfinite(f), f, 0.0) for f in candidates]
-        return max((self.problem.dual_bound(f) for f in clean), key=lambda bound: bound[0])
+        bounds = [self.problem.dual_bound(f) for f in clean]
+        if self.problem.regularization == 0.0:
+            bounds.append(self.problem.lowest_bound())
+        return max(bounds, key=lambda bound: bound[0].proven)
 
     @property
     def dual_objective(self) -> float:
-        return self._dual[0]
+        return self._dual[0].value
 
     @property
     def potentials(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._dual[1], self._dual[2]
+        bound = self._dual[0]
+        return self._spread(bound.f, 0, -np.inf), self._spread(bound.g, 1, -np.inf)
 
     @property
     def mass_price(self) -> float:
         """The multiplier of the mass in partial transport; 0 for unbalanced."""
-        return self._dual[3]
+        return self._dual[1]
 
     @property
     def gap(self) -> float:
         return certified_gap(self.objective, self.dual_objective)
 
-    @property
+    @cached_property
     def relative_gap(self) -> float:
-        return self.gap / max(abs(self.objective), abs(self.dual_objective), self.problem.gap_floor)
+        """The gap over what is proven of the optimum; for one of zero as in `TransportPlan.relative_gap`."""
+        problem, bound, eps = self.problem, self._dual[0], self.problem.regularization
+        rows, columns, cost = self._moments
+        terms = cost_terms(cost, problem.active_cost, self.mass, bound.terms + self.gap)
+        terms += problem.penalty_terms(rows, columns) + eps * (abs(self._entropy) + self.mass)
+        return float(
+            relative_gap(
+                self.objective,
+                bound.value,
+                upper_terms=terms,
+                lower_terms=bound.terms,
+                unit=eps * self.mass,
+                negligible=lambda: ROUNDING * problem.negligible_value(),
+            )
+        )
 
-    def dense(self) -> np.ndarray:
+    def dense(self) -> np.ndarray:  # type: ignore[override]
         """Return the plan as an (n, m) array."""
         entries, left, right = self._finished
-        return entries.dense() + left[:, None] * right
+        inside = entries.dense() + left[:, None] * right
+        if not self.problem.has_zeros:
+            return inside
+        out = np.zeros(self.shape)
+        out[np.ix_(self.problem.rows, self.problem.columns)] = inside
+        return out
 
     def sparse(self, threshold: float | None = None) -> Any:
         """Return the entries above `threshold` (default: 1e-9 of the mean entry) as a SciPy CSR array."""
+        from scipy.sparse import coo_array
+
+        problem = self.problem
         entries, left, right = self._finished
         if threshold is None:
-            threshold = 1e-9 * self.mass / math.prod(self.problem.shape)
-        return entries.sparse(as_number(threshold, "threshold", minimum=0.0), left, right)
+            threshold = 1e-9 * self.mass / math.prod(problem.shape)
+        inside = entries.sparse(as_number(threshold, "threshold", minimum=0.0), left, right)
+        if not problem.has_zeros:
+            return inside
+        inside = inside.tocoo()
+        rows, columns = problem.rows[inside.row], problem.columns[inside.col]
+        return coo_array((inside.data, (rows, columns)), shape=problem.shape).tocsr()
 
-    def apply(self, vector: Any) -> np.ndarray:
-        """Return ``X v`` for v of shape (m,)."""
+    def apply(self, vector: Any) -> np.ndarray:  # type: ignore[override]
+        """Return ``X v`` for v of shape (m,) or (m, p)."""
         entries, left, right = self._finished
-        v = as_float_array(vector, "vector", shape=(self.problem.shape[1],))
-        return np.asarray(entries.apply(v) + left * float(right @ v))
+        v = self._vector(vector, 1)
+        return self._spread(np.asarray(entries.apply(v) + np.multiply.outer(left, right @ v)), 0)
+
+    def apply_transpose(self, vector: Any) -> np.ndarray:  # type: ignore[override]
+        """Return ``X^T u`` for u of shape (n,) or (n, p)."""
+        entries, left, right = self._finished
+        u = self._vector(vector, 0)
+        return self._spread(np.asarray(entries.apply_transpose(u) + np.multiply.outer(right, left @ u)), 1)
+
+    def _vector(self, vector: Any, side: int) -> np.ndarray:
+        v = as_float_array(vector, "vector", ndim=(1, 2))
+        if v.shape[0] != self.shape[side]:
+            raise ValueError(f"vector must have {self.shape[side]} entries along its first axis, got shape {v.shape}")
+        v = np.asarray(v, dtype=np.float64)
+        return v[(self.problem.rows, self.problem.columns)[side]] if self.problem.has_zeros else v
 
     def __repr__(self) -> str:
         n, m = self.problem.shape
@@ -156,24 +213,49 @@ class RelaxedPlan:
         )
 
 
+def moments_of(entries: PotentialEntries, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return row sums, column sums and cost of ``entries + left right^T``."""
+    rows, columns, cost = entries.moments()
+    if np.any(left):
+        rows, columns = rows + left * right.sum(), columns + right * left.sum()
+        cost += exact_dot(left, entries.cost.product(right))
+    return rows, columns, cost
+
+
 class RelaxedTransport:
     """What unbalanced and partial transport share: data, starts, resolvents, metrics."""
 
     primary_metric: ClassVar[str] = "relative_gap"
 
     def __init__(self, a: Any, b: Any, cost: Any, regularization: float):
-        self.a = np.array(as_float_array(a, "a", ndim=1, positive=True), dtype=np.float64)
-        self.b = np.array(as_float_array(b, "b", ndim=1, positive=True), dtype=np.float64)
-        self.regularization = as_number(regularization, "regularization", minimum=0.0)
         self.cost: Cost = as_cost(cost)
+        a, b = uniform_if_none(a, b, self.cost.shape)
+        self.a = np.array(as_float_array(a, "a", ndim=1, nonnegative=True), dtype=np.float64)
+        self.b = np.array(as_float_array(b, "b", ndim=1, nonnegative=True), dtype=np.float64)
+        self.regularization = as_number(regularization, "regularization", minimum=0.0)
         self.shape = (self.a.size, self.b.size)
         if self.cost.shape != self.shape:
             raise ValueError(f"cost must have shape {self.shape} (size of a, size of b), got {self.cost.shape}")
-        self.log_a, self.log_b = np.log(self.a), np.log(self.b)
         with np.errstate(over="ignore"):
             self._masses = float(self.a.sum()), float(self.b.sum())
-        if not all(math.isfinite(mass) for mass in self._masses):
-            raise ValueError(f"a and b must have finite sums, got {self._masses[0]:g} and {self._masses[1]:g}")
+        for name, mass in zip("ab", self._masses):
+            if not 0.0 < mass < math.inf:
+                raise ValueError(f"{name} must have a positive finite sum, got {mass:g}")
+        self._keep(self.a > 0.0, self.b > 0.0)
+        warn_of_spread(self.active_cost)
+
+    def _keep(self, rows: np.ndarray, columns: np.ndarray) -> None:
+        """Leave out rows and columns on which there can be no mass."""
+        self.rows, self.columns = np.flatnonzero(rows), np.flatnonzero(columns)
+        self.has_zeros = not (np.all(rows) and np.all(columns))
+        self.active_a, self.active_b = self.a[self.rows], self.b[self.columns]
+        self.active_cost = self.cost
+        if self.has_zeros:
+            self.active_cost = self.cost.submatrix(
+                None if np.all(rows) else self.rows, None if np.all(columns) else self.columns
+            )
+        with np.errstate(divide="ignore"):  # total variation lets mass go where there is no weight
+            self.log_a, self.log_b = np.log(self.active_a), np.log(self.active_b)
 
     # ------------------------------------------------------------------ to be given
 
@@ -186,14 +268,31 @@ class RelaxedTransport:
 
     # ------------------------------------------------------------------ problem
 
-    @property
-    def gap_floor(self) -> float:
-        """Smallest denominator of `relative_gap`."""
-        return 1e-6 * math.sqrt(self._masses[0] * self._masses[1]) * self.cost.scale
+    def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
+        """Return the best lower bound found from f, with the potentials that prove it, and the price of mass."""
+        raise NotImplementedError
+
+    def lowest_bound(self) -> tuple[DualBound, float]:
+        """Return the bound of constant potentials (regularization = 0), which has no rounding where costs are >= 0."""
+        raise NotImplementedError
+
+    def penalty_terms(self, rows: np.ndarray, columns: np.ndarray) -> float:
+        """Return the sum of the absolute values of the terms of which `penalty_value` is made."""
+        return 0.0
+
+    def negligible_value(self) -> float:
+        """Return what all mass costs on a fine scale."""
+        return min(self._masses) * self.active_cost.fine_scale
+
+    # ------------------------------------------------------------------ as a splitting problem
 
     @cached_property
     def _range(self) -> float:
-        return self.cost.range if self.cost.range > 1e-13 * abs(self.cost.maximum) else self.cost.scale
+        return (
+            self.active_cost.range
+            if self.active_cost.range > 1e-13 * abs(self.active_cost.maximum)
+            else self.active_cost.scale
+        )
 
     @property
     def default_step_size(self) -> float:
@@ -211,9 +310,10 @@ class RelaxedTransport:
         """Return the mirror point of ``a b^T`` over the geometric mean of the masses; cooled to 1 / regularization."""
         eps = self.regularization
         shift = 0.5 * (math.log(self._masses[0]) + math.log(self._masses[1]))
+        row, column = (np.where(np.isfinite(v), v, -40.0 + np.max(v)) for v in (self.log_a, self.log_b))
         if eps > 1e-4 * self._range:
-            return MirrorPlan(self.log_a, self.log_b - shift + self.cost.minimum / eps, 1.0 / eps)
-        return MirrorPlan(self.log_a, self.log_b - shift, 0.0)
+            return MirrorPlan(row, column - shift + self.active_cost.minimum / eps, 1.0 / eps)
+        return MirrorPlan(row, column - shift, 0.0)
 
     def initial_mirror(self, x0: Any = None) -> MirrorPlan:
         """Return the mirror point of None, a mirror point, an earlier plan, or potentials (f, g)."""
@@ -222,15 +322,20 @@ class RelaxedTransport:
         if isinstance(x0, RelaxedPlan):
             x0 = x0.mirror
         if isinstance(x0, (tuple, list)) and len(x0) == 2:
-            f = as_float_array(x0[0], "x0[0]", shape=(self.shape[0],))
-            g = as_float_array(x0[1], "x0[1]", shape=(self.shape[1],))
+            f = as_float_array(x0[0], "x0[0]", shape=self.shape[:1], finite=False)[self.rows]
+            g = as_float_array(x0[1], "x0[1]", shape=self.shape[1:], finite=False)[self.columns]
+            for name, values in (("x0[0]", f), ("x0[1]", g)):
+                if not np.all(np.isfinite(values)):
+                    raise ValueError(f"{name} must be finite where the weight is positive")
             kappa = 1.0 / self.regularization if self.regularization > 0.0 else 100.0 / self._range
             return MirrorPlan(kappa * f, kappa * g, kappa)
         if not isinstance(x0, MirrorPlan):
             raise TypeError(
                 f"x0 must be None, a MirrorPlan, a RelaxedPlan or potentials (f, g), got {type(x0).__name__}"
             )
-        if x0.shape != self.shape:
+        if x0.shape == self.shape and self.has_zeros:
+            x0 = x0.restricted(self.rows, self.columns)
+        if x0.shape != self.active_cost.shape:
             raise ValueError(f"x0 must have potentials for a plan of shape {self.shape}, got {x0.shape}")
         return x0
 
@@ -242,7 +347,7 @@ class RelaxedTransport:
     def resolvent_B(self, mirror: MirrorPlan, step_size: float) -> MirrorPlan:
         """Resolvent of what is asked of the rows."""
         kappa = mirror.inverse_temperature
-        sums = mirror.row + self.cost.logsumexp_rows(mirror.column, kappa)
+        sums = mirror.row + self.active_cost.logsumexp_rows(mirror.column, kappa)
         return MirrorPlan(mirror.row + self._row_step(sums, step_size), mirror.column, kappa)
 
     def resolvent_A(self, mirror: MirrorPlan, step_size: float) -> MirrorPlan:
@@ -250,15 +355,15 @@ class RelaxedTransport:
         damping = 1.0 / (1.0 + step_size * self.regularization)
         kappa = damping * (mirror.inverse_temperature + step_size)
         row, column = damping * mirror.row, damping * mirror.column
-        sums = column + self.cost.logsumexp_columns(row, kappa)
+        sums = column + self.active_cost.logsumexp_columns(row, kappa)
         return MirrorPlan(row, column + self._column_step(sums, damping * step_size), kappa)
 
     def sweep(self, mirror: MirrorPlan) -> MirrorPlan:
         """Return the mirror point after one exact row step and one exact column step (regularization > 0)."""
         eps = self.regularization
         kappa = 1.0 / eps
-        row = self._row_step(self.cost.logsumexp_rows(mirror.column, kappa), kappa)
-        column = self._column_step(self.cost.logsumexp_columns(row, kappa), kappa)
+        row = self._row_step(self.active_cost.logsumexp_rows(mirror.column, kappa), kappa)
+        column = self._column_step(self.active_cost.logsumexp_columns(row, kappa), kappa)
         shift = self._translation(eps * row, eps * column) / eps
         return MirrorPlan(row + shift, column - shift, kappa)
 
@@ -271,6 +376,10 @@ class RelaxedTransport:
         if drift is not None and drift.inverse_temperature > 0.1 * self.regularization * mirror.inverse_temperature**2:
             rows.append(drift.row / drift.inverse_temperature)
         return RelaxedPlan(self, mirror, rows)
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return advice for a run that has not converged."""
+        return gap_advice(metrics, self.active_cost) or None
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap, cost and mass of a `RelaxedPlan` or a mirror point."""
@@ -286,4 +395,4 @@ class RelaxedTransport:
 
     def finish(self, entries: PotentialEntries) -> tuple[PotentialEntries, np.ndarray, np.ndarray]:
         """Return the entries and a rank-one term that together are feasible."""
-        return entries, np.zeros(self.shape[0]), np.zeros(self.shape[1])
+        return entries, np.zeros(self.active_cost.shape[0]), np.zeros(self.active_cost.shape[1])

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer, as_number
+from optlab.transport.lowered import lowered, without_lowered
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.problem import OptimalTransport
@@ -54,7 +57,8 @@ class _Solver(Method):
 
     regularized: ClassVar[bool | None] = False
     package: ClassVar[str] = "ot"
-    uninterruptible: ClassVar[bool] = True
+    solver: ClassVar[str] = "POT's network simplex"
+    uninterruptible: ClassVar[bool] = True  # the one step is one call of foreign code, which looks at no clock
 
     def accepts(self, problem: Any) -> str | None:
         """Return a reason against problems that the package does not solve."""
@@ -70,11 +74,29 @@ class _Solver(Method):
         if state.k > 0:
             return dataclasses.replace(state, k=state.k + 1)
         assert state.mirror is not None
+        easier = lowered(problem) if self.regularized is False else None
+        if easier is not None:
+            answer = self.solve(easier, state.mirror)
+            assert answer.rows is not None and answer.columns is not None and answer.values is not None
+            kept = without_lowered(problem, answer.rows, answer.columns, answer.values)
+            if kept is not None:
+                parts = {name: getattr(answer, name)[kept] for name in ("rows", "columns", "values")}
+                return dataclasses.replace(answer, **parts)
         return self.solve(problem, state.mirror)
 
     def solve(self, problem: OptimalTransport, start: MirrorPlan) -> SolverState:
         """Return the state after the solve; a start at inverse temperature zero is none."""
         raise NotImplementedError
+
+    def verdict(self, problem: OptimalTransport, state: SolverState, metrics: dict[str, float]) -> Verdict | None:
+        """Say after the solve that there is nothing left to do."""
+        if not state.finished:
+            return None
+        return Verdict(
+            Status.STALLED,
+            f"{self.solver} has nothing left to do, and further iterations change nothing (relative_gap = "
+            f"{metrics['relative_gap']:.3g} is the rounding of its arithmetic, or its own limits)",
+        )
 
     def iterate(self, problem: OptimalTransport, state: SolverState) -> TransportPlan:
         """Return the plan, certified with the solver's own potentials."""
@@ -88,25 +110,45 @@ class _Solver(Method):
         return TransportPlan(problem, array=array, row_candidates=[state.f], column_candidates=[state.g])
 
 
-def _normalized(problem: OptimalTransport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return marginals of mass 1 and the cost on [0, 1] (or +inf): the solvers' tolerances are absolute."""
-    cost = problem.active_cost
-    # float64 before the subtraction: single precision would round the differences away
-    scaled = (np.asarray(cost.dense(), dtype=np.float64) - cost.minimum) / problem.cost_range
-    return problem.active_a / problem.mass, problem.active_b / problem.mass, np.ascontiguousarray(scaled)
+@dataclass(frozen=True)
+class _Units:
+    """A problem in a solver's units: mass about 1, costs about 1, whose tolerances are absolute.
+
+    Only powers of two are divided by, and a constant is taken off the cost only where it is large beside the
+    differences, so that nothing is rounded; and the unit is that of a typical cost: with the largest entry as the unit
+    one "forbidden" pair of 10^12 would push all others below the tolerance.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    cost: np.ndarray
+    mass: float
+    unit: float
+    level: float
+
+    @classmethod
+    def of(cls, problem: OptimalTransport) -> _Units:
+        cost = problem.active_cost
+        array = np.array(cost.dense(), dtype=np.float64, order="C")  # single precision would round differences away
+        low, high = cost.minimum, cost.maximum
+        level = low if abs(low) > 2.0 * (high - low) else 0.0
+        if level:
+            array -= level
+        sizes = np.abs(array[:: max(1, array.shape[0] // 64)])
+        sizes = sizes[(sizes > 0.0) & np.isfinite(sizes)]
+        unit = _power_of_two(float(np.median(sizes))) if sizes.size else 1.0
+        mass = _power_of_two(problem.mass)
+        return cls(problem.active_a / mass, problem.active_b / mass, array / unit, mass, unit, level)
+
+    def answer(self, plan: np.ndarray, f: np.ndarray, g: np.ndarray) -> SolverState:
+        """Return the state of a plan and potentials in these units."""
+        rows, columns = np.nonzero(plan > 0.0)
+        values = self.mass * plan[rows, columns]
+        return SolverState(1, rows=rows, columns=columns, values=values, f=self.unit * f + self.level, g=self.unit * g)
 
 
-def _answer(problem: OptimalTransport, plan: np.ndarray, f: np.ndarray, g: np.ndarray) -> SolverState:
-    rows, columns = np.nonzero(plan > 0.0)
-    unit = problem.cost_range
-    return SolverState(
-        1,
-        rows=rows,
-        columns=columns,
-        values=problem.mass * plan[rows, columns],
-        f=unit * f + problem.active_cost.minimum,
-        g=unit * g,
-    )
+def _power_of_two(value: float) -> float:
+    return 2.0 ** round(math.log2(value))
 
 
 @dataclass(frozen=True)
@@ -144,19 +186,22 @@ class NetworkSimplex(_Solver):
         """Return the state after the solve."""
         import ot
 
-        a, b, cost = _normalized(problem)
+        units = _Units.of(problem)
+        cost = units.cost
         potentials = None
         if start.inverse_temperature > 0.0:
-            kappa, unit = start.inverse_temperature, problem.cost_range
-            potentials = (start.row / kappa - problem.active_cost.minimum) / unit, start.column / kappa / unit
+            kappa = start.inverse_temperature * units.unit
+            potentials = start.row / kappa - units.level / units.unit, start.column / kappa
         if problem.active_cost.has_forbidden:
             # a basic plan moves along cycles of at most 2 min(n, m) pairs, so at this price no optimal one is forbidden
-            cost[np.isinf(cost)] = 2.0 * min(cost.shape) + 1.0
+            finite = cost[np.isfinite(cost)]
+            low, high = float(finite.min()), float(finite.max())
+            cost[np.isinf(cost)] = high + (2.0 * min(cost.shape) + 1.0) * ((high - low) or 1.0)
         with warnings.catch_warnings():
             # an answer that is not optimal shows in the certificate
             warnings.simplefilter("ignore")
-            plan, log = ot.emd(a, b, cost, numItermax=self.max_pivots, log=True, potentials_init=potentials)
-        return _answer(problem, np.asarray(plan), np.asarray(log["u"]), np.asarray(log["v"]))
+            plan, log = ot.emd(units.a, units.b, cost, numItermax=self.max_pivots, log=True, potentials_init=potentials)
+        return units.answer(np.asarray(plan), np.asarray(log["u"]), np.asarray(log["v"]))
 
 
 @dataclass(frozen=True)
@@ -175,6 +220,7 @@ class LinearProgram(_Solver):
     """
 
     package: ClassVar[str] = "scipy.optimize"
+    solver: ClassVar[str] = "HiGHS"
     reference: ClassVar[str] = "huangfu2018parallelizing"
 
     def solve(self, problem: OptimalTransport, start: MirrorPlan) -> SolverState:
@@ -182,17 +228,19 @@ class LinearProgram(_Solver):
         from scipy.optimize import linprog
         from scipy.sparse import eye_array, kron, vstack
 
-        a, b, cost = _normalized(problem)
+        units = _Units.of(problem)
+        cost = units.cost
         n, m = cost.shape
         marginals = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csc")
         allowed = np.flatnonzero(np.isfinite(cost.ravel()))
-        answer = linprog(cost.ravel()[allowed], A_eq=marginals[:, allowed], b_eq=np.concatenate([a, b]), method="highs")
+        right = np.concatenate([units.a, units.b])
+        answer = linprog(cost.ravel()[allowed], A_eq=marginals[:, allowed], b_eq=right, method="highs")
         if answer.x is None:
             raise ArithmeticError(f"HiGHS found no plan: {answer.message}")
         duals = answer.eqlin.marginals
         plan = np.zeros(n * m)
         plan[allowed] = answer.x
-        return _answer(problem, plan.reshape(n, m), duals[:n], duals[n:])
+        return units.answer(plan.reshape(n, m), duals[:n], duals[n:])
 
 
 @dataclass(frozen=True)
@@ -222,6 +270,7 @@ class PeerSinkhorn(_Solver):
     tol: float = 1e-9
     max_iter: int = 10_000
     regularized: ClassVar[bool | None] = None
+    solver: ClassVar[str] = "POT's Sinkhorn"
     reference: ClassVar[str] = "flamary2021pot"
 
     def __post_init__(self) -> None:
@@ -235,19 +284,18 @@ class PeerSinkhorn(_Solver):
         """Return the state after the solve."""
         import ot
 
-        a, b, cost = _normalized(problem)
-        unit = problem.cost_range
-        eps = (self.regularization or problem.regularization or unit / 500.0) / unit
-        kappa = 1.0 / (eps * unit)
-        # from mass 1 and cost on [0, 1]
-        shift = np.log(problem.mass) + kappa * problem.active_cost.minimum
+        units = _Units.of(problem)
+        regularization = self.regularization or problem.regularization or problem.cost_range / 500.0
+        kappa = 1.0 / regularization
+        shift = np.log(units.mass) + kappa * units.level
         potentials = None
         if start.inverse_temperature > 0.0:
             factor = kappa / start.inverse_temperature
             potentials = factor * start.row, factor * start.column - shift
         _, log = ot.bregman.sinkhorn_log(
-            a, b, cost, eps, numItermax=self.max_iter, stopThr=self.tol, log=True, warn=False, warmstart=potentials
-        )
+            units.a, units.b, units.cost, regularization / units.unit,
+            numItermax=self.max_iter, stopThr=self.tol, log=True, warn=False, warmstart=potentials,
+        )  # fmt: skip
         row, column = np.asarray(log["log_u"]), np.asarray(log["log_v"])
         column = column + shift
         return SolverState(1, mirror=MirrorPlan(row, column, kappa).recentred())

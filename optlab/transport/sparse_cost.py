@@ -44,6 +44,7 @@ class SparseCost(Cost):
     """
 
     has_forbidden = True
+    is_matrix = True
 
     def __init__(self, array: Any):
         if not hasattr(array, "tocsr"):
@@ -183,6 +184,14 @@ class SparseCost(Cost):
         out = np.full(self.shape, np.inf)
         out[self.pattern.rows, self.pattern.columns] = self._rows[2]
         return out
+
+    @cached_property
+    def smallest(self) -> float:
+        sizes = np.abs(self._rows[2])
+        return float(np.min(sizes, where=sizes > 0.0, initial=np.inf)) if np.any(sizes) else 0.0
+
+    def _sizes(self) -> np.ndarray:
+        return np.abs(self._rows[2][self._rows[2] != 0.0])
 
     @cached_property
     def _statistics(self) -> tuple[float, float, float, float]:

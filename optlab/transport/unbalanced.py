@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_number, one_of
-from optlab.transport.relaxed import RelaxedTransport
+from optlab.core.errors import DomainError
+from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.transport.certificates import DualBound, PotentialEntries
+from optlab.transport.relaxed import RelaxedTransport, moments_of
 
 _HUGE = 1e290
 
@@ -22,11 +24,13 @@ class UnbalancedOptimalTransport(RelaxedTransport):
     Parameters
     ----------
     a, b : array_like, shapes (n,) and (m,)
-        Positive weights; their sums may differ.
+        Non-negative weights; their sums may differ. Where a weight is zero the Kullback-Leibler divergence forbids mass;
+        total variation prices it as elsewhere.
     cost : array_like (n, m), SciPy sparse array or `Cost`
         Forbidden pairs are allowed. For total variation no entry may be below minus the sum of the penalties.
-    penalty : float or (float, float)
-        tau, above 0, in units of the cost: for the rows and for the columns.
+    penalty : float or array_like of shape (2,)
+        tau, above 0, in units of the cost: for the rows and for the columns. One of the two may be inf: that marginal
+        is then exact (semi-relaxed transport).
     divergence : {"kl", "tv"}
         ``tau KL(p | a)``, or ``tau ||p - a||_1``: mass is then moved, or destroyed and created at tau a unit.
     regularization : float
@@ -53,15 +57,25 @@ class UnbalancedOptimalTransport(RelaxedTransport):
     ):
         super().__init__(a, b, cost, regularization)
         self.divergence = one_of(divergence, "divergence", ("kl", "tv"))
-        pair = penalty if isinstance(penalty, (tuple, list)) else (penalty, penalty)
-        if len(pair) != 2:
-            raise ValueError(f"penalty must be a number or a pair of them, got {len(pair)} entries")
-        self.penalty = tuple(as_number(value, "penalty", above=0.0) for value in pair)
-        if self.divergence == "tv" and self.cost.minimum < -sum(self.penalty):
-            raise ValueError(
-                f"cost must be at least minus the sum of the penalties, {-sum(self.penalty):g}, for total variation: "
-                f"got {self.cost.minimum:g}, and the objective has no lower bound"
-            )
+        self.penalty = _pair(penalty)
+        if self.divergence == "tv":
+            if self.cost.lowest < -sum(self.penalty):
+                raise ValueError(
+                    f"cost must be at least minus the sum of the penalties, {-sum(self.penalty):g}, for total "
+                    f"variation: got {self.cost.lowest:g}, and the objective has no lower bound"
+                )
+            everywhere = np.isfinite(self.penalty)  # mass may be made where there is no weight
+            self._keep((self.a > 0.0) | everywhere[0], (self.b > 0.0) | everywhere[1])
+        for k, name in enumerate(("row", "column")):
+            if self.penalty[k] == math.inf and self.active_cost.has_forbidden:
+                index = (self.active_cost.pattern.rows, self.active_cost.pattern.columns)[k]
+                lonely = np.setdiff1d(np.arange(self.active_cost.shape[k]), index)
+                if lonely.size:
+                    where = (self.rows, self.columns)[k][lonely[0]]
+                    raise DomainError(
+                        f"no plan has the exact {name} marginal that penalty={self.penalty} asks for: {name} {where} has "
+                        "weight, and all its pairs are forbidden"
+                    )
 
     def __repr__(self) -> str:
         return (
@@ -70,12 +84,13 @@ class UnbalancedOptimalTransport(RelaxedTransport):
         )
 
     def _step(self, target: np.ndarray, sums: np.ndarray, strength: float) -> np.ndarray:
-        wanted = target - sums
+        with np.errstate(invalid="ignore"):
+            wanted = target - sums
         if self.divergence == "kl":
             # where no pair is allowed any price will do: one at which all of the mass is as good as given up
-            wanted = np.where(np.isfinite(wanted), wanted, 40.0 * (1.0 + strength))
-            return wanted * (strength / (1.0 + strength))
-        return np.clip(wanted, -strength, strength)
+            wanted = np.where(np.isfinite(wanted), wanted, 40.0 * (1.0 + min(strength, 1e9)))
+            return wanted if strength == math.inf else wanted * (strength / (1.0 + strength))
+        return np.clip(np.where(np.isnan(wanted), 0.0, wanted), -strength, strength)
 
     def _row_step(self, sums: np.ndarray, strength: float) -> np.ndarray:
         return self._step(self.log_a, sums, strength * self.penalty[0])
@@ -94,48 +109,125 @@ class UnbalancedOptimalTransport(RelaxedTransport):
         t = (rows - columns) / (1.0 / self.penalty[0] + 1.0 / self.penalty[1])
         return t if math.isfinite(t) else 0.0
 
+    def finish(self, entries: PotentialEntries) -> tuple[PotentialEntries, np.ndarray, np.ndarray]:
+        """Make marginals exact where they must be; under total variation without entropy also where that costs less.
+
+        A large penalty is paid for marginals off by rounding, and by an iterate that is not at the end.
+        """
+        n, m = self.active_cost.shape
+        plain = np.zeros(n), np.zeros(m)
+        for side, tau in enumerate(self.penalty):
+            if tau == math.inf:
+                target, sums = (self.active_a, self.active_b)[side], entries.moments()[side]
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                    factor = np.where(target > 0.0, target / sums, 0.0)
+                entries = entries.scaled(factor, np.ones(m)) if side == 0 else entries.scaled(np.ones(n), factor)
+        soft = self.regularization > 0.0 or math.inf in self.penalty
+        if self.divergence == "kl" or soft or self.active_cost.has_forbidden:
+            return entries, *plain
+        rows, columns, cost = moments = entries.moments()
+        if rows.max() > 1e100 or columns.max() > 1e100:
+            return entries, *plain
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cut = entries.scaled(np.where(rows > self.active_a, self.active_a / rows, 1.0), np.ones(m))
+            sums = cut.moments()[1]
+            cut = cut.scaled(np.ones(n), np.where(sums > self.active_b, self.active_b / sums, 1.0))
+        rows, columns, _ = cut.moments()
+        left, right = np.maximum(self.active_a - rows, 0.0), np.maximum(self.active_b - columns, 0.0)
+        spare = float(left.sum()), float(right.sum())
+        if min(spare) > 0.0:  # as much as both sides lack, spread
+            left, right = left / max(spare), right
+        candidates = [(entries, *plain), (cut, *plain), (cut, left, right)]
+        values = [self._without_entropy(*moments)] + [self._without_entropy(*moments_of(*c)) for c in candidates[1:]]
+        return candidates[int(np.argmin(values))]
+
+    def _without_entropy(self, rows: np.ndarray, columns: np.ndarray, cost: float) -> float:
+        return cost + self.penalty_value(rows, columns)
+
+    def _deviations(self, rows: np.ndarray, columns: np.ndarray) -> list[tuple[float, np.ndarray, np.ndarray]]:
+        """Return penalty, sums and weights of the sides whose marginal is not exact."""
+        sides = zip(self.penalty, (rows, columns), (self.active_a, self.active_b))
+        return [(tau, sums, weight) for tau, sums, weight in sides if tau < math.inf]
+
     def penalty_value(self, rows: np.ndarray, columns: np.ndarray) -> float:
         """Return what the marginals' deviation costs."""
-        if self.divergence == "tv":
-            errors = (np.abs(rows - self.a), np.abs(columns - self.b))
-        else:
-            from scipy.special import kl_div
+        divergence = _divergence if self.divergence == "kl" else lambda sums, weight: np.abs(sums - weight)
+        return sum(
+            tau * math.fsum(divergence(sums, weight).tolist()) for tau, sums, weight in self._deviations(rows, columns)
+        )
 
-            errors = (kl_div(rows, self.a), kl_div(columns, self.b))
-        return sum(tau * math.fsum(error.tolist()) for tau, error in zip(self.penalty, errors))
+    def penalty_terms(self, rows: np.ndarray, columns: np.ndarray) -> float:
+        """Return the sum of the absolute values of the terms of which `penalty_value` is made."""
+        if self.divergence == "kl":
+            return self.penalty_value(rows, columns)
+        return sum(tau * float(sums.sum() + weight.sum()) for tau, sums, weight in self._deviations(rows, columns))
 
-    def _gain(self, f: np.ndarray, g: np.ndarray) -> float:
-        """Return the dual objective without the regularization: minus the conjugates of the penalties at -f and -g."""
+    def _gain(self, f: np.ndarray, g: np.ndarray) -> list[float]:
+        """Return the terms of the dual objective without the regularization: of the penalties' conjugates at -f, -g."""
         total = []
-        for weight, price, tau in ((self.a, f, self.penalty[0]), (self.b, g, self.penalty[1])):
-            if self.divergence == "tv":
+        for weight, price, tau in ((self.active_a, f, self.penalty[0]), (self.active_b, g, self.penalty[1])):
+            if tau == math.inf:
+                total += (weight * price).tolist()
+            elif self.divergence == "tv":
                 total += (weight * np.minimum(price, tau)).tolist()
             else:
                 with np.errstate(over="ignore"):
                     total += np.maximum(-tau * weight * np.expm1(-price / tau), -_HUGE).tolist()
-        return math.fsum(total)
+        return total
 
-    def dual_bound(self, f: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-        """Return the best lower bound found from f, the potentials that prove it, and 0."""
-        eps = self.regularization
+    def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
+        """Return the best lower bound found from f, with the potentials that prove it, and 0."""
+        eps, cost, (tau_a, tau_b) = self.regularization, self.active_cost, self.penalty
         if eps > 0.0:
             if self.divergence == "tv":
-                f = np.clip(f, -self.penalty[0], self.penalty[0])
-            sums = self.cost.in_double().logsumexp_columns(f / eps, 1.0 / eps)
+                f = np.clip(f, -tau_a, tau_a)
+            sums = cost.in_double().logsumexp_columns(f / eps, 1.0 / eps)
             g = eps * self._column_step(sums, 1.0 / eps)
             with np.errstate(over="ignore"):
                 mass = math.fsum(np.minimum(np.exp(sums + g / eps), _HUGE / sums.size).tolist())
             t = self._translation(f, g)
-            return self._gain(f + t, g - t) - eps * mass, f + t, g - t, 0.0
+            f, g = f + t, g - t
+            return DualBound.of(f, g, [*self._gain(f, g), -eps * mass]), 0.0
         if self.divergence == "tv":
-            tau_a, tau_b = self.penalty
-            lowest = self.cost.minimum_rows(np.zeros(self.shape[1]))
+            lowest = cost.minimum_rows(np.zeros(cost.shape[1]))
             f = np.clip(f, -tau_a, np.minimum(tau_a, lowest + tau_b))
-            g = np.minimum(self.cost.minimum_columns(f), tau_b)
-            f = np.minimum(self.cost.minimum_rows(g), tau_a)
-            return self._gain(f, g), f, g, 0.0
-        g = self.cost.minimum_columns(f)
-        f = self.cost.minimum_rows(np.where(np.isfinite(g), g, 0.0))
+            g = np.minimum(cost.minimum_columns(f), tau_b)
+            f = np.minimum(cost.minimum_rows(g), tau_a)
+            return DualBound.of(f, g, self._gain(f, g)), 0.0
+        g = cost.minimum_columns(f)
+        f = cost.minimum_rows(np.where(np.isfinite(g), g, 0.0))
         f, g = np.minimum(f, _HUGE), np.minimum(g, _HUGE)
         t = self._translation(f, g)
-        return self._gain(f + t, g - t), f + t, g - t, 0.0
+        f, g = f + t, g - t
+        return DualBound.of(f, g, self._gain(f, g)), 0.0
+
+    def lowest_bound(self) -> tuple[DualBound, float]:
+        """Return the bound of potentials zero, or of the lowest entry of a cost that is negative somewhere."""
+        lowest = self.active_cost.lowest
+        price = max(min(lowest, 0.0), -self.penalty[0]) if self.divergence == "tv" else min(lowest, 0.0)
+        f, g = np.full_like(self.active_a, price), np.full_like(self.active_b, min(lowest - price, 0.0))
+        return DualBound.of(f, g, self._gain(f, g)), 0.0
+
+
+def _pair(penalty: Any) -> tuple[float, float]:
+    """Return the penalties of rows and columns."""
+    if np.ndim(penalty) == 0:
+        pair = [as_number(penalty, "penalty", above=0.0, finite=False)] * 2
+    else:
+        values = as_float_array(penalty, "penalty", ndim=1, finite=False)
+        if values.size != 2:
+            raise ValueError(f"penalty must be a number or a pair of them, got {values.size} entries")
+        pair = [as_number(value, f"penalty[{k}]", above=0.0, finite=False) for k, value in enumerate(values.tolist())]
+    if pair == [math.inf, math.inf]:
+        raise ValueError("penalty must be finite for the rows or the columns: with both exact, use OptimalTransport")
+    return pair[0], pair[1]
+
+
+def _divergence(sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return ``s log(s / w) - s + w``; of sums near their weights to all digits, which a large penalty brings out."""
+    from scipy.special import kl_div
+
+    t = (sums - weight) / weight
+    with np.errstate(over="ignore"):
+        series = weight * t * t * (0.5 - t / 6.0 + t**2 / 12.0 - t**3 / 20.0 + t**4 / 30.0 - t**5 / 42.0)
+    return np.asarray(np.where(np.abs(t) < 1e-3, series, kl_div(sums, weight)))

@@ -37,7 +37,7 @@ def check(problem, expected=None):
     assert (cost - f[:, None] - g).min() >= -1e-14 * max(size, np.abs(f).max(), np.abs(g).max())
     entries = sparse.tocoo()
     value = float(np.sum(cost[entries.row, entries.col] * entries.data))
-    floor = max(abs(value), problem.gap_floor)
+    floor = abs(value)
     assert abs(value - plan.cost) <= 1e-12 * max(floor, problem.mass * size)
     assert abs(value - (problem.a @ f + problem.b @ g)) <= 1.1e-9 * floor + 1e-14 * problem.mass * size
     if expected is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import optlab
 from optlab.datasets import transport_family
 from optlab.transport import PointCloudCost, Sinkhorn, oneshot, transport
 
@@ -56,7 +57,9 @@ def test_a_method_that_is_done_does_not_ask_for_more_iterations():
     rng = np.random.default_rng(0)
     a, cost = np.full(30, 1 / 30), np.exp(rng.normal(0.0, 12.0, (30, 30)))
     for method in ("emd", "exact"):
-        result = transport(a, a, cost, method=method, tol=1e-300)
+        with pytest.warns(UserWarning, match="spread over"):
+            result = transport(a, a, cost, method=method, tol=1e-300)
+        assert result.status is optlab.Status.STALLED
         assert result.metrics["relative_gap"] > 0.0
         assert "further iterations change nothing" in result.message
     assert transport(A, B, C, Sinkhorn(0.05), max_iter=3).message.endswith("go on with x0=result.")

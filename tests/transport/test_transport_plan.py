@@ -147,7 +147,8 @@ def test_a_sparse_plan_stays_sparse_and_whole():
     b = rng.dirichlet(np.ones(40))
     C = rng.random((30, 40))
     C[3] = 1e14
-    problem = OptimalTransport(a / a.sum(), b, C)
+    with pytest.warns(UserWarning, match="spread over"):
+        problem = OptimalTransport(a / a.sum(), b, C)
     plan = optlab.solve(problem, NetworkSimplex(), max_iter=1).solution
     sparse = plan.sparse()
     assert sparse.nnz == np.count_nonzero(plan.dense()) <= 2 * (30 + 40)

@@ -363,6 +363,18 @@ def test_the_relaxation_equals_the_perspective_program(limit, gamma):
     assert result.metrics["dual_objective"] <= value * (1 + 1e-7)
 
 
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("limit", "gamma"), [(1, 1.0), (2, 1.0), (2, 10.0), (3, 10.0)])
+def test_convergence_does_not_depend_on_the_last_digits(limit, gamma, count):
+    """Perturbations of 1e-15 do what another processor's kernels do; a third of the runs used to stall."""
+    a, b, C = instance(7)
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        x, y, D = (v * (1.0 + 1e-15 * rng.standard_normal(v.shape)) for v in (a, b, C))
+        problem = QuadraticOptimalTransport(x, y, D, gamma, limit)
+        assert optlab.solve(problem, SemismoothNewton(), tol=1e-6, max_iter=60).success, seed
+
+
 def test_one_non_zero_a_column_is_the_linear_program():
     import ot
 
@@ -481,7 +493,7 @@ def test_warm_starts_save_iterations(limit):
     for x0 in (cold, cold.solution, cold.solution.potentials, SemiDualPoint(cold.solution.point.f)):
         warm = optlab.solve(QuadraticOptimalTransport(a, b, C, 1.0, limit), method, x0=x0, tol=tol, record=1)
         assert warm.success
-        assert warm.n_iter < cold.n_iter / 2
+        assert warm.n_iter < 0.6 * cold.n_iter
     again = optlab.solve(problem, SemiDualLBFGS(), x0=cold.solution.potentials, max_iter=1, record=1)
     assert again.history["dual_objective"][0] >= cold.metrics["dual_objective"] - 1e-12
 

@@ -239,8 +239,10 @@ def test_plans_answer_questions():
 
 def test_bad_input_is_named():
     a, b, C = instance()
-    with pytest.raises(ValueError, match=r"a must be positive, got 0.0 at index \[0\]"):
-        UnbalancedOptimalTransport(np.r_[0.0, a[1:]], b, C)
+    with pytest.raises(ValueError, match=r"a must be non-negative, got -1.0 at index \[0\]"):
+        UnbalancedOptimalTransport(np.r_[-1.0, a[1:]], b, C)
+    with pytest.raises(ValueError, match="a must have a positive finite sum"):
+        UnbalancedOptimalTransport(0.0 * a, b, C)
     with pytest.raises(ValueError, match="penalty must be a number above 0"):
         UnbalancedOptimalTransport(a, b, C, penalty=0.0)
     with pytest.raises(ValueError, match="did you mean 'kl'"):
