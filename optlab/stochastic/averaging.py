@@ -15,8 +15,10 @@ import numpy as np
 from optlab.core import Method
 from optlab.core.validation import as_integer, one_of
 from optlab.stochastic import kernels
-from optlab.stochastic.method import StochasticMethod, StochasticState
+from optlab.stochastic.method import StochasticMethod, StochasticState, unscaled
 from optlab.stochastic.problem import FiniteSum
+
+WEIGHTS = ("uniform", "schedule", "linear")  # in the order of `kernels.UNIFORM`, `SCHEDULE` and `LINEAR`
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,10 @@ class Averaged(Method):
     method : StochasticMethod
     start : int, default 0
         First iterate that counts (later values give suffix averaging).
-    weights : {"uniform", "schedule"}, default "uniform"
-        Equal weights, or the method's scheduled step sizes sigma_k (the average of theorems with decaying sigma_k).
+    weights : {"uniform", "schedule", "linear"}, default "uniform"
+        Equal weights, the method's scheduled step sizes sigma_k (the average of theorems with decaying sigma_k), or
+        1, 2, 3, ... (Lacoste-Julien, Schmidt and Bach, arXiv 1212.2002), which forgets the start without being told
+        where it ends.
 
     Examples
     --------
@@ -52,7 +56,7 @@ class Averaged(Method):
         if not isinstance(self.method, StochasticMethod):
             raise TypeError(f"method must be a stochastic method such as NGN(), got {self.method!r}")
         as_integer(self.start, "start", minimum=0)
-        one_of(self.weights, "weights", ("uniform", "schedule"))
+        one_of(self.weights, "weights", WEIGHTS)
 
     @property
     def reference(self) -> str:
@@ -66,7 +70,7 @@ class Averaged(Method):
 
     def advance(self, problem: FiniteSum, state: StochasticState, n: int) -> StochasticState:
         """Advance the wrapped method, summing its iterates."""
-        average_rule = np.array([self.start, self.weights == "schedule"], np.int64)
+        average_rule = np.array([self.start, WEIGHTS.index(self.weights)], np.int64)
         return self.method.advance_averaging(problem, state, n, average_rule)
 
     def iterate(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
@@ -74,7 +78,7 @@ class Averaged(Method):
         weight = state.scalars[kernels.AVERAGE_WEIGHT]
         if weight == 0:
             return self.method.iterate(problem, state)
-        total = state.average + state.scalars[kernels.AVERAGE_SCALE] * state.x
+        total = state.average + unscaled(state, state.scalars[kernels.AVERAGE_SCALE] * state.x, 0.0)
         return (total / weight).astype(problem.dtype).reshape(problem.shape)
 
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:

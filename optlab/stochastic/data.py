@@ -16,6 +16,24 @@ def is_sparse(value: Any) -> bool:
     return bool(sp.issparse(value))
 
 
+def as_flag(value: Any, name: str) -> bool:
+    """Return a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def row_squares(A: Any) -> np.ndarray:
+    """Return the squared Euclidean norms of the rows of a dense or CSR matrix, in float64."""
+    if not is_sparse(A):
+        return np.einsum("ij,ij->i", A, A, dtype=np.float64)
+    sums = np.zeros(A.shape[0])
+    filled = np.diff(A.indptr) > 0
+    if filled.any():
+        sums[filled] = np.add.reduceat(np.square(A.data, dtype=np.float64), A.indptr[:-1][filled])
+    return sums
+
+
 def as_design(A: Any, name: str = "A") -> Any:
     """Return the data matrix, samples in rows: a dense 2-D array or CSR, float32 or float64, not copied if it is.
 

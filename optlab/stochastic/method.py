@@ -44,7 +44,7 @@ class StochasticState(State):
     k : int
         Steps done.
     x : ndarray
-        The iterate as a vector; with sparse data up to the factor ``scalars[0]``.
+        The iterate as a vector; with sparse data up to the factor ``scalars[0]``, except an intercept.
     rng : numpy.random.Generator
     oracle_calls : int
         Per-sample gradients computed.
@@ -54,7 +54,7 @@ class StochasticState(State):
         Samples of the pass already used.
     scalars : ndarray
         Scale and squared norm of x, sums of the averaging, last step size, loss and gradient norm, number of losses
-        found below their lower bound (see `kernels`).
+        found below their lower bound, whether x ends in an intercept, which is not scaled (see `kernels`).
     memory, vectors : ndarray
         The method's own numbers and vectors.
     average : ndarray
@@ -147,7 +147,9 @@ class StochasticMethod(Method):
         x = as_float_array(x0, "x0", shape=problem.shape).astype(problem.dtype).ravel()
         scalars = np.zeros(kernels.N_SCALARS)
         scalars[kernels.SCALE] = 1.0
-        scalars[kernels.SQUARED_NORM] = float(np.dot(x.astype(np.float64), x))
+        scalars[kernels.INTERCEPT] = problem.intercept
+        weights = x[:-1] if problem.intercept else x
+        scalars[kernels.SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return StochasticState(
             k=0,
             x=x,
@@ -220,7 +222,7 @@ class StochasticMethod(Method):
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
         scale = state.scalars[kernels.SCALE]
-        return state.x if scale == 1.0 else (scale * state.x).astype(state.x.dtype)
+        return state.x if scale == 1.0 else unscaled(state, (scale * state.x).astype(state.x.dtype))
 
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
         """Return the epoch, with `trace` also the last step's numbers, with lower bounds how often one failed."""
@@ -232,6 +234,13 @@ class StochasticMethod(Method):
         if self.lower_bounds(problem).size:
             row["below_lower_bound"] = float(state.scalars[kernels.BELOW_BOUND])
         return row
+
+
+def unscaled(state: StochasticState, vector: np.ndarray, value: float | None = None) -> np.ndarray:
+    """Return `vector` with its intercept, if it has one, replaced: by the one that the loops keep unscaled in x."""
+    if state.scalars[kernels.INTERCEPT]:
+        vector[-1] = state.x[-1] if value is None else value
+    return vector
 
 
 def check_problem(problem: Any, method: str) -> None:
