@@ -78,8 +78,11 @@ class Averaged(Method):
         weight = state.scalars[kernels.AVERAGE_WEIGHT]
         if weight == 0:
             return self.method.iterate(problem, state)
-        total = state.average + unscaled(state, state.scalars[kernels.AVERAGE_SCALE] * state.x, 0.0)
-        return (total / weight).astype(problem.dtype).reshape(problem.shape)
+        return (self.total(state) / weight).astype(problem.dtype).reshape(problem.shape)
+
+    def total(self, state: StochasticState) -> np.ndarray:
+        """Return the weighted sum of the iterates that count so far, as a vector."""
+        return state.average + unscaled(state, state.scalars[kernels.AVERAGE_SCALE] * state.x, 0.0)
 
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
         """Return the wrapped method's measures."""

@@ -8,15 +8,9 @@ intercept b, is a dual point, and (Fenchel's equality at theta, sample by sample
 
 where D_i is the Bregman divergence of the conjugate of l_i: half a squared difference for least squares, the
 Kullback-Leibler divergence of the class probabilities for logistic and softmax regression. No cancellation: both terms
-are at least 0. Two choices of theta':
-
-* without intercept theta itself, for ``||grad f||^2 / (2 l2)``; with one, theta moved along the curvatures,
-  ``theta + K s`` with the one number (softmax: one per class) s that makes the sum 0. This is `duality_gap`.
-* theta and its first-order change ``K (A d + s)`` in a Newton step d, found by a few conjugate-gradient steps. The last
-  term then is not divided by l2 but by the curvature of f, so that at weak ridge terms, where ``||grad f||^2 / (2 l2)``
-  is useless far from the optimum, the bound is about as large as f(x) - min f. This is `newton_gap`.
-
-Where such a point leaves the domain, the bound is f(x) itself, as the losses are at least 0.
+are at least 0. Without intercept theta' = theta gives ``||grad f||^2 / (2 l2)``. With one, theta is moved along the
+curvatures, ``theta' = theta + K s`` with the one number (softmax: one per class) s that makes the sum 0; where that
+leaves the domain, far from the solution, the bound is f(x) itself, as the losses are at least 0.
 """
 
 from __future__ import annotations
@@ -41,8 +35,8 @@ class _Squares:
     def mean_curvature(self) -> np.ndarray:
         return np.ones((1, 1))
 
-    def largest_step(self, u: np.ndarray, direction: np.ndarray) -> float:
-        return math.inf
+    def allows(self, u: np.ndarray) -> bool:
+        return True
 
     def divergence(self, u: np.ndarray) -> float:
         return 0.5 * float(np.mean(u * u))
@@ -70,14 +64,8 @@ class _Probabilities:
             return np.diag(self.P.mean(axis=0)) - self.P.T @ self.P / len(self.P)
         return np.mean(self.P[:, 0] * self.P[:, 1]).reshape(1, 1)
 
-    def largest_step(self, u: np.ndarray, direction: np.ndarray) -> float:
-        """Return the largest t with ``u + t direction`` feasible; negative if u is not."""
-        start, slope = self.relative(u), self.relative(direction)
-        room = 1.0 + start
-        if room.min() < 0:
-            return -1.0
-        falling = slope < 0
-        return float(np.min(room[falling] / -slope[falling], initial=math.inf))
+    def allows(self, u: np.ndarray) -> bool:
+        return bool(self.relative(u).min() >= -1.0)
 
     def divergence(self, u: np.ndarray) -> float:
         from scipy.special import xlog1py
@@ -100,26 +88,6 @@ def _link(problem: Any, z: np.ndarray) -> Any:
     return _Probabilities(np.column_stack([wrong, np.where(m > 0, large, small)]), problem.targets.astype(np.float64))
 
 
-def _balance(problem: Any, link: Any, slopes: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return u plus the multiple of ones after which the slopes sum to 0, if the problem has an intercept."""
-    if not problem.intercept:
-        return u
-    excess = np.atleast_1d(np.mean(slopes + link.change(u), axis=0))
-    shift = np.linalg.lstsq(link.mean_curvature(), -excess, rcond=None)[0]
-    return u + (shift if u.ndim == 2 else shift[0])
-
-
-def _bound(problem: Any, x: np.ndarray, link: Any, slopes: np.ndarray, u: np.ndarray) -> float:
-    changed = slopes + link.change(u)
-    w, _ = problem.split(x)
-    residual = np.asarray(problem.A.T @ (changed / problem.n_samples)) + problem.l2 * w
-    total = np.asarray(changed.sum(axis=0))
-    if problem.intercept and not np.all(np.abs(total) <= 1e-10 * np.abs(changed).sum(axis=0) + 1e-300):
-        return math.inf  # the sum could not be made 0: a class has no curvature left
-    norm = float(np.linalg.norm(residual)) + rounding(problem, slopes, w)
-    return link.divergence(u) + norm * norm / (2.0 * problem.l2)
-
-
 def rounding(problem: Any, slopes: np.ndarray, w: np.ndarray) -> float:
     """Return about the rounding error of the gradient's norm."""
     size = math.sqrt(float(np.sum(np.square(slopes))) / len(slopes) * float(np.mean(problem.row_norms)))
@@ -127,42 +95,20 @@ def rounding(problem: Any, slopes: np.ndarray, w: np.ndarray) -> float:
 
 
 def duality_gap(problem: Any, x: np.ndarray, z: np.ndarray, value: float, slopes: np.ndarray, norm: float) -> float:
-    """Return the bound that costs no more than a gradient; see the top of this file."""
+    """Return the bound at x with scores z, objective `value`, derivatives `slopes` and gradient norm `norm`."""
+    w, _ = problem.split(x)
+    error = rounding(problem, slopes, w)
     if not problem.intercept:
-        norm += rounding(problem, slopes, x)
-        return norm * norm / (2.0 * problem.l2)
+        return (norm + error) ** 2 / (2.0 * problem.l2)
     link = _link(problem, z)
-    zero = np.zeros(z.shape)
-    u = _balance(problem, link, slopes, zero)
-    if link.largest_step(u, zero) < 0:
+    excess = np.atleast_1d(np.mean(slopes, axis=0))
+    shift = np.linalg.lstsq(link.mean_curvature(), -excess, rcond=None)[0]
+    u = np.zeros(z.shape) + (shift if z.ndim == 2 else shift[0])
+    if not link.allows(u):
         return value
-    return min(value, _bound(problem, x, link, slopes, u))
-
-
-def newton_gap(problem: Any, x: np.ndarray, steps: int = 30, rtol: float = 0.05) -> float:
-    """Return the bound at the dual point that a Newton step predicts; at most ``2 * steps`` products with the data."""
-    from scipy.sparse.linalg import LinearOperator, cg
-
-    z = problem.margins(x)
-    values, slopes = problem.loss_and_slope(z)
-    ridge, ridge_gradient = problem.ridge(x)
-    value = float(np.mean(values)) + ridge
-    link = _link(problem, z)
-    gradient = (problem.combine(slopes / problem.n_samples) + ridge_gradient).astype(np.float64)
-
-    def scores(d: np.ndarray) -> np.ndarray:
-        return np.asarray(problem.margins(d.reshape(problem.shape).astype(problem.dtype)), np.float64)
-
-    def hessian(d: np.ndarray) -> np.ndarray:
-        curved = problem.combine(link.change(scores(d)) / problem.n_samples)
-        return (curved + problem.ridge(d.reshape(problem.shape))[1]).ravel()
-
-    size = problem.size
-    operator = LinearOperator((size, size), matvec=hessian, dtype=np.float64)
-    direction = scores(cg(operator, -gradient.ravel(), rtol=rtol, maxiter=steps)[0])
-    start = _balance(problem, link, slopes, np.zeros(z.shape))
-    moved = _balance(problem, link, slopes, direction) - start
-    t = min(1.0, link.largest_step(start, moved))
-    if not t >= 0:
-        return value
-    return min(value, _bound(problem, x, link, slopes, start + t * moved))
+    balanced = slopes + link.change(u)
+    if not np.all(np.abs(balanced.sum(axis=0)) <= 1e-10 * np.abs(slopes).sum(axis=0) + 1e-300):
+        return value  # without curvature in a class the sum cannot be made 0
+    residual = np.asarray(problem.A.T @ (balanced / problem.n_samples)) + problem.l2 * w
+    bound = link.divergence(u) + (float(np.linalg.norm(residual)) + error) ** 2 / (2.0 * problem.l2)
+    return min(value, bound)
