@@ -9,14 +9,17 @@ What they do so that nothing need be tuned:
 * Training starts from the best constant prediction: the mean of the targets, which are centred by it, or the logarithms
   of the class frequencies. So an intercept of a million costs no step.
 * ``sigma="auto"`` is ``1 / L`` with L the mean smoothness constant of the batches' losses: the step at which an average
-  batch's own curvature halves the step (``gamma >= sigma / (1 + sigma L) = sigma / 2``), neither gradient descent (far
-  smaller) nor Polyak's step (far larger). For single samples L is the mean of ``c ||a_i||^2 + l2``; batches of b out of
+  batch's own curvature halves the step (``gamma >= sigma / (1 + sigma L) = sigma / 2``), between gradient descent (far
+  smaller) and Polyak's step (far larger). For single samples L is the mean of ``c ||a_i||^2 + l2``; batches of b out of
   N samples interpolate between that and the constant L_f of the whole mean, ``L = ((N - b) L_1 + N (b - 1) L_f) /
   (b (N - 1))`` (expected smoothness: Gower et al., arXiv 1901.09401, with the mean in place of the largest constant).
-* The weights are the average of the iterates with weights 1, 2, 3, ..., whose noise falls faster than the steps do.
-* `tol` is relative: the norm of the gradient over that at the best constant prediction, which does not change with the
-  units of the targets (LIBLINEAR's rule). It is a measure of stationarity; a certified bound of the suboptimality is the
-  column ``duality_gap`` of ``history_``.
+* Sigma falls like ``pass^(-2/3)`` and the weights are the average of the iterates with weights 1, 2, 3, ...: averages
+  ask for powers between 1/2 and 1 (Bach and Moulines, NeurIPS 2011), and later iterates are better.
+* `tol` is relative: the norm of the objective's gradient, a mean over the samples, over the root mean square of the
+  samples' own gradient norms at the best constant prediction. It changes neither with the units of targets and features
+  nor where there is little to learn (the gradient at the start is then itself near 0), and below ``1 / sqrt(N)`` the
+  gradient is smaller than the chance in the sample. It measures stationarity; a certified bound of the suboptimality is
+  the column ``duality_gap`` of ``history_``.
 
 Sample weights, multi-output targets and other losses are not here.
 """
@@ -65,8 +68,8 @@ class _NGNLinear(BaseEstimator):
         momentum: float = 0.0,
         schedule: str = "decaying",
         batch_size: int = 1,
-        max_iter: int = 100,
-        tol: float | None = 1e-2,
+        max_iter: int = 1000,
+        tol: float | None = 3e-3,
         fit_intercept: bool = True,
         shuffle: bool = True,
         warm_start: bool = False,
@@ -126,7 +129,7 @@ class _NGNLinear(BaseEstimator):
         if self.schedule == "decaying":
             period = -(-n // batch)
             offset = 0 if start is None else self._passes * period - start.k
-            sigma = Decaying(float(sigma), period=period, offset=offset)
+            sigma = Decaying(float(sigma), power=2 / 3, period=period, offset=offset)
         method = NGN(
             sigma=sigma,
             momentum=self.momentum,
@@ -144,12 +147,15 @@ class _NGNLinear(BaseEstimator):
         constant = self._constant(problem)
         stop = None
         if self.tol is not None and passes > 1:
-            values, slopes = problem.loss_and_slope(problem.margins(constant))
-            first = float(np.linalg.norm(problem.combine(slopes / problem.n_samples).astype(np.float64)))
-            floor = rounding(problem, np.abs(slopes) + abs(self._offset), np.zeros(1))
-            stop = {"gradient_norm": max(float(self.tol) * first, floor)}
-            if not np.isfinite(first) or not np.all(np.isfinite(values)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                slopes = np.abs(problem.loss_and_slope(problem.margins(constant))[1])
+                norms = np.sum(slopes.reshape(len(slopes), -1) ** 2, axis=1) * (problem.row_norms + problem.intercept)
+                scale = float(np.sqrt(np.mean(norms)))
+            if not np.isfinite(scale):
                 raise ValueError(_overflow(problem))
+            stop = {
+                "gradient_norm": max(float(self.tol) * scale, rounding(problem, slopes + abs(self._offset), constant))
+            }
         result = solve(
             problem,
             method,
@@ -166,11 +172,11 @@ class _NGNLinear(BaseEstimator):
         self._state = result.state
         self.history_, self.converged_ = result.history, bool(result.success)
         if stop is not None and not result.success:
-            left = result.metrics["gradient_norm"] / (stop["gradient_norm"] / self.tol) if self.tol else np.inf
-            reached = f" is {left:.2g} of that of the best constant prediction," if self.tol else ""
+            ratio = result.metrics["gradient_norm"] / scale if scale > 0 else np.inf
             warnings.warn(
-                f"{type(self).__name__} did not converge in max_iter={self.max_iter} passes: the gradient norm{reached} "
-                f"above tol={self.tol:g}. Scale the features (StandardScaler), or raise max_iter, l2 or tol",
+                f"{type(self).__name__} did not converge in max_iter={self.max_iter} passes: the gradient norm is "
+                f"{ratio:.2g} of a typical sample's, above tol={self.tol:g}. Scale the features (StandardScaler), or "
+                "raise max_iter, l2 or tol",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -246,29 +252,27 @@ def _overflow(problem: Any) -> str:
     largest = float(np.abs(data).max(initial=0.0))
     text = f"training overflowed: the features in X are as large as {largest:.3g}"
     if isinstance(problem, LeastSquares):
-        text += (
-            f", the targets y (less their mean, if there is an intercept) {float(np.abs(problem.targets).max()):.3g}"
-        )
+        text += f", the targets y {float(np.abs(problem.targets).max()):.3g}"
     return text + f" in {problem.dtype}; scale the data, by StandardScaler for example, or choose a smaller sigma"
 
 
 _PARAMETERS = """sigma : float or "auto", default "auto"
-        Largest step of NGN; "auto": one over the mean smoothness constant of the batches' losses. No value makes the
-        iterates blow up, but far larger ones need far more passes to come near the optimum.
+        Largest step of NGN; "auto": one over the mean smoothness constant of the batches' losses. Larger ones
+        do not make the iterates blow up, but need more passes, and far larger ones far more.
     l2 : float, default 1e-4
         Ridge weight of ``(1/N) sum loss + (l2/2) ||w||^2``; the intercept is free of it.
     momentum : float, default 0.0
     schedule : {"decaying", "constant"}, default "decaying"
-        Whether sigma falls like ``1 / sqrt(pass)``, which converges to the optimum. Either way the weights are averages
-        of the iterates, the later ones weighing more.
+        Whether sigma falls like ``pass^(-2/3)``, which converges to the optimum. Either way the weights are averages of
+        the iterates, the later ones weighing more.
     batch_size : int, default 1
         At most the number of samples is used.
-    max_iter : int, default 100
+    max_iter : int, default 1000
         Passes over the data.
-    tol : float or None, default 1e-2
-        `fit` stops when, after a pass, the norm of the objective's gradient is at most `tol` times its norm at the best
-        constant prediction (zero weights, best intercept). If that does not happen within `max_iter` passes, a
-        ``ConvergenceWarning`` says so. None: make all passes.
+    tol : float or None, default 3e-3
+        `fit` stops when, after a pass, the norm of the objective's gradient is at most `tol` times the root mean square
+        of the samples' gradient norms at the best constant prediction (zero weights, best intercept). If that does not
+        happen within `max_iter` passes, a ``ConvergenceWarning`` says so. None: make all passes.
     fit_intercept : bool, default True
     shuffle : bool, default True
         Whether every pass takes the samples in a new random order.
