@@ -42,7 +42,7 @@ from optlab.core.validation import as_integer, as_number, one_of
 from optlab.stochastic import kernels
 from optlab.stochastic.averaging import Averaged
 from optlab.stochastic.certificate import rounding
-from optlab.stochastic.data import as_design, as_flag, is_sparse
+from optlab.stochastic.data import as_design, as_flag, check_sparse, is_sparse
 from optlab.stochastic.linear import LeastSquares, LogisticRegression
 from optlab.stochastic.losses import SMOOTHNESS
 from optlab.stochastic.method import StochasticState
@@ -110,9 +110,17 @@ class _NGNLinear(BaseEstimator):
             as_flag(getattr(self, name), name)
 
     def _validated(self, X: Any, y: Any, reset: bool, numeric: bool) -> tuple[Any, np.ndarray]:
+        if is_sparse(X):
+            check_sparse(X, "X")
         return validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), y_numeric=numeric
         )
+
+    def _to_predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        if is_sparse(X):
+            check_sparse(X, "X")
+        return validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
 
     def _method(self, problem: Any, start: StochasticState | None) -> Averaged:
         """Return NGN for a problem, going on from `start` as the `_passes` passes made so far left it."""
@@ -409,8 +417,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the score of the second class, shape (N,), or of every class, shape (N, n_classes)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = self._to_predict(X)
         scores = np.asarray(X @ self.coef_.T) + self.intercept_
         return scores.ravel() if len(self.classes_) == 2 else scores
 
@@ -508,6 +515,5 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions, shape (N,)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = self._to_predict(X)
         return np.asarray(X @ self.coef_) + self.intercept_

@@ -216,8 +216,9 @@ class StochasticMethod(Method):
         advance_block(problem, self, state, order, step_sizes, average_rule, trace)
 
     def iterate(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
-        """Return the weights in the problem's shape."""
-        return self.point(state).reshape(problem.shape)
+        """Return the weights in the problem's shape, as an array of their own."""
+        point = self.point(state)
+        return (point.copy() if point is state.x else point).reshape(problem.shape)
 
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
