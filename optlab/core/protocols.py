@@ -105,7 +105,7 @@ class Method(FixedPointMap):
 
     fuses_averages: ClassVar[bool] = False
     """Whether averages are summed inside the method's own loop, by ``begin_average(problem, state)``,
-    ``advance_averaging(problem, state, n, start, by_step_size)`` and ``average(problem, state)``."""
+    ``advance_averaging(problem, state, n, start, weights)`` and ``average(problem, state)``."""
 
     def accepts(self, problem: Any) -> str | None:
         """Return why the method cannot run on `problem`, as a clause after its name ("needs ..."), or None.

@@ -202,6 +202,9 @@ class Stalled(Rule):
 class Diverged(Rule):
     """Stops when a metric exceeds `factor` times its largest magnitude in the first two records.
 
+    That magnitude counts as at least 1e-8 of the objective's, if there is one, so that a run from the optimum is judged
+    by more than the rounding of its gap.
+
     Every run carries ``Diverged()`` for the primary metric unless `stop` holds a `Diverged` of its own; NaN and inf
     in any metric are caught by the driver in any case.
 
@@ -222,6 +225,8 @@ class Diverged(Rule):
     def check(self, history: History) -> Verdict | None:
         name, values = _column(history, self.metric)
         scale = np.max(np.abs(values[:2]))
+        if "objective" in history.metrics:  # from a start at the optimum, where a gap is rounding, any step is growth
+            scale = max(scale, 1e-8 * np.max(np.abs(history["objective"][:2])))
         if scale == 0 or not values[-1] > self.factor * scale:
             return None
         return Verdict(

@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, types
 
+from optlab.stochastic.data import check_sparse
+
 F8, I8, I4 = types.float64, types.int64, types.int32
 
 
@@ -184,7 +186,9 @@ class OracleData(NamedTuple):
         integers: Any = (),
         reals: Any = (),
     ) -> OracleData:
-        """Fill what is given, leave the rest empty."""
+        """Fill what is given, leave the rest empty. A sparse matrix must be CSR, with indices within its shape."""
+        if sparse is not None:
+            check_sparse(sparse, "sparse")
         none = np.empty(0, dtype)
         return cls(
             np.empty((0, 0), dtype) if dense is None else dense,

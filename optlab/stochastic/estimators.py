@@ -1,27 +1,51 @@
 """Scikit-learn estimators trained with NGN: `NGNClassifier` and `NGNRegressor`.
 
 Linear models in scikit-learn's conventions (``fit``, ``partial_fit``, ``predict``, ``random_state``, sparse input,
-pipelines, grid search), trained by `optlab.stochastic.NGN`: no learning rate to tune, as every `sigma` is stable. Two
-classes: logistic regression; more: softmax regression; regression: least squares, all with a ridge term.
+pipelines, grid search), trained by `optlab.stochastic.NGN` with averaged iterates. Two classes: logistic regression;
+more: softmax regression; regression: least squares, all with a ridge term that the intercept is free of.
 
-The intercept is the weight of a constant feature and is regularised like the others. Sample weights, multi-output
-targets and other losses are not here.
+What they do so that nothing need be tuned:
+
+* Training starts from the best constant prediction: the mean of the targets, which are centred by it, or the logarithms
+  of the class frequencies. So an intercept of a million costs no step.
+* ``sigma="auto"`` is ``1 / L`` with L the mean smoothness constant of the batches' losses: the step at which an average
+  batch's own curvature halves the step (``gamma >= sigma / (1 + sigma L) = sigma / 2``), between gradient descent (far
+  smaller) and Polyak's step (far larger). For single samples L is the mean of ``c ||a_i||^2 + l2``; batches of b out of
+  N samples interpolate between that and the constant L_f of the whole mean, ``L = ((N - b) L_1 + N (b - 1) L_f) /
+  (b (N - 1))`` (expected smoothness: Gower et al., arXiv 1901.09401, with the mean in place of the largest constant).
+* Sigma falls like ``pass^(-2/3)`` and the weights are the average of the iterates with weights 1, 2, 3, ...: averages
+  ask for powers between 1/2 and 1 (Bach and Moulines, NeurIPS 2011), and later iterates are better.
+* `tol` is relative: the norm of the objective's gradient, a mean over the samples, over the root mean square of the
+  samples' own gradient norms at the best constant prediction. It changes neither with the units of targets and features
+  nor where there is little to learn (the gradient at the start is then itself near 0), and below ``1 / sqrt(N)`` the
+  gradient is smaller than the chance in the sample. It measures stationarity; a certified bound of the suboptimality is
+  the column ``duality_gap`` of ``history_``.
+
+Sample weights, multi-output targets and other losses are not here.
 """
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from optlab.core import solve
+from optlab.core import Status, solve
 from optlab.core.validation import as_integer, as_number, one_of
-from optlab.stochastic.data import as_design
+from optlab.stochastic import kernels
+from optlab.stochastic.averaging import Averaged
+from optlab.stochastic.certificate import rounding
+from optlab.stochastic.data import as_design, as_flag, check_sparse, is_sparse
 from optlab.stochastic.linear import LeastSquares, LogisticRegression
+from optlab.stochastic.losses import SMOOTHNESS
+from optlab.stochastic.method import StochasticState
 from optlab.stochastic.ngn import NGN
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Decaying
@@ -31,19 +55,21 @@ from optlab.stochastic.softmax import SoftmaxRegression
 class _NGNLinear(BaseEstimator):
     """What classifier and regressor share: the passes over the data, the intercept, and the history."""
 
-    _rng: np.random.RandomState
     _passes: int
+    _state: StochasticState  # where training stands: the last iterate, and the sum of all
+    _smoothness: tuple[float, float]  # of the data seen: the sum of the constants L, and over how many samples
+    _offset: float = 0.0  # by which targets are centred
 
     def __init__(
         self,
-        sigma: float = 1.0,
+        sigma: float | str = "auto",
         *,
         l2: float = 1e-4,
         momentum: float = 0.0,
         schedule: str = "decaying",
         batch_size: int = 1,
-        max_iter: int = 100,
-        tol: float | None = 1e-4,
+        max_iter: int = 1000,
+        tol: float | None = 3e-3,
         fit_intercept: bool = True,
         shuffle: bool = True,
         warm_start: bool = False,
@@ -69,7 +95,10 @@ class _NGNLinear(BaseEstimator):
     # ------------------------------------------------------------------ shared
 
     def _check_parameters(self) -> None:
-        as_number(self.sigma, "sigma", above=0)
+        if isinstance(self.sigma, str):
+            one_of(self.sigma, "sigma", ("auto",))
+        else:
+            as_number(self.sigma, "sigma", above=0)
         as_number(self.l2, "l2", minimum=0)
         as_number(self.momentum, "momentum", minimum=0, below=1)
         one_of(self.schedule, "schedule", ("decaying", "constant"))
@@ -77,58 +106,102 @@ class _NGNLinear(BaseEstimator):
         as_integer(self.max_iter, "max_iter", minimum=1)
         if self.tol is not None:
             as_number(self.tol, "tol", minimum=0)
-
-    def _features(self, X: Any) -> Any:
-        """Return X with a constant column, if there is an intercept."""
-        if not self.fit_intercept:
-            return X
-        if not isinstance(X, np.ndarray):
-            import scipy.sparse as sp
-
-            return sp.hstack([X, sp.csr_matrix(np.ones((X.shape[0], 1), X.dtype))], format="csr")
-        return np.hstack([X, np.ones((X.shape[0], 1), X.dtype)])
+        for name in ("fit_intercept", "shuffle", "warm_start"):
+            as_flag(getattr(self, name), name)
 
     def _validated(self, X: Any, y: Any, reset: bool, numeric: bool) -> tuple[Any, np.ndarray]:
+        if is_sparse(X):
+            check_sparse(X, "X")
         return validate_data(
             self, X, y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), y_numeric=numeric
         )
 
-    def _method(self, steps_per_pass: int, n_samples: int, passed: int) -> NGN:
-        sigma: Any = float(self.sigma)
+    def _to_predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        if is_sparse(X):
+            check_sparse(X, "X")
+        return validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+
+    def _method(self, problem: Any, start: StochasticState | None) -> Averaged:
+        """Return NGN for a problem, going on from `start` as the `_passes` passes made so far left it."""
+        n = problem.n_samples
+        batch = min(int(self.batch_size), n)
+        total, seen = (0.0, 0.0) if start is None else self._smoothness
+        self._smoothness = total + n * _batch_smoothness(problem, batch), seen + n
+        total, seen = self._smoothness
+        if not np.isfinite(total):
+            raise ValueError(_overflow(problem))
+        sigma: Any = self.sigma
+        if isinstance(sigma, str):
+            sigma = seen / total if total > 0 else 1.0
         if self.schedule == "decaying":
-            period = float(steps_per_pass)
-            sigma = _Shifted(sigma, period, passed) if passed else Decaying(sigma, period=period)
-        return NGN(
+            period = -(-n // batch)
+            offset = 0 if start is None else self._passes * period - start.k
+            sigma = Decaying(float(sigma), power=2 / 3, period=period, offset=offset)
+        method = NGN(
             sigma=sigma,
             momentum=self.momentum,
-            batch_size=min(self.batch_size, n_samples),
+            batch_size=batch,
             sampling="shuffle" if self.shuffle else "sequential",
         )
+        return (
+            Averaged(method, weights="linear") if start is None else _Continued(method, weights="linear", state=start)
+        )
 
-    def _run(self, problem: FiniteSum, weights: np.ndarray | None, passes: int, passed: int) -> Any:
-        """Run NGN for some passes over the data, from `weights`, as if `passed` passes had been made already."""
-        n = problem.n_samples
-        steps = -(-n // min(self.batch_size, n))
-        rng = check_random_state(self.random_state) if passed == 0 else self._rng
-        self._rng = rng
-        stop = None if self.tol is None else {self._stopping_metric: float(self.tol)}
+    def _run(self, problem: Any, weights: np.ndarray | None, passes: int, start: StochasticState | None = None) -> Any:
+        """Run NGN for some passes over the data, from `weights`, or from where `start` left off."""
+        method = self._method(problem, start)
+        steps = -(-problem.n_samples // method.method.batch_size)
+        constant = self._constant(problem)
+        stop = None
+        if self.tol is not None and passes > 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                slopes = np.abs(problem.loss_and_slope(problem.margins(constant))[1])
+                norms = np.sum(slopes.reshape(len(slopes), -1) ** 2, axis=1) * (problem.row_norms + problem.intercept)
+                scale = float(np.sqrt(np.mean(norms)))
+            if not np.isfinite(scale):
+                raise ValueError(_overflow(problem))
+            stop = {
+                "gradient_norm": max(float(self.tol) * scale, rounding(problem, slopes + abs(self._offset), constant))
+            }
         result = solve(
             problem,
-            self._method(steps, n, passed * steps),
-            x0=weights,
+            method,
+            x0=constant if weights is None else weights,
             max_iter=passes * steps,
-            tol=stop if passes > 1 else None,
+            tol=stop,
             record=steps,
             progress=False,
             on_interrupt="raise",
-            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
+        if result.status is Status.DIVERGED:
+            raise ValueError(f"{_overflow(problem)} ({result.message})")
         self.n_iter_ = max(1, -(-result.n_iter // steps))
+        self._state = result.state
+        self.history_, self.converged_ = result.history, bool(result.success)
+        if stop is not None and not result.success:
+            ratio = result.metrics["gradient_norm"] / scale if scale > 0 else np.inf
+            warnings.warn(
+                f"{type(self).__name__} did not converge in max_iter={self.max_iter} passes: the gradient norm is "
+                f"{ratio:.2g} of a typical sample's, above tol={self.tol:g}. Scale the features (StandardScaler), or "
+                "raise max_iter, l2 or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return result
 
-    @property
-    def _stopping_metric(self) -> str:
-        return "duality_gap" if self.l2 > 0 else "gradient_norm"
+    def _constant(self, problem: Any) -> np.ndarray:
+        """Return the weights of the best constant prediction."""
+        return np.zeros(problem.shape, problem.dtype)
+
+    def _shape_of_last_fit(self, problem: FiniteSum, weights: np.ndarray) -> None:
+        if weights.shape != problem.shape:
+            features = self.n_features_in_
+            raise ValueError(
+                f"warm_start: X has {features} features and fit_intercept={self.fit_intercept}, which does not fit the "
+                f"last fit's weights"
+            )
 
     def _split(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and intercept."""
@@ -137,30 +210,78 @@ class _NGNLinear(BaseEstimator):
         return weights, np.zeros(weights.shape[1:], weights.dtype)
 
 
-class _Shifted:
-    """A decaying schedule that goes on after `passed` steps."""
+@dataclass(frozen=True)
+class _Continued(Averaged):
+    """Goes on from a state of an earlier run on other data."""
 
-    def __init__(self, initial: float, period: float, passed: int) -> None:
-        self.schedule, self.passed = Decaying(initial, period=period), passed
+    state: Any = None
 
-    def __call__(self, k: int) -> float:
-        return float(self.schedule(k + self.passed))
+    def init(self, problem: FiniteSum, x0: Any, rng: np.random.Generator) -> StochasticState:
+        old = self.state
+        x = self.method.point(old)
+        if x.size != problem.size:
+            raise ValueError("fit_intercept must not change between calls of partial_fit")
+        new = super().init(problem, x.reshape(problem.shape), rng)
+        new.scalars[kernels.AVERAGE_WEIGHT] = old.scalars[kernels.AVERAGE_WEIGHT]
+        same = old.permutation.size == problem.n_samples
+        return replace(
+            new,
+            k=old.k,
+            rng=old.rng,
+            permutation=old.permutation if same else new.permutation,
+            position=old.position if same else 0,
+            vectors=old.vectors.astype(problem.dtype) if old.vectors.shape == new.vectors.shape else new.vectors,
+            average=self.method.total(old),
+        )
 
 
-_PARAMETERS = """sigma : float, default 1.0
-        Largest step of NGN. Any value is stable; 1 suits features of unit scale.
+def _batch_smoothness(problem: Any, batch: int) -> float:
+    """Return the expected smoothness constant of the mean loss of a batch; see the top of this file."""
+    with np.errstate(over="ignore"):
+        single = float(np.mean(problem.smoothness))
+    n = problem.n_samples
+    if batch == 1 or not np.isfinite(single):
+        return single
+    factor = SMOOTHNESS[problem.code] if hasattr(problem, "code") else 0.5
+    one = (problem.A.shape[1],)
+    vector, bias, largest = np.ones(one), float(problem.intercept), 0.0
+    for _ in range(15):  # power iteration: largest eigenvalue of the mean of (a, 1) (a, 1)^T
+        size = float(np.sqrt(vector @ vector + bias * bias))
+        if size == 0.0:
+            break
+        z = problem.A @ (vector / size) + bias / size
+        largest = float(z @ z) / n
+        vector, bias = np.asarray(problem.A.T @ z, np.float64) / n, float(np.mean(z)) * problem.intercept
+    whole = factor * largest + problem.l2
+    return ((n - batch) * single + n * (batch - 1) * whole) / (batch * (n - 1))
+
+
+def _overflow(problem: Any) -> str:
+    data = problem.A.data if is_sparse(problem.A) else problem.A
+    largest = float(np.abs(data).max(initial=0.0))
+    text = f"training overflowed: the features in X are as large as {largest:.3g}"
+    if isinstance(problem, LeastSquares):
+        text += f", the targets y {float(np.abs(problem.targets).max()):.3g}"
+    return text + f" in {problem.dtype}; scale the data, by StandardScaler for example, or choose a smaller sigma"
+
+
+_PARAMETERS = """sigma : float or "auto", default "auto"
+        Largest step of NGN; "auto": one over the mean smoothness constant of the batches' losses. Larger ones
+        do not make the iterates blow up, but need more passes, and far larger ones far more.
     l2 : float, default 1e-4
-        Ridge weight of ``(1/N) sum loss + (l2/2) ||w||^2``, the intercept included.
+        Ridge weight of ``(1/N) sum loss + (l2/2) ||w||^2``; the intercept is free of it.
     momentum : float, default 0.0
     schedule : {"decaying", "constant"}, default "decaying"
-        Whether sigma falls like ``1 / sqrt(pass)``, which converges to the optimum.
+        Whether sigma falls like ``pass^(-2/3)``, which converges to the optimum. Either way the weights are averages of
+        the iterates, the later ones weighing more.
     batch_size : int, default 1
         At most the number of samples is used.
-    max_iter : int, default 100
+    max_iter : int, default 1000
         Passes over the data.
-    tol : float or None, default 1e-4
-        `fit` stops when the duality gap (``l2 > 0``, a bound of the suboptimality) or else the gradient norm is at most
-        this after a pass.
+    tol : float or None, default 3e-3
+        `fit` stops when, after a pass, the norm of the objective's gradient is at most `tol` times the root mean square
+        of the samples' gradient norms at the best constant prediction (zero weights, best intercept). If that does not
+        happen within `max_iter` passes, a ``ConvergenceWarning`` says so. None: make all passes.
     fit_intercept : bool, default True
     shuffle : bool, default True
         Whether every pass takes the samples in a new random order.
@@ -229,9 +350,9 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
             weights = self._weights()
         self.classes_ = classes
         problem = self._problem(X, y)
-        if weights is not None and weights.shape != problem.shape:
-            raise ValueError(f"warm_start: X has {X.shape[1]} features, the last fit had {self.coef_.shape[1]}")
-        result = self._run(problem, weights, self.max_iter, 0)
+        if weights is not None:
+            self._shape_of_last_fit(problem, weights)
+        result = self._run(problem, weights, int(self.max_iter))
         self._passes = self.n_iter_
         return self._keep(result)
 
@@ -256,7 +377,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
             self._passes = 0
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, got {np.unique(classes)}")
-        result = self._run(self._problem(X, y), None if first else self._weights(), 1, self._passes)
+        result = self._run(self._problem(X, y), None, 1, None if first else self._state)
         self._passes += 1
         return self._keep(result)
 
@@ -269,16 +390,25 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
         if np.any(unknown):
             at = int(np.argmax(unknown))
             raise ValueError(f"y[{at}] = {y[at]!r} is not one of the classes {self.classes_.tolist()}")
-        features = self._features(X)
         if len(self.classes_) == 2:
-            return LogisticRegression(features, 2.0 * numbers - 1.0, l2=self.l2, f_star=None)
-        return _Softmax(features, numbers, len(self.classes_), self.l2)
+            return LogisticRegression(X, 2.0 * numbers - 1.0, self.l2, f_star=None, intercept=self.fit_intercept)
+        return _Softmax(X, numbers, len(self.classes_), self.l2, self.fit_intercept)
+
+    def _constant(self, problem: Any) -> np.ndarray:
+        weights = super()._constant(problem)
+        if self.fit_intercept:
+            if isinstance(problem, LogisticRegression):
+                counts = np.array([np.sum(problem.targets < 0), np.sum(problem.targets > 0)], float)
+            else:
+                counts = np.bincount(problem.labels, minlength=len(problem.classes)).astype(float)
+            logs = np.log(counts + (counts.min() == 0))  # a class that is not there yet counts as one sample
+            weights[-1] = logs[1] - logs[0] if len(counts) == 2 else logs - logs.mean()
+        return weights
 
     def _keep(self, result: Any) -> NGNClassifier:
         coefficients, intercept = self._split(result.solution)
         self.coef_ = np.atleast_2d(coefficients.T).copy()
         self.intercept_ = np.atleast_1d(intercept).copy()
-        self.history_, self.converged_ = result.history, bool(result.success)
         return self
 
     def _weights(self) -> np.ndarray:
@@ -288,8 +418,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the score of the second class, shape (N,), or of every class, shape (N, n_classes)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = self._to_predict(X)
         scores = np.asarray(X @ self.coef_.T) + self.intercept_
         return scores.ravel() if len(self.classes_) == 2 else scores
 
@@ -314,13 +443,8 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
 class _Softmax(SoftmaxRegression):
     """Softmax regression on labels that are numbers of classes already, of which some may not occur."""
 
-    def __init__(self, A: Any, numbers: np.ndarray, n_classes: int, l2: float) -> None:
-        self.A, self.l2 = as_design(A), float(l2)
-        self.classes, self.labels = np.arange(n_classes), np.asarray(numbers, np.int64)
-        self._solves = False
-        FiniteSum.__init__(self, self.A.shape[0], (self.A.shape[1], n_classes), dtype=self.A.dtype)
-        if self.l2 > 0:
-            self.primary_metric = "duality_gap"
+    def __init__(self, A: Any, numbers: np.ndarray, n_classes: int, l2: float, intercept: bool) -> None:
+        self._setup(as_design(A), np.arange(n_classes), np.asarray(numbers, np.int64), l2, None, intercept)
 
 
 class NGNRegressor(RegressorMixin, _NGNLinear):
@@ -355,11 +479,13 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
         """Train on X, shape (N, d), dense or sparse, and the targets y."""
         self._check_parameters()
         X, y = self._validated(X, y, reset=True, numeric=True)
-        weights = self._weights() if self.warm_start and hasattr(self, "coef_") else None
-        problem = LeastSquares(self._features(X), y, l2=self.l2, f_star=None)
-        if weights is not None and weights.shape != problem.shape:
-            raise ValueError(f"warm_start: X has {X.shape[1]} features, the last fit had {self.coef_.size}")
-        result = self._run(problem, weights, self.max_iter, 0)
+        before = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else None
+        problem = self._problem(X, y, True)
+        weights = None
+        if before is not None:
+            weights = np.append(before[0], before[1] - self._offset) if self.fit_intercept else before[0]
+            self._shape_of_last_fit(problem, weights)
+        result = self._run(problem, weights, int(self.max_iter))
         self._passes = self.n_iter_
         return self._keep(result)
 
@@ -370,22 +496,25 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
         X, y = self._validated(X, y, reset=first, numeric=True)
         if first:
             self._passes = 0
-        problem = LeastSquares(self._features(X), y, l2=self.l2, f_star=None)
-        result = self._run(problem, None if first else self._weights(), 1, self._passes)
+        result = self._run(self._problem(X, y, first), None, 1, None if first else self._state)
         self._passes += 1
         return self._keep(result)
 
+    def _problem(self, X: Any, y: np.ndarray, first: bool) -> LeastSquares:
+        """Return the problem with centred targets: the intercept then is a small number, whatever the targets' size."""
+        y = np.asarray(y, np.float64)
+        if first:
+            self._offset = float(np.mean(y)) if self.fit_intercept else 0.0
+        if not np.isfinite(self._offset):
+            raise ValueError(f"training overflowed: the targets y are as large as {np.abs(y).max():.3g}; scale them")
+        return LeastSquares(X, y - self._offset, self.l2, f_star=None, intercept=self.fit_intercept)
+
     def _keep(self, result: Any) -> NGNRegressor:
         coefficients, intercept = self._split(result.solution)
-        self.coef_, self.intercept_ = coefficients.copy(), np.atleast_1d(intercept).copy()
-        self.history_, self.converged_ = result.history, bool(result.success)
+        self.coef_, self.intercept_ = coefficients.copy(), np.atleast_1d(np.float64(intercept) + self._offset)
         return self
-
-    def _weights(self) -> np.ndarray:
-        return np.concatenate([self.coef_, self.intercept_]) if self.fit_intercept else self.coef_
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions, shape (N,)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = self._to_predict(X)
         return np.asarray(X @ self.coef_) + self.intercept_

@@ -34,8 +34,8 @@ from optlab.stochastic.losses import scalar_loss
 from optlab.stochastic.prefetch import prefetch
 
 # entries of the float64 vector `scalars` that a state carries through the loops
-SCALE, SQUARED_NORM, AVERAGE_SCALE, AVERAGE_WEIGHT, STEP_SIZE, LOSS, GRADIENT_NORM, BELOW_BOUND = range(8)
-N_SCALARS = 8
+SCALE, SQUARED_NORM, AVERAGE_SCALE, AVERAGE_WEIGHT, STEP_SIZE, LOSS, GRADIENT_NORM, BELOW_BOUND, INTERCEPT = range(9)
+N_SCALARS = 9
 
 # Cache lines of the next row to ask for; the processor sees a longer row coming by itself.
 _LINES = 24
@@ -43,12 +43,25 @@ _LINES = 24
 # The recurrence of ||x||^2 is started afresh this often, against rounding.
 _REFRESH = 1 << 16
 
+# weights of averaged iterates: all one, the scheduled step sizes, or 1, 2, 3, ...
+UNIFORM, SCHEDULE, LINEAR = range(3)
+AVERAGES = ("uniform", "schedule", "linear")  # by name
+
+
+@njit(cache=True, error_model="numpy")
+def iterate_weight(average_rule, k, step_size):
+    """Return the weight of iterate k in the average."""
+    if average_rule[1] == LINEAR:
+        return k - average_rule[0] + 1.0
+    return step_size if average_rule[1] == SCHEDULE else 1.0
+
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _dot(a, i, x):
-    """Row i of `a` times x; the order of summation is free, nothing else is relaxed."""
-    z = 0.0
-    for j in range(x.size):
+    """Row i of `a` times x (plus the intercept, if x has one); the order of summation is free, nothing else."""
+    d = a.shape[1]
+    z = float(x[d]) if x.size > d else 0.0
+    for j in range(d):
         z += float(a[i, j]) * float(x[j])
     return z
 
@@ -63,18 +76,18 @@ def _sparse_dot(values, indices, begin, end, x):
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _squared_norm(x):
+def _squared_norm(x, d):
     z = 0.0
-    for j in range(x.size):
+    for j in range(d):
         z += float(x[j]) * float(x[j])
     return z
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _ridge_gradient_norm(a, i, x, slope, l2):
-    """||slope * a_i + l2 * x||^2 without cancellation."""
+    """||slope * a_i + l2 * x||^2 without cancellation, over the features."""
     z = 0.0
-    for j in range(x.size):
+    for j in range(a.shape[1]):
         g = slope * float(a[i, j]) + l2 * float(x[j])
         z += g * g
     return z
@@ -86,7 +99,8 @@ def linear_dense(
 ):  # fmt: skip
     """Advance ``order.size`` steps of one sample each; see `_signature_dense` for the types."""
     n = order.size
-    d = x.size
+    d = a.shape[1]
+    intercept = x.size > d
     averaging = average.size > 0
     tracing = trace.shape[1] > 0
     for step in range(n):
@@ -100,36 +114,44 @@ def linear_dense(
         z = _dot(a, i, x)
         f, slope = scalar_loss(code, z, float(targets[i]))
         if l2 > 0.0:
-            f += 0.5 * l2 * _squared_norm(x)
+            f += 0.5 * l2 * _squared_norm(x, d)
             gg = _ridge_gradient_norm(a, i, x, slope, l2)
         else:
             gg = slope * slope * row_norms[i]
+        if intercept:
+            gg += slope * slope
         if lower.size > 0:
             f -= lower[i if lower.size > 1 else 0]
             if f < 0.0:
                 scalars[BELOW_BOUND] += 1.0
         eta = schedule[step if schedule.size > 1 else 0]
         if averaging and k + step >= average_rule[0]:
-            w = eta if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, eta)
             scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
+            for j in range(x.size):
                 average[j] += w * float(x[j])
         gamma = rule(f, gg, eta, k + step, parameters, memory)
         if tracing:
             trace[0, step], trace[1, step], trace[2, step] = gamma, f, math.sqrt(gg)
         if momentum > 0.0:  # x+ = x - weight gamma g + momentum (x - x_previous)
             move = vectors[0]
+            if intercept:
+                move[d] = momentum * float(move[d]) - weight * (gamma * slope)
+                x[d] += move[d]
             for j in range(d):
                 g = slope * float(a[i, j]) + l2 * float(x[j])
                 move[j] = momentum * float(move[j]) - weight * (gamma * g)
                 x[j] += move[j]
-        elif l2 > 0.0:
-            for j in range(d):
-                x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(x[j]))
         else:
             c = gamma * slope
-            for j in range(d):
-                x[j] -= c * float(a[i, j])
+            if intercept:
+                x[d] -= c
+            if l2 > 0.0:
+                for j in range(d):
+                    x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(x[j]))
+            else:
+                for j in range(d):
+                    x[j] -= c * float(a[i, j])
         if step == n - 1:
             scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = gamma, f, math.sqrt(gg)
 
@@ -140,11 +162,14 @@ def linear_sparse(
 ):  # fmt: skip
     """Advance ``order.size / batch`` steps on CSR data, without momentum; the iterate is ``scalars[SCALE] * x``.
 
+    An intercept, the last entry of x, is kept as it is: no ridge term shrinks it, and every sample has it.
+
     ``slopes`` (batch), ``gradient``, ``mark`` (dimension; empty when batch = 1) and ``touched`` are work space;
     ``gradient`` comes and goes as zeros.
     """
     n = order.size // batch
-    d = x.size
+    d = x.size - int(scalars[INTERCEPT])
+    intercept = d < x.size
     averaging = average.size > 0
     tracing = trace.shape[1] > 0
     scale = scalars[SCALE]
@@ -155,6 +180,7 @@ def linear_sparse(
         f = 0.0
         below = 0.0
         slope_dot_z = 0.0
+        total_slope = 0.0
         n_touched = 0
         hh = 0.0
         for q in range(batch):
@@ -172,9 +198,10 @@ def linear_sparse(
                 if step * batch + q + 2 < order.size:
                     prefetch(indptr, order[step * batch + q + 2])
             z = scale * _sparse_dot(values, indices, uint64(indptr[i]), uint64(indptr[i + 1]), x)
-            value, slope = scalar_loss(code, z, float(targets[i]))
+            value, slope = scalar_loss(code, z + float(x[d]) if intercept else z, float(targets[i]))
             f += value
             slope_dot_z += slope * z
+            total_slope += slope
             slopes[q] = slope
             if lower.size > 0:
                 below += lower[i if lower.size > 1 else 0]
@@ -184,6 +211,7 @@ def linear_sparse(
         if batch > 1:
             f /= batch
             slope_dot_z /= batch
+            total_slope /= batch
             for q in range(batch):
                 i = order[step * batch + q]
                 c = slopes[q] / batch
@@ -203,19 +231,25 @@ def linear_sparse(
             gg = hh + 2.0 * l2 * slope_dot_z + l2 * l2 * w2
             if gg < 0.0:  # rounding
                 gg = 0.0
+        if intercept:
+            gg += total_slope * total_slope
         if lower.size > 0:
             f -= below / batch
             if f < 0.0:
                 scalars[BELOW_BOUND] += 1.0
         eta = schedule[step if schedule.size > 1 else 0]
         if averaging and k + step >= average_rule[0]:
-            w = eta if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, eta)
             scalars[AVERAGE_WEIGHT] += w
             scalars[AVERAGE_SCALE] += w * scale
+            if intercept:
+                average[d] += w * float(x[d])
         gamma = rule(f, gg, eta, k + step, parameters, memory)
         if tracing:
             trace[0, step], trace[1, step], trace[2, step] = gamma, f, math.sqrt(gg)
         # x+ = (1 - gamma l2) x - gamma h
+        if intercept:
+            x[d] -= gamma * total_slope
         stale = False
         if l2 > 0.0:
             alpha = 1.0 - gamma * l2
@@ -259,7 +293,7 @@ def linear_sparse(
                 gradient[j] = 0.0
                 mark[j] = 0
         if stale:  # the recurrence lost digits: sum again
-            w2 = scale * scale * _squared_norm(x)
+            w2 = scale * scale * _squared_norm(x, d)
         if step == n - 1:
             scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = gamma, f, math.sqrt(gg)
     scalars[SCALE] = scale
@@ -288,13 +322,13 @@ def general(
                 scalars[BELOW_BOUND] += 1.0
         eta = schedule[step if schedule.size > 1 else 0]
         if averaging and k + step >= average_rule[0]:
-            w = eta if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, eta)
             scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
                 average[j] += w * float(x[j])
         gg = 0.0
         if use_rule or tracing or step == n - 1:
-            gg = _squared_norm(gradient)
+            gg = _squared_norm(gradient, d)
         if use_rule:
             gamma = rule(f, gg, eta, k + step, parameters, memory)
             if momentum > 0.0:

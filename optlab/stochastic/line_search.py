@@ -27,7 +27,7 @@ from optlab.stochastic.compilation import (
     oracle_signature,
     vector,
 )
-from optlab.stochastic.kernels import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, STEP_SIZE
+from optlab.stochastic.kernels import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, STEP_SIZE, iterate_weight
 from optlab.stochastic.method import StochasticMethod, StochasticState
 from optlab.stochastic.own_loops import loop_and_oracle
 from optlab.stochastic.problem import FiniteSum
@@ -49,9 +49,10 @@ def line_search(
         rows = order[step * batch : (step + 1) * batch]
         f = oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work)
         if average.size > 0 and k + step >= average_rule[0]:
-            scalars[AVERAGE_WEIGHT] += 1.0
+            w = iterate_weight(average_rule, k + step, 1.0)
+            scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
-                average[j] += float(x[j])
+                average[j] += w * float(x[j])
         gg = 0.0
         for j in range(d):
             gg += float(gradient[j]) * float(gradient[j])

@@ -1,11 +1,10 @@
 """Linear models ``f_i(x) = l(a_i^T x, t_i) + (l2/2)||x||^2``: least squares, logistic, sigmoid and tanh losses.
 
-Dense or CSR data, float32 or float64, kept as given. The ridge term belongs to every f_i, so that with ``l2 > 0`` also
-``inf f_i > 0``. Constants are those of `losses`. Softmax regression is in `softmax`.
+Dense or CSR data, float32 or float64, kept as given. Constants are those of `losses`. Softmax regression is in
+`softmax`; what both share is in `scores`.
 
-Certificates. With ``l2 > 0`` and convex l, the dual point read off the gradient has the duality gap
-``||grad f(x)||^2 / (2 l2)`` exactly (derived here: Fenchel's equality holds sample by sample), so ``duality_gap`` costs
-nothing. ``gap`` is f(x) less a certified lower bound of the minimum (`reference`).
+Certificates: `certificate` (``duality_gap``, which costs nothing) and `reference` (``gap``, f(x) less a certified lower
+bound of the minimum).
 """
 
 from __future__ import annotations
@@ -16,33 +15,33 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import uint32, uint64
 
-from optlab.core.validation import as_number
 from optlab.stochastic import losses as scalar
 from optlab.stochastic.compilation import Compiled, OracleData, oracle
-from optlab.stochastic.data import as_design, as_signs, as_targets, is_sparse
+from optlab.stochastic.data import as_design, as_signs, as_targets
 from optlab.stochastic.losses import scalar_loss
-from optlab.stochastic.problem import FiniteSum
-
-# f_star="auto" solves for the minimum up to this many multiplications per Hessian
-AUTO_WORK = 3e8
+from optlab.stochastic.scores import LinearScores
 
 
 @oracle
 def _dense_oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work):
     code, l2 = integers[0], reals[0]
+    d = x.size - integers[1]  # x[d] is the intercept, if there is one
     total, square = 0.0, 0.0
-    for j in range(x.size):
+    for j in range(d):
         square += float(x[j]) * float(x[j])
         gradient[j] = l2 * float(x[j])
+    gradient[d:] = 0.0
     for q in range(rows.size):
         i = rows[q]
-        z = 0.0
-        for j in range(x.size):
+        z = float(x[d]) if d < x.size else 0.0
+        for j in range(d):
             z += float(dense[i, j]) * float(x[j])
         f, slope = scalar_loss(code, z, float(targets[i]))
         total += f
         slope /= rows.size
-        for j in range(x.size):
+        if d < x.size:
+            gradient[d] += slope
+        for j in range(d):
             gradient[j] += slope * float(dense[i, j])
     return total / rows.size + 0.5 * l2 * square
 
@@ -50,76 +49,53 @@ def _dense_oracle(dense, values, indices, indptr, targets, integers, reals, x, r
 @oracle
 def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work):
     code, l2 = integers[0], reals[0]
+    d = x.size - integers[1]  # x[d] is the intercept, if there is one
     total, square = 0.0, 0.0
-    for j in range(x.size):
+    for j in range(d):
         square += float(x[j]) * float(x[j])
         gradient[j] = l2 * float(x[j])
+    gradient[d:] = 0.0
     for q in range(rows.size):
         i = rows[q]
-        z = 0.0
+        z = float(x[d]) if d < x.size else 0.0
         for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             z += float(values[p]) * float(x[uint32(indices[p])])
         f, slope = scalar_loss(code, z, float(targets[i]))
         total += f
         slope /= rows.size
+        if d < x.size:
+            gradient[d] += slope
         for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             gradient[uint32(indices[p])] += slope * float(values[p])
     return total / rows.size + 0.5 * l2 * square
 
 
-def row_squares(A: Any) -> np.ndarray:
-    """Return the squared Euclidean norms of the rows of a dense or CSR matrix, in float64."""
-    if not is_sparse(A):
-        return np.einsum("ij,ij->i", A, A, dtype=np.float64)
-    sums = np.zeros(A.shape[0])
-    filled = np.diff(A.indptr) > 0
-    if filled.any():
-        sums[filled] = np.add.reduceat(np.square(A.data, dtype=np.float64), A.indptr[:-1][filled])
-    return sums
-
-
-class LinearModel(FiniteSum):
+class LinearModel(LinearScores):
     """Base of the linear models: data, losses, metrics, and what the compiled loops read."""
 
     code: ClassVar[int]  # of the scalar loss
 
-    def _setup(self, A: Any, targets: np.ndarray, l2: float, f_star: Any) -> None:
+    def _setup(self, A: Any, targets: np.ndarray, l2: float, f_star: Any, intercept: bool = False) -> None:
         """Finish construction, with checked data."""
-        self.A = A
         self.targets = targets
-        self.l2 = as_number(l2, "l2", minimum=0)
-        solves = f_star in ("auto", "compute") if isinstance(f_star, str) else False
-        if isinstance(f_star, str) and not solves:
-            raise ValueError(f"f_star must be a number, None, 'auto' or 'compute', got {f_star!r}")
-        super().__init__(A.shape[0], A.shape[1], dtype=A.dtype, f_star=None if solves else f_star)
-        small = float(A.shape[0]) * A.shape[1] * min(A.shape) <= AUTO_WORK
-        self._solves = self.convex and (f_star == "compute" or (f_star == "auto" and small)) if solves else False
-        if self._solves:
-            self.primary_metric = "gap"
-        elif self.convex and self.l2 > 0 and self._f_star is None:
-            self.primary_metric = "duality_gap"
+        self._prepare(A, l2, f_star, intercept)
 
     @property
-    def is_sparse(self) -> bool:
-        """Whether the data are CSR."""
-        return is_sparse(self.A)
-
-    @cached_property
-    def row_norms(self) -> np.ndarray:
-        """Squared Euclidean norms of the rows of A."""
-        return row_squares(self.A)
+    def squares(self) -> bool:  # type: ignore[override]
+        """Whether the losses are squares."""
+        return self.code == scalar.SQUARES
 
     @cached_property
     def smoothness(self) -> np.ndarray:
-        """Per-sample constants ``L_i = c ||a_i||^2 + l2``."""
-        return scalar.SMOOTHNESS[self.code] * self.row_norms + self.l2
+        """Per-sample constants ``L_i = c ||a_i||^2 + l2`` (``||a_i||^2 + 1`` with an intercept)."""
+        return scalar.SMOOTHNESS[self.code] * (self.row_norms + self.intercept) + self.l2
 
     @cached_property
     def self_bounding(self) -> np.ndarray:
         """Per-sample constants with ``||grad f_i||^2 <= 2 kappa_i f_i``; with ``l2 > 0`` these are L_i."""
         if self.l2 > 0:
             return self.smoothness
-        return scalar.SELF_BOUNDING[self.code] * self.row_norms
+        return scalar.SELF_BOUNDING[self.code] * (self.row_norms + self.intercept)
 
     @cached_property
     def _minimum(self) -> tuple[float | None, str]:
@@ -129,57 +105,18 @@ class LinearModel(FiniteSum):
 
         return minimum_of_linear_model(self)
 
-    def margins(self, x: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return ``A x``, or its entries at `rows`."""
-        return np.asarray((self.A if rows is None else self.A[rows]) @ x)
-
-    def losses(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the losses of `rows`, ridge term included."""
-        value, _ = scalar.loss_and_derivative(self.code, self.margins(x, rows), self.targets[rows])
-        return value + 0.5 * self.l2 * float(np.dot(x, x))
-
-    def gradient(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the gradient of the mean loss over `rows`."""
-        part = self.A[rows]
-        _, slope = scalar.loss_and_derivative(self.code, part @ x, self.targets[rows])
-        return part.T @ (slope / len(rows)).astype(self.dtype) + self.l2 * np.asarray(x)
+    def loss_and_slope(self, z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses at margins `z`, without ridge term, and their derivatives."""
+        return scalar.loss_and_derivative(self.code, z, self.targets if rows is None else self.targets[rows])
 
     def gradients(self, x: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Return the gradient of every sample in `rows` (default: all), one per row, dense."""
         part = self.A if rows is None else self.A[rows]
-        targets = self.targets if rows is None else self.targets[rows]
-        _, slope = scalar.loss_and_derivative(self.code, part @ x, targets)
-        dense = part.toarray() if self.is_sparse else part
-        return slope[:, None] * dense + self.l2 * np.asarray(x)
-
-    def objective_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return f(x) and its gradient in two passes over the data."""
-        return self._value_gradient(x, self.margins(x))
-
-    def _value_gradient(self, x: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = scalar.loss_and_derivative(self.code, z, self.targets)
-        gradient = self.A.T @ (slope / self.n_samples).astype(self.dtype) + self.l2 * x
-        w2 = float(np.dot(x.astype(np.float64, copy=False), x)) if self.l2 > 0 else 0.0
-        return float(np.mean(value)) + 0.5 * self.l2 * w2, gradient
-
-    def measure(self, x: np.ndarray) -> dict[str, float]:
-        """Return objective, gradient norm, gap, duality gap and accuracy, as far as they apply."""
-        z = self.margins(x)
-        value, gradient = self._value_gradient(x, z)
-        norm = float(np.linalg.norm(gradient.astype(np.float64, copy=False)))
-        row = {"objective": value, "gradient_norm": norm}
-        if self.f_star is not None:
-            row["gap"] = max(value - self.f_star, 0.0)
-        if self.convex and self.l2 > 0:
-            row["duality_gap"] = norm * norm / (2.0 * self.l2)
-        accuracy = self.accuracy(z)
-        if accuracy is not None:
-            row["accuracy"] = accuracy
-        return row
-
-    def accuracy(self, z: np.ndarray) -> float | None:
-        """Return the share of samples classified correctly at margins `z`; None for regression."""
-        return None
+        _, slope = self.loss_and_slope(self.margins(x, rows), rows)
+        gradients = slope[:, None] * (part.toarray() if self.is_sparse else part)
+        if self.intercept:
+            gradients = np.column_stack([gradients, slope])
+        return gradients + self.ridge(x)[1]
 
     @property
     def oracle(self) -> Compiled:  # type: ignore[override]
@@ -191,13 +128,14 @@ class LinearModel(FiniteSum):
         """What the compiled loops read."""
         kind = "sparse" if self.is_sparse else "dense"
         return OracleData.make(
-            self.dtype, **{kind: self.A}, targets=self.targets, integers=[self.code], reals=[self.l2]
+            self.dtype, **{kind: self.A}, targets=self.targets, integers=[self.code, self.intercept], reals=[self.l2]
         )
 
     def __repr__(self) -> str:
         n, d = self.A.shape
         kind = f"CSR, {self.A.nnz / n:.3g} non-zeros a row" if self.is_sparse else "dense"
-        return f"{type(self).__name__}({n} x {d} {kind} {self.dtype}, l2={self.l2:g})"
+        free = ", intercept=True" if self.intercept else ""
+        return f"{type(self).__name__}({n} x {d} {kind} {self.dtype}, l2={self.l2:g}{free})"
 
 
 class LeastSquares(LinearModel):
@@ -212,6 +150,8 @@ class LeastSquares(LinearModel):
         Ridge weight.
     f_star : float, "auto", "compute" or None, default "auto"
         The minimum for the ``gap``: known; computed if that is cheap, or in any case; or not wanted.
+    intercept : bool, default False
+        Whether there is one more weight, the last, that is added to every margin and free of the ridge term.
 
     Examples
     --------
@@ -227,9 +167,9 @@ class LeastSquares(LinearModel):
     code = scalar.SQUARES
     convex = True
 
-    def __init__(self, A: Any, b: Any, l2: float = 0.0, *, f_star: Any = "auto") -> None:
+    def __init__(self, A: Any, b: Any, l2: float = 0.0, *, f_star: Any = "auto", intercept: bool = False) -> None:
         A = as_design(A)
-        self._setup(A, as_targets(b, A.shape[0], A.dtype), l2, f_star)
+        self._setup(A, as_targets(b, A.shape[0], A.dtype), l2, f_star, intercept)
 
 
 class LogisticRegression(LinearModel):
@@ -238,10 +178,11 @@ class LogisticRegression(LinearModel):
     Parameters
     ----------
     A : array_like, sparse matrix or data frame, shape (N, d)
-        Samples in rows; append a column of ones for an intercept.
+        Samples in rows.
     y : array_like, shape (N,)
         Two different labels of any kind; the larger one counts as 1. `classes` keeps them.
     l2 : float, default 0
+    intercept : bool, default False
     f_star : float, "auto", "compute" or None, default "auto"
         See `LeastSquares`. For separable data without ridge term it is 0, which no x attains.
 
@@ -258,10 +199,10 @@ class LogisticRegression(LinearModel):
     code = scalar.LOGISTIC
     convex = True
 
-    def __init__(self, A: Any, y: Any, l2: float = 0.0, *, f_star: Any = "auto") -> None:
+    def __init__(self, A: Any, y: Any, l2: float = 0.0, *, f_star: Any = "auto", intercept: bool = False) -> None:
         A = as_design(A)
         self.classes, signs = as_signs(y, A.shape[0], A.dtype)
-        self._setup(A, signs, l2, f_star)
+        self._setup(A, signs, l2, f_star, intercept)
 
     def accuracy(self, z: np.ndarray) -> float:
         """Return the share of samples on the right side (margin 0 counts as the first class)."""
@@ -279,12 +220,16 @@ class SigmoidLeastSquares(LinearModel):
     l2 : float, default 0
     f_star : float, optional
         The minimum, or a lower bound, if known.
+    intercept : bool, default False
+        See `LeastSquares`.
     """
 
     code = scalar.SIGMOID
     allowed: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def __init__(self, A: Any, b: Any, l2: float = 0.0, *, f_star: float | None = None) -> None:
+    def __init__(
+        self, A: Any, b: Any, l2: float = 0.0, *, f_star: float | None = None, intercept: bool = False
+    ) -> None:
         A = as_design(A)
         targets = as_targets(b, A.shape[0], A.dtype)
         low, high = self.allowed
@@ -292,7 +237,7 @@ class SigmoidLeastSquares(LinearModel):
         if wrong.any():
             at = int(np.argmax(wrong))
             raise ValueError(f"b must hold {low:g} and {high:g} only, got {targets[at]} at index [{at}]")
-        self._setup(A, targets, l2, f_star)
+        self._setup(A, targets, l2, f_star, intercept)
 
     def accuracy(self, z: np.ndarray) -> float:
         """Return the share of samples on the right side."""
@@ -304,7 +249,7 @@ class TanhLeastSquares(SigmoidLeastSquares):
 
     Parameters
     ----------
-    A, b, l2, f_star
+    A, b, l2, f_star, intercept
         As for `SigmoidLeastSquares`, with targets -1 and 1.
     """
 

@@ -111,7 +111,7 @@ def _interpreted(
         eta = float(step_sizes[step if step_sizes.size > 1 else 0])
         k = state.k + step
         if state.average.size and k >= average_rule[0]:
-            w = eta if average_rule[1] else 1.0
+            w = kernels.iterate_weight(average_rule, k, eta)
             scalars[kernels.AVERAGE_WEIGHT] += w
             state.average += w * x
         norm = math.sqrt(float(np.dot(gradient.astype(np.float64), gradient)))

@@ -44,7 +44,7 @@ class StochasticState(State):
     k : int
         Steps done.
     x : ndarray
-        The iterate as a vector; with sparse data up to the factor ``scalars[0]``.
+        The iterate as a vector; with sparse data up to the factor ``scalars[0]``, except an intercept.
     rng : numpy.random.Generator
     oracle_calls : int
         Per-sample gradients computed.
@@ -54,7 +54,7 @@ class StochasticState(State):
         Samples of the pass already used.
     scalars : ndarray
         Scale and squared norm of x, sums of the averaging, last step size, loss and gradient norm, number of losses
-        found below their lower bound (see `kernels`).
+        found below their lower bound, whether x ends in an intercept, which is not scaled (see `kernels`).
     memory, vectors : ndarray
         The method's own numbers and vectors.
     average : ndarray
@@ -151,7 +151,9 @@ class StochasticMethod(Method):
         x = as_float_array(x0, "x0", shape=problem.shape).astype(problem.dtype).ravel()
         scalars = np.zeros(kernels.N_SCALARS)
         scalars[kernels.SCALE] = 1.0
-        scalars[kernels.SQUARED_NORM] = float(np.dot(x.astype(np.float64), x))
+        scalars[kernels.INTERCEPT] = problem.intercept
+        weights = x[:-1] if problem.intercept else x
+        scalars[kernels.SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return StochasticState(
             k=0,
             x=x,
@@ -167,17 +169,17 @@ class StochasticMethod(Method):
 
     def advance(self, problem: FiniteSum, state: StochasticState, n: int) -> StochasticState:
         """Return the state `n` steps later, computed in compiled loops."""
-        return self.advance_averaging(problem, state, n, 0, False)
+        return self.advance_averaging(problem, state, n, 0, "uniform")
 
     def begin_average(self, problem: FiniteSum, state: StochasticState) -> StochasticState:
         """Return the state with an empty sum of iterates."""
         return replace(state, average=np.zeros(problem.size))
 
     def advance_averaging(
-        self, problem: FiniteSum, state: StochasticState, n: int, start: int, by_step_size: bool
+        self, problem: FiniteSum, state: StochasticState, n: int, start: int, weights: str
     ) -> StochasticState:
-        """Advance; if the state has a sum, add the iterates x_k, ``k >= start``, weighted by the schedule or not."""
-        average_rule = np.array([start, by_step_size], np.int64)
+        """Advance; if the state has a sum, add the iterates x_k, ``k >= start``, with the wrapper's weights."""
+        average_rule = np.array([start, kernels.AVERAGES.index(weights)], np.int64)
         new = replace(
             state,
             x=state.x.copy(),
@@ -223,21 +225,25 @@ class StochasticMethod(Method):
         advance_block(problem, self, state, order, step_sizes, average_rule, trace)
 
     def iterate(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
-        """Return the weights in the problem's shape."""
-        return self.point(state).reshape(problem.shape)
+        """Return the weights in the problem's shape, as an array of their own."""
+        point = self.point(state)
+        return (point.copy() if point is state.x else point).reshape(problem.shape)
 
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
         scale = state.scalars[kernels.SCALE]
-        return state.x if scale == 1.0 else (scale * state.x).astype(state.x.dtype)
+        return state.x if scale == 1.0 else unscaled(state, (scale * state.x).astype(state.x.dtype))
 
     def average(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
         """Return the average of the iterates summed so far, the last iterate if there are none."""
         weight = state.scalars[kernels.AVERAGE_WEIGHT]
         if weight == 0:
             return self.iterate(problem, state)
-        total = state.average + state.scalars[kernels.AVERAGE_SCALE] * state.x
-        return (total / weight).astype(problem.dtype).reshape(problem.shape)
+        return (self.total(state) / weight).astype(problem.dtype).reshape(problem.shape)
+
+    def total(self, state: StochasticState) -> np.ndarray:
+        """Return the weighted sum of the iterates that count so far, as a vector."""
+        return state.average + unscaled(state, state.scalars[kernels.AVERAGE_SCALE] * state.x, 0.0)
 
     def variable(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
@@ -247,10 +253,11 @@ class StochasticMethod(Method):
         """Return `state` at another point; momentum, tables and what else the method remembers stay."""
         x, scalars, average = value.astype(problem.dtype), state.scalars.copy(), state.average
         if average.size:  # part of the sum is kept as a multiple of the old x
-            average = average + scalars[kernels.AVERAGE_SCALE] * state.x
+            average = self.total(state)
             scalars[kernels.AVERAGE_SCALE] = 0.0
         scalars[kernels.SCALE] = 1.0
-        scalars[kernels.SQUARED_NORM] = float(np.dot(x.astype(np.float64), x))
+        weights = x[: x.size - int(scalars[kernels.INTERCEPT])]
+        scalars[kernels.SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return replace(state, x=x, scalars=scalars, average=average)
 
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
@@ -270,6 +277,13 @@ def against(problem: Any) -> str | None:
     if isinstance(problem, FiniteSum):
         return None
     return f"needs a problem that is a finite sum (optlab.stochastic.FiniteSum), got {type(problem).__name__}"
+
+
+def unscaled(state: StochasticState, vector: np.ndarray, value: float | None = None) -> np.ndarray:
+    """Return `vector` with its intercept, if it has one, replaced: by the one that the loops keep unscaled in x."""
+    if state.scalars[kernels.INTERCEPT]:
+        vector[-1] = state.x[-1] if value is None else value
+    return vector
 
 
 def check_momentum(value: Any, name: str = "momentum") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, first_index
 from optlab.stochastic.compilation import OracleData, oracle
-from optlab.stochastic.data import is_sparse
+from optlab.stochastic.data import as_design, check_sparse, is_sparse, read_only
 from optlab.stochastic.problem import FiniteSum
 
 
@@ -127,6 +127,7 @@ class MatrixFactorization(FiniteSum):
     def __init__(self, X: Any, rank: int, *, f_star: float | None = None) -> None:
         rank = as_integer(rank, "rank", minimum=1)
         if is_sparse(X):
+            check_sparse(X, "X")
             coo = X.tocoo()
             left, right, entries = coo.row, coo.col, as_float_array(coo.data, "X")
             shape = coo.shape
@@ -142,7 +143,7 @@ class MatrixFactorization(FiniteSum):
         self.rank = rank
         self.left = left.astype(np.int64)
         self.right = right.astype(np.int64)
-        self.entries = entries
+        self.entries = read_only(entries)
         super().__init__(entries.size, (self.m + self.n, rank), dtype=entries.dtype, f_star=f_star)
 
     def start(self, rng: np.random.Generator) -> np.ndarray:
@@ -223,9 +224,9 @@ class PhaseRetrieval(FiniteSum):
     def __init__(self, A: Any, b: Any, *, f_star: float | None = None) -> None:
         if is_sparse(A):
             raise TypeError("A must be dense, got a sparse matrix; convert it with A.toarray()")
-        self.A = as_float_array(A.to_numpy() if hasattr(A, "to_numpy") else A, "A", ndim=2)
+        self.A = as_design(A)
         b = as_float_array(b, "b", shape=(self.A.shape[0],), nonnegative=True)
-        self.b = np.ascontiguousarray(b, self.A.dtype)
+        self.b = read_only(np.ascontiguousarray(b, self.A.dtype))
         super().__init__(self.A.shape[0], self.A.shape[1], dtype=self.A.dtype, f_star=f_star)
 
     def start(self, rng: np.random.Generator) -> np.ndarray:

@@ -63,6 +63,7 @@ class FiniteSum:
     array_points = True
     oracle: Compiled | None = None  # the compiled gradient of built-in problems
     convex = False
+    intercept = False  # whether the last weight (or row of weights) is added to all scores and free of the ridge term
 
     def __init__(
         self,
@@ -182,12 +183,22 @@ class FiniteSum:
         return self.start(rng)
 
     def measure(self, x: np.ndarray) -> dict[str, float]:
-        """Return ``objective``, ``gradient_norm`` and, if `f_star` is known, ``gap``."""
+        """Return ``objective``, ``gradient_norm`` and, if `f_star` is known, ``gap``: absolute numbers all."""
         value, gradient = self.objective_and_gradient(x)
         row = {"objective": value, "gradient_norm": float(np.linalg.norm(gradient))}
         if self.f_star is not None:
-            row["gap"] = max(value - self.f_star, 0.0)
+            row["gap"] = self.gap(value)
         return row
+
+    def gap(self, value: float) -> float:
+        """Return the distance of an objective value from `f_star`, which must be known.
+
+        At least the rounding error of the value, and positive also for values below `f_star` (rounding again, or an
+        `f_star` that is no lower bound), so that no tolerance is met by luck.
+        """
+        assert self.f_star is not None
+        eps = float(np.finfo(self.dtype).eps)
+        return max(abs(value - self.f_star), eps * max(abs(value), abs(self.f_star)))
 
     def work_size(self, batch: int) -> int:
         """Return how many float64 numbers of work space the oracle needs."""

@@ -21,12 +21,14 @@ from optlab.stochastic.compilation import F8, I4, I8, Compiled, matrix, vector
 from optlab.stochastic.kernels import (
     AVERAGE_WEIGHT,
     GRADIENT_NORM,
+    INTERCEPT,
     LOSS,
     SCALE,
     SQUARED_NORM,
     STEP_SIZE,
     _dot,
     _squared_norm,
+    iterate_weight,
 )
 from optlab.stochastic.linear import LinearModel
 from optlab.stochastic.losses import LOGISTIC, SQUARES, scalar_loss
@@ -76,27 +78,33 @@ def proximal_dense(
     a, targets, row_norms, l2, code, order, k, schedule, x, scalars, average, average_rule, trace
 ):  # fmt: skip
     """Advance ``order.size`` steps on dense data."""
-    d = x.size
+    d = a.shape[1]
+    intercept = x.size > d
     for step in range(order.size):
         i = order[step]
         z = _dot(a, i, x)
         eta = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
-            w = eta if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, eta)
             scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
+            for j in range(x.size):
                 average[j] += w * float(x[j])
-        s = proximal_slope(code, z, float(targets[i]), eta, row_norms[i], l2)
         h = 1.0 + eta * l2
+        free = 1.0 if intercept else 0.0
+        b = float(x[d]) if intercept else 0.0  # b+ = b - eta s is not divided by h
+        s = proximal_slope(code, z + (h - 1.0) * b, float(targets[i]), eta, row_norms[i] + free * h, l2)
         c = eta * s
         if step == order.size - 1 or trace.shape[1] > 0:
             f, slope = scalar_loss(code, z, float(targets[i]))
-            square = _squared_norm(x)
-            norm = math.sqrt(max(0.0, slope * slope * row_norms[i] + 2.0 * l2 * slope * z + l2 * l2 * square))
+            square = _squared_norm(x, d)
+            squares = slope * slope * (row_norms[i] + free) + 2.0 * l2 * slope * (z - b) + l2 * l2 * square
+            norm = math.sqrt(max(0.0, squares))
             f += 0.5 * l2 * square
             scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = eta, f, norm
             if trace.shape[1] > 0:
                 trace[0, step], trace[1, step], trace[2, step] = eta, f, norm
+        if intercept:
+            x[d] -= c
         if l2 > 0.0:
             for j in range(d):
                 x[j] = (float(x[j]) - c * float(a[i, j])) / h
@@ -109,7 +117,8 @@ def proximal_sparse(
     values, indices, indptr, targets, row_norms, l2, code, order, k, schedule, x, scalars, average, average_rule, trace
 ):  # fmt: skip
     """Advance ``order.size`` steps on CSR data; the iterate is ``scalars[SCALE] * x``."""
-    d = x.size
+    d = x.size - int(scalars[INTERCEPT])
+    intercept = d < x.size
     scale = scalars[SCALE]
     square = scalars[SQUARED_NORM]
     for step in range(order.size):
@@ -120,20 +129,27 @@ def proximal_sparse(
         z *= scale
         eta = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
-            w = eta if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, eta)
             scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
                 average[j] += w * scale * float(x[j])
-        s = proximal_slope(code, z, float(targets[i]), eta, row_norms[i], l2)
+            if intercept:
+                average[d] += w * float(x[d])
         h = 1.0 + eta * l2
+        free = 1.0 if intercept else 0.0
+        b = float(x[d]) if intercept else 0.0
+        s = proximal_slope(code, z + h * b, float(targets[i]), eta, row_norms[i] + free * h, l2)
         c = eta * s
         if step == order.size - 1 or trace.shape[1] > 0:
-            f, slope = scalar_loss(code, z, float(targets[i]))
-            norm = math.sqrt(max(0.0, slope * slope * row_norms[i] + 2.0 * l2 * slope * z + l2 * l2 * square))
+            f, slope = scalar_loss(code, z + b, float(targets[i]))
+            squares = slope * slope * (row_norms[i] + free) + 2.0 * l2 * slope * z + l2 * l2 * square
+            norm = math.sqrt(max(0.0, squares))
             f += 0.5 * l2 * square
             scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = eta, f, norm
             if trace.shape[1] > 0:
                 trace[0, step], trace[1, step], trace[2, step] = eta, f, norm
+        if intercept:
+            x[d] -= c
         # ||x - c a||^2 by recurrence, summed afresh where it cancels and now and then
         grown = square + c * c * row_norms[i]
         square = grown - 2.0 * c * z

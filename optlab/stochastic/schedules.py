@@ -20,7 +20,7 @@ Schedule = float | Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Decaying:
-    """``initial / (k / period + 1)^power``; power 1/2 is the choice of the convergence theorems.
+    """``initial / ((k + offset) / period + 1)^power``; power 1/2 is the choice of the convergence theorems.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class Decaying:
     power : float, default 0.5
     period : float, default 1
         Iterations in which the denominator grows by one; the number of steps in an epoch makes k count epochs.
+    offset : float, default 0
+        Added to k, which must not become negative: a run that goes on where another ended has made iterations before.
 
     Examples
     --------
@@ -39,14 +41,16 @@ class Decaying:
     initial: float
     power: float = 0.5
     period: float = 1.0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         as_number(self.initial, "initial", above=0)
         as_number(self.power, "power", minimum=0)
         as_number(self.period, "period", above=0)
+        as_number(self.offset, "offset")
 
     def __call__(self, k: Any) -> Any:
-        return self.initial / (np.asarray(k) / self.period + 1.0) ** self.power
+        return self.initial / ((np.asarray(k) + self.offset) / self.period + 1.0) ** self.power
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,15 @@ from optlab.core.interrupts import end_with_parent, terminable
 from optlab.core.serialization import fingerprint
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
+from optlab.stochastic.data import as_flag
 from optlab.stochastic.method import StochasticMethod, against
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Decaying, StepDecay
-from optlab.stochastic.sweep_table import Sweep
+from optlab.stochastic.sweep_table import Sweep, is_maximized
 
-_FORMAT = 1  # of the cache's files
+_FORMAT = 2  # of the cache's files
+
+_FINISHED = {str(status) for status in Status if status is not Status.INTERRUPTED}
 
 MethodLike = Any  # a method, a class of methods, or a callable from a step size to a method
 
@@ -44,6 +47,7 @@ def sweep(
     epochs: float = 10,
     max_iter: int | None = None,
     metric: str = "objective",
+    maximize: bool | None = None,
     x0: Any = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Sweep:
@@ -68,12 +72,15 @@ def sweep(
     max_iter : int, optional
         Steps instead, the same for all methods.
     metric : str, default "objective"
-        The metric of the problem to compare; smaller is better.
+        The metric of the problem to compare.
+    maximize : bool, optional
+        Whether larger values of it are better; default: only of ``"accuracy"``.
     x0 : array_like, optional
         The start of all runs; default: the problem's, drawn with the run's seed where it is random.
     cache : path-like, optional
         Folder for finished runs. A run is taken from there if problem data, method, seed, budget, start and version of
-        optlab are the same (changes of a user-defined problem's code are not noticed).
+        optlab are the same (changes of a user-defined problem's code are not noticed). A file that is damaged is
+        computed afresh.
 
     Returns
     -------
@@ -100,18 +107,23 @@ def sweep(
         raise TypeError(f"sweep {reason}")
     named = _named(methods)
     grids = _grids(step_sizes, list(named))
+    if not _is_int(seeds) and (isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable)):
+        raise TypeError(f"seeds must be how many or a sequence of integers, got {seeds!r}")
     chosen = list(range(as_integer(seeds, "seeds", minimum=1))) if _is_int(seeds) else [*seeds]  # type: ignore[misc]
     chosen = [as_integer(s, f"seeds[{i}]", minimum=0) for i, s in enumerate(chosen)]
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"seeds must be different and at least one, got {chosen}")
-    as_integer(jobs, "jobs")
+    jobs = as_integer(jobs, "jobs")
+    if jobs == 0:
+        raise ValueError("jobs must be a number of processes, or -1 for one per core, got 0")
     as_number(epochs, "epochs", above=0)
     if max_iter is not None:
-        as_integer(max_iter, "max_iter", minimum=1)
+        max_iter = as_integer(max_iter, "max_iter", minimum=1)
     if x0 is not None:
         x0 = as_float_array(x0, "x0", shape=problem.shape)
     start = problem.default_start(np.random.default_rng(0)) if x0 is None else x0
     one_of(metric, "metric", tuple(problem.measure(start)))
+    maximize = is_maximized(metric) if maximize is None else as_flag(maximize, "maximize")
 
     runs = []
     for name, make in named.items():
@@ -127,24 +139,24 @@ def sweep(
         folder = Path(cache)
         folder.mkdir(parents=True, exist_ok=True)
         data = fingerprint((type(problem).__name__, problem, x0))
-        paths = [folder / f"{_key(data, metric, *run[2:])}.json" for run in runs]
+        paths = [folder / f"{_key(data, metric, maximize, *run[2:])}.json" for run in runs]
     found = [None if path is None else _read(path) for path in paths]
     missing = [i for i, row in enumerate(found) if row is None]
     if missing:
         if jobs != 1:
             _ = problem.f_star  # computed once here instead of once per process
-        tasks = [(problem, x0, metric, *runs[i][2:], paths[i]) for i in missing]
+        tasks = [(problem, x0, metric, maximize, *runs[i][2:], paths[i]) for i in missing]
         with terminable():  # of the workers, too
             for i, row in zip(missing, _map(tasks, jobs)):
                 found[i] = row
-    return _table(runs, found, metric)
+    return _table(runs, found, metric, maximize)
 
 
 # ---------------------------------------------------------------------- one run
 
 
 def _run(
-    problem: FiniteSum, x0: Any, metric: str, seed: int, method: Any, steps: int, path: Path | None
+    problem: FiniteSum, x0: Any, metric: str, maximize: bool, seed: int, method: Any, steps: int, path: Path | None
 ) -> dict[str, Any]:
     end_with_parent()
     record = max(1, steps // 10)  # more would cost more than the steps on small problems
@@ -155,7 +167,7 @@ def _run(
     row = {
         "final": float(values[-1]),
         "initial": float(values[0]),
-        "best": float(values.min()),
+        "best": float(values.max() if maximize else values.min()),
         "status": str(result.status),
         "iterations": result.n_iter,
         "oracle_calls": float(result.history["oracle_calls"][-1]),
@@ -180,29 +192,33 @@ def _map(tasks: list[tuple[Any, ...]], jobs: int) -> Iterable[dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """Return a cached run; None if there is none, or if the file is damaged or of a run that did not finish."""
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):  # ValueError: neither text nor JSON
         return None
-    if not isinstance(row, dict) or not {"final", "initial", "best", "status", "metrics"} <= set(row):
+    if not isinstance(row, dict) or not isinstance(row.get("metrics"), dict):
         return None
-    return None if row["status"] == str(Status.INTERRUPTED) else row  # kept by an early version of this
+    numbers = [row.get(name) for name in ("final", "initial", "best", "iterations", "oracle_calls", "solve_time")]
+    plain = all(type(n) in (int, float) for n in [*numbers, *row["metrics"].values()])
+    return row if plain and row.get("status") in _FINISHED else None
 
 
-def _table(runs: list[tuple[Any, ...]], rows: list[Any], metric: str) -> Sweep:
+def _table(runs: list[tuple[Any, ...]], rows: list[Any], metric: str, maximize: bool) -> Sweep:
+    lost = -math.inf if maximize else math.inf
     diverged = str(Status.DIVERGED)
     columns: dict[str, Any] = {
         "method": [run[0] for run in runs],
         "step_size": [run[1] for run in runs],
         "seed": [run[2] for run in runs],
-        "final": [math.inf if row["status"] == diverged else row["final"] for row in rows],
+        "final": [lost if row["status"] == diverged else float(row["final"]) for row in rows],
     }
     for name in ("initial", "best", "status", "iterations", "oracle_calls", "solve_time"):
         columns[name] = [row[name] for row in rows]
     shared = [n for n in rows[0]["metrics"] if n not in columns and all(n in row["metrics"] for row in rows)]
     for name in shared:
         columns[name] = [row["metrics"][name] for row in rows]
-    return Sweep(columns, metric=metric)
+    return Sweep(columns, metric=metric, maximize=maximize)
 
 
 # ---------------------------------------------------------------------- arguments
@@ -218,6 +234,8 @@ def _named(methods: Any) -> dict[str, MethodLike]:
     if isinstance(methods, Mapping):
         named = {str(name): make for name, make in methods.items()}
     else:
+        if isinstance(methods, (str, bytes)) or not isinstance(methods, Iterable):
+            raise TypeError(f"methods must be a dict or a sequence of stochastic methods, got {methods!r}")
         items = list(methods)
         names = [getattr(m, "__name__", type(m).__name__) for m in items]
         if len(set(names)) != len(names):
@@ -277,11 +295,13 @@ def _replaced(method: Any, field: str, value: Any) -> Any:
     return dataclasses.replace(method, **{field: value})
 
 
-def _key(data: str, metric: str, seed: int, method: Any, steps: int) -> str:
+def _key(data: str, metric: str, maximize: bool, seed: int, method: Any, steps: int) -> str:
     """Return the name of a run in the cache."""
     import optlab
 
-    text = json.dumps([_FORMAT, optlab.__version__, data, metric, seed, _description(method, "method"), steps])
+    text = json.dumps(
+        [_FORMAT, optlab.__version__, data, metric, maximize, seed, _description(method, "method"), steps]
+    )
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 from numba import njit, uint32, uint64
 
-from optlab.core.validation import as_number
 from optlab.stochastic.compilation import Compiled, OracleData, oracle
-from optlab.stochastic.data import as_classes, as_design, is_sparse
-from optlab.stochastic.linear import AUTO_WORK, row_squares
-from optlab.stochastic.problem import FiniteSum
+from optlab.stochastic.data import as_classes, as_design
+from optlab.stochastic.scores import LinearScores
 
 
 @njit(cache=True, error_model="numpy")
@@ -49,19 +47,25 @@ def cross_entropy(z, label):
 def _dense_oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work):
     classes, l2 = integers[0], reals[0]
     d = dense.shape[1]
+    end = d * classes  # from there on x holds the intercepts, if there are any
     total, square = 0.0, 0.0
-    for j in range(x.size):
+    for j in range(end):
         square += float(x[j]) * float(x[j])
         gradient[j] = l2 * float(x[j])
+    gradient[end:] = 0.0
     z = work[:classes]
     for q in range(rows.size):
         i = rows[q]
-        z[:] = 0.0
+        for c in range(classes):
+            z[c] = float(x[end + c]) if end < x.size else 0.0
         for j in range(d):
             a = float(dense[i, j])
             for c in range(classes):
                 z[c] += a * float(x[j * classes + c])
-        total += cross_entropy(z, integers[1 + i])
+        total += cross_entropy(z, integers[2 + i])
+        if end < x.size:
+            for c in range(classes):
+                gradient[end + c] += z[c] / rows.size
         for j in range(d):
             a = float(dense[i, j]) / rows.size
             for c in range(classes):
@@ -72,18 +76,24 @@ def _dense_oracle(dense, values, indices, indptr, targets, integers, reals, x, r
 @oracle
 def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work):
     classes, l2 = integers[0], reals[0]
+    end = x.size - classes * integers[1]  # from there on x holds the intercepts, if there are any
     total, square = 0.0, 0.0
-    for j in range(x.size):
+    for j in range(end):
         square += float(x[j]) * float(x[j])
         gradient[j] = l2 * float(x[j])
+    gradient[end:] = 0.0
     z = work[:classes]
     for q in range(rows.size):
         i = rows[q]
-        z[:] = 0.0
+        for c in range(classes):
+            z[c] = float(x[end + c]) if end < x.size else 0.0
         for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             for c in range(classes):
                 z[c] += float(values[p]) * float(x[uint32(indices[p]) * classes + c])
-        total += cross_entropy(z, integers[1 + i])
+        total += cross_entropy(z, integers[2 + i])
+        if end < x.size:
+            for c in range(classes):
+                gradient[end + c] += z[c] / rows.size
         for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
             a = float(values[p]) / rows.size
             for c in range(classes):
@@ -108,18 +118,20 @@ def losses_and_slopes(z: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     return values, slopes
 
 
-class SoftmaxRegression(FiniteSum):
+class SoftmaxRegression(LinearScores):
     """Multinomial logistic regression; the solution is a (d, C) array of weights.
 
     Parameters
     ----------
     A : array_like, sparse matrix or data frame, shape (N, d)
-        Samples in rows; append a column of ones for intercepts.
+        Samples in rows.
     y : array_like, shape (N,)
         Labels of any kind; `classes` keeps them sorted, in the order of the columns of the weights.
     l2 : float, default 0
     f_star : float, "auto", "compute" or None, default "auto"
         The minimum for the ``gap``: known; computed if that is cheap, or in any case; or not wanted.
+    intercept : bool, default False
+        Whether the weights have one more row, the last, that is added to the scores and free of the ridge term.
 
     Examples
     --------
@@ -134,37 +146,24 @@ class SoftmaxRegression(FiniteSum):
 
     convex = True
 
-    def __init__(self, A: Any, y: Any, l2: float = 0.0, *, f_star: Any = "auto") -> None:
-        self.A = as_design(A)
-        n, d = self.A.shape
-        self.classes, self.labels = as_classes(y, n)
-        self.l2 = as_number(l2, "l2", minimum=0)
-        solves = isinstance(f_star, str)
-        if solves and f_star not in ("auto", "compute"):
-            raise ValueError(f"f_star must be a number, None, 'auto' or 'compute', got {f_star!r}")
-        c = len(self.classes)
-        super().__init__(n, (d, c), dtype=self.A.dtype, f_star=None if solves else f_star)
-        # quasi-Newton takes hundreds of passes over the data
-        self._solves = solves and (f_star == "compute" or 1000.0 * n * d * c <= 3 * AUTO_WORK)
-        if self._solves:
-            self.primary_metric = "gap"
-        elif self.l2 > 0 and self._f_star is None:
-            self.primary_metric = "duality_gap"
+    def __init__(self, A: Any, y: Any, l2: float = 0.0, *, f_star: Any = "auto", intercept: bool = False) -> None:
+        A = as_design(A)
+        self._setup(A, *as_classes(y, A.shape[0]), l2, f_star, intercept)
+
+    def _setup(self, A: Any, classes: np.ndarray, labels: np.ndarray, l2: float, f_star: Any, intercept: bool) -> None:
+        """Finish construction, with checked data; a class need not occur among the labels."""
+        self.classes, self.labels = classes, labels
+        self._prepare(A, l2, f_star, intercept, len(classes))
 
     @cached_property
     def smoothness(self) -> np.ndarray:
-        """Per-sample constants ``||a_i||^2 / 2 + l2``."""
-        return 0.5 * self.row_norms + self.l2
+        """Per-sample constants ``||a_i||^2 / 2 + l2`` (``||a_i||^2 + 1`` with intercepts)."""
+        return 0.5 * (self.row_norms + self.intercept) + self.l2
 
     @cached_property
     def self_bounding(self) -> np.ndarray:
         """Per-sample constants with ``||grad f_i||^2 <= 2 kappa_i f_i``."""
-        return self.smoothness if self.l2 > 0 else 0.4073 * self.row_norms
-
-    @cached_property
-    def row_norms(self) -> np.ndarray:
-        """Squared Euclidean norms of the rows of A."""
-        return row_squares(self.A)
+        return self.smoothness if self.l2 > 0 else 0.4073 * (self.row_norms + self.intercept)
 
     @cached_property
     def _minimum(self) -> tuple[float | None, str]:
@@ -174,42 +173,18 @@ class SoftmaxRegression(FiniteSum):
 
         return minimum_of_softmax(self)
 
-    def losses(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the losses of `rows`, ridge term included."""
-        return losses_and_slopes(self.A[rows] @ x, self.labels[rows])[0] + 0.5 * self.l2 * float(np.sum(x * x))
+    def loss_and_slope(self, z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses at scores `z`, without ridge term, and their gradients in the scores."""
+        return losses_and_slopes(z, self.labels if rows is None else self.labels[rows])
 
-    def gradient(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the gradient of the mean loss over `rows`."""
-        part = self.A[rows]
-        slopes = losses_and_slopes(part @ x, self.labels[rows])[1]
-        return part.T @ (slopes / len(rows)).astype(self.dtype) + self.l2 * x
-
-    def objective_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return f(W) and its gradient."""
-        return self._value_gradient(x, self.A @ x)
-
-    def _value_gradient(self, x: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
-        values, slopes = losses_and_slopes(z, self.labels)
-        gradient = self.A.T @ (slopes / self.n_samples).astype(self.dtype) + self.l2 * x
-        return float(np.mean(values)) + 0.5 * self.l2 * float(np.sum(np.square(x, dtype=np.float64))), gradient
-
-    def measure(self, x: np.ndarray) -> dict[str, float]:
-        """Return objective, gradient norm, gap, duality gap (with ``l2 > 0``) and accuracy."""
-        z = self.A @ x
-        value, gradient = self._value_gradient(x, z)
-        norm = float(np.linalg.norm(gradient.astype(np.float64, copy=False)))
-        row = {"objective": value, "gradient_norm": norm}
-        if self.f_star is not None:
-            row["gap"] = max(value - self.f_star, 0.0)
-        if self.l2 > 0:
-            row["duality_gap"] = norm * norm / (2.0 * self.l2)
-        row["accuracy"] = float(np.mean(np.argmax(z, axis=1) == self.labels))
-        return row
+    def accuracy(self, z: np.ndarray) -> float:
+        """Return the share of samples whose own class has the largest score."""
+        return float(np.mean(np.argmax(z, axis=1) == self.labels))
 
     @property
     def oracle(self) -> Compiled:  # type: ignore[override]
         """The compiled gradient."""
-        return _sparse_oracle if is_sparse(self.A) else _dense_oracle
+        return _sparse_oracle if self.is_sparse else _dense_oracle
 
     def work_size(self, batch: int) -> int:
         """Room for the scores of one sample."""
@@ -218,6 +193,6 @@ class SoftmaxRegression(FiniteSum):
     @cached_property
     def oracle_data(self) -> OracleData:
         """What the compiled loops read."""
-        kind = "sparse" if is_sparse(self.A) else "dense"
-        integers = np.concatenate([[len(self.classes)], self.labels])
+        kind = "sparse" if self.is_sparse else "dense"
+        integers = np.concatenate([[len(self.classes), self.intercept], self.labels])
         return OracleData.make(self.dtype, **{kind: self.A}, integers=integers, reals=[self.l2])

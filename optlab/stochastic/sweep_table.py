@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -11,14 +12,22 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.files import check_writable, write_atomically
-from optlab.core.validation import as_number, one_of
+from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.stochastic.data import as_flag
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+_MAXIMIZED = ("accuracy",)
+_HEADERS = ("metric", "metric (higher is better)")  # of a table's last column, by `Sweep.maximize`
 _TEXT = ("method", "status")
 _INTEGERS = ("seed", "iterations")
+
+
+def is_maximized(metric: str) -> bool:
+    """Return whether larger values of one of the problems' metrics are better."""
+    return metric in _MAXIMIZED
 
 
 class Sweep:
@@ -27,8 +36,8 @@ class Sweep:
     ``sweep["final"]`` is a column as an array. The columns:
 
     * ``method``, ``step_size``, ``seed``: which run;
-    * ``final``: the metric at the end, ``inf`` if the run diverged; ``initial``: at the start; ``best``: the lowest one
-      recorded;
+    * ``final``: the metric at the end, ``inf`` if the run diverged (``-inf`` for a metric to maximise); ``initial``: at
+      the start; ``best``: the best one recorded;
     * ``status``, ``iterations``, ``oracle_calls``, ``solve_time`` (seconds);
     * every metric that all runs measured, at the last finite iterate.
 
@@ -38,6 +47,8 @@ class Sweep:
         Columns of equal length; at least method, step_size, seed, final and initial.
     metric : str
         The name of what ``final`` holds.
+    maximize : bool, optional
+        Whether larger values are better; default: only of ``"accuracy"``.
 
     Examples
     --------
@@ -49,8 +60,9 @@ class Sweep:
     0.431
     """
 
-    def __init__(self, columns: dict[str, Any], metric: str = "objective") -> None:
+    def __init__(self, columns: dict[str, Any], metric: str = "objective", maximize: bool | None = None) -> None:
         self.metric = str(metric)
+        self.maximize = is_maximized(self.metric) if maximize is None else as_flag(maximize, "maximize")
         self._columns = {name: np.asarray(values) for name, values in columns.items()}
         missing = [n for n in ("method", "step_size", "seed", "final", "initial") if n not in self._columns]
         if missing:
@@ -58,6 +70,9 @@ class Sweep:
         sizes = {name: len(values) for name, values in self._columns.items()}
         if len(set(sizes.values())) != 1:
             raise ValueError(f"columns must have equal lengths, got {sizes}")
+        as_float_array(self._columns["step_size"], "columns['step_size']", ndim=1, positive=True)
+        for name in ("final", "initial"):
+            as_float_array(self._columns[name], f"columns[{name!r}]", ndim=1, finite=False)
 
     # ------------------------------------------------------------------ a table
 
@@ -106,7 +121,7 @@ class Sweep:
 
         def write(file: IO[Any]) -> None:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*self.columns, "metric"])
+            writer.writerow([*self.columns, _HEADERS[self.maximize]])
             for row in self:
                 writer.writerow([*(repr(v) if isinstance(v, float) else v for v in row.values()), self.metric])
 
@@ -116,36 +131,46 @@ class Sweep:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sweep:
         """Read a table that `save` wrote."""
-        with open(path, newline="", encoding="utf-8") as file:
-            names, *rows = csv.reader(file)
-        if not names or names[-1] != "metric" or not rows:
-            raise ValueError(f"{os.fspath(path)!r} is not the table of a sweep")
-        columns = {}
-        for name, values in zip(names[:-1], zip(*rows)):
-            kind: Any = str if name in _TEXT else int if name in _INTEGERS else float
-            columns[name] = np.array([kind(v) for v in values])
-        return cls(columns, metric=rows[0][-1])
+        where = os.fspath(path)
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                names, *rows = csv.reader(file)
+            if not names or names[-1] not in _HEADERS or not rows:
+                raise ValueError("its header is another")
+            columns = {}
+            for name, values in zip(names[:-1], zip(*rows, strict=True)):
+                kind: Any = str if name in _TEXT else int if name in _INTEGERS else float
+                columns[name] = np.array([kind(v) for v in values])
+            return cls(columns, metric=rows[0][-1], maximize=names[-1] == _HEADERS[True])
+        except (ValueError, csv.Error) as error:  # also bytes that are no text
+            raise ValueError(f"{where!r} is not the table of a sweep: {error}") from None
 
     # ------------------------------------------------------------------ what it says
 
     def medians(self, method: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return a method's step sizes and the median of its final values over the seeds."""
+        """Return a method's step sizes and the median of its final values over the seeds.
+
+        Without any value, or between infinities of both signs, the median is that of a run that diverged.
+        """
         steps, final = self.samples(method)
-        with np.errstate(invalid="ignore"):  # the mean of two infinities
-            return steps, np.nanmedian(final, axis=0)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # a step size without values
+            middle = np.nanmedian(final, axis=0)
+        return steps, np.where(np.isnan(middle), -np.inf if self.maximize else np.inf, middle)
 
     def best(self, method: str) -> tuple[float, float]:
-        """Return the step size with the lowest median final value, and that value."""
+        """Return the step size with the best median final value, and that value."""
         steps, middle = self.medians(method)
-        at = int(np.nanargmin(middle))
+        at = int(np.argmax(middle) if self.maximize else np.argmin(middle))
         return float(steps[at]), float(middle[at])
 
     def plateau_width(self, factor: float = 2.0, level: float | None = None) -> dict[str, float]:
         """Return, per method, over how many decades of the step size the final value stays near its best.
 
         The plateau is the interval around the best step size in which the median over the seeds, interpolated linearly
-        between the step sizes of the sweep in logarithmic scales, is at most ``factor`` times the best. Next to a run
-        that diverged it ends at the last step size that did not. It never extends beyond the step sizes tried.
+        between the step sizes of the sweep in logarithmic scales, is at most ``factor`` times the best (of a metric to
+        maximise: at least ``1 / factor`` times). Next to a run that diverged it ends at the last step size that did
+        not. It never extends beyond the step sizes tried.
 
         Parameters
         ----------
@@ -164,28 +189,38 @@ class Sweep:
             as_number(level, "level", above=0)
         widths = {}
         for method in self.methods:
-            steps, middle = self.medians(method)
-            low, high = _plateau(steps, middle, factor, level)
+            low, high = self._plateau(method, factor, level)
             widths[method] = high - low
         return widths
 
-    def robustness(self) -> dict[str, float]:
-        """Return, per method, the mean over the step sizes of ``min(initial, final)`` less the lowest: 0 is ideal.
+    def _plateau(self, method: str, factor: float, level: float | None) -> tuple[float, float]:
+        steps, middle = self.medians(method)
+        if self.maximize:  # the inverse of a positive number is to be minimised; others never are on a plateau
+            with np.errstate(divide="ignore"):
+                middle = np.where(middle > 0, 1.0 / np.maximum(middle, 0.0), np.inf)
+            level = None if level is None else 1.0 / level
+        return _plateau(steps, middle, factor, level)
 
-        The measure of Islamov, Ajroldi, Orvieto and Lucchi (arXiv 2508.15071), on medians over the seeds.
+    def robustness(self) -> dict[str, float]:
+        """Return, per method, by how much ``min(initial, final)`` exceeds its lowest value, on average: 0 is ideal.
+
+        The measure of Islamov, Ajroldi, Orvieto and Lucchi (arXiv 2508.15071), on medians over the seeds. A run that
+        diverged or ended above its start counts as one that stayed there. (For a metric to maximise: by how much
+        ``max(initial, final)`` falls short of its highest value.)
         """
         values = {}
+        sign = -1.0 if self.maximize else 1.0
         for method in self.methods:
-            middle = np.nan_to_num(self.medians(method)[1], nan=np.inf)
             start = float(np.median(self["initial"][self["method"] == method]))
-            values[method] = float(np.mean(np.minimum(start, middle)) - middle.min())
+            kept = np.minimum(sign * start, sign * self.medians(method)[1])
+            values[method] = float(np.mean(kept - kept.min())) if np.isfinite(kept.min()) else 0.0
         return values
 
     def __repr__(self) -> str:
         widths, robustness = self.plateau_width(), self.robustness()
         size = max(6, *(len(name) for name in self.methods))
         lines = [
-            f"Sweep: {len(self)} runs, final {self.metric}",
+            f"Sweep: {len(self)} runs, final {self.metric}{' (higher is better)' if self.maximize else ''}",
             f"  {'method':<{size}}  {'best':>10}  {'at step':>9}  {'plateau':>12}  {'robustness':>10}  diverged",
         ]
         for name in self.methods:
@@ -223,18 +258,19 @@ class Sweep:
             finite = self["final"][np.isfinite(self["final"])]
             positive = finite[finite > 0]
             low = float(positive.min()) if positive.size else 1e-16
-            high = max(start, low * 10)
+            high = max(start, float(positive.max(initial=0.0)) if self.maximize else 0.0, low * 10)
             ceiling = high * (high / low) ** 0.5  # what diverged leaves the axes at the top
+            lost = low if self.maximize else ceiling
             widths = self.plateau_width(factor)
             lines = []
             for i, method in enumerate(self.methods):
                 steps, final = self.samples(method)
-                shown = np.clip(np.nan_to_num(final, nan=ceiling, posinf=ceiling), low, ceiling)
+                shown = np.clip(np.nan_to_num(final, nan=lost, posinf=ceiling, neginf=low), low, ceiling)
                 look = plotting.style(i)
                 lines.append(
                     plotting.seed_band(ax, steps, shown, label=f"{method} ({widths[method]:.1f} decades)", **look)
                 )
-                ends = 10.0 ** np.array(_plateau(*self.medians(method), factor, None))
+                ends = 10.0 ** np.array(self._plateau(method, factor, None))
                 # the plateaus as bars, one above the other, at the foot of the axes
                 ax.plot(
                     ends,
@@ -263,7 +299,6 @@ class Sweep:
 def _plateau(steps: np.ndarray, values: np.ndarray, factor: float, level: float | None) -> tuple[float, float]:
     """Return the ends of the plateau as decimal logarithms of the step size (equal if there is none)."""
     s = np.log10(steps)
-    values = np.nan_to_num(values, nan=np.inf, posinf=np.inf)
     at = int(np.argmin(values))
     threshold = factor * values[at] if level is None else level
     if not np.isfinite(threshold) or values[at] > threshold:

@@ -23,7 +23,7 @@ from optlab.core.validation import as_integer
 from optlab.stochastic import losses as scalar_losses
 from optlab.stochastic.kernels import SCALE
 from optlab.stochastic.linear import LinearModel
-from optlab.stochastic.method import StochasticMethod, StochasticState
+from optlab.stochastic.method import StochasticMethod, StochasticState, unscaled
 from optlab.stochastic.own_loops import loop_and_oracle, work_space
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
@@ -91,7 +91,7 @@ class SAGA(StochasticMethod):
             z = np.asarray(problem.margins(state.x), np.float64)
             _, slopes = scalar_losses.loss_and_derivative(problem.code, z, problem.targets)
             state.memory = np.append(np.asarray(slopes, np.float64), 0.0)
-            state.vectors = (problem.A.T @ (slopes / n)).astype(problem.dtype).reshape(1, -1)
+            state.vectors = problem.combine(slopes / n).astype(problem.dtype).reshape(1, -1)
         elif table:
             state.vectors = np.empty((1 + n, problem.size), problem.dtype)
             state.vectors[1:] = problem.gradients(state.x.reshape(problem.shape)).reshape(n, -1)
@@ -144,7 +144,7 @@ class SAGA(StochasticMethod):
         shift = state.memory[-1] if state.memory.size else 0.0
         if scale == 1.0 and shift == 0.0:
             return state.x
-        return (scale * state.x + shift * state.vectors[0]).astype(state.x.dtype)
+        return unscaled(state, (scale * state.x + shift * state.vectors[0]).astype(state.x.dtype))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,16 @@ from optlab.stochastic.compilation import (
     oracle_signature,
     vector,
 )
-from optlab.stochastic.kernels import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, SCALE, STEP_SIZE, _dot
+from optlab.stochastic.kernels import (
+    AVERAGE_WEIGHT,
+    GRADIENT_NORM,
+    INTERCEPT,
+    LOSS,
+    SCALE,
+    STEP_SIZE,
+    _dot,
+    iterate_weight,
+)
 from optlab.stochastic.losses import scalar_loss
 
 
@@ -35,13 +44,15 @@ def keep_trace(trace, scalars, step, gamma, loss, norm):
 
 
 @njit(cache=True, error_model="numpy")
-def ridge_and_norm(x, gradient, l2):
-    """Add ``l2 x`` to `gradient`; return ``l2/2 ||x||^2`` and the norm of the sum."""
+def ridge_and_norm(x, gradient, l2, d):
+    """Return ``l2/2 ||w||^2`` with w the first d entries of x, and the norm of `gradient` plus the ridge's."""
     square, total = 0.0, 0.0
-    for j in range(x.size):
+    for j in range(d):
         g = gradient[j] + l2 * float(x[j])
         square += float(x[j]) * float(x[j])
         total += g * g
+    for j in range(d, x.size):
+        total += gradient[j] * gradient[j]
     return 0.5 * l2 * square, math.sqrt(total)
 
 
@@ -49,13 +60,16 @@ def ridge_and_norm(x, gradient, l2):
 def trace_dense(trace, scalars, step, gamma, a, rows, targets, l2, code, x, work):
     """Trace a step on dense data; `work` is overwritten."""
     loss = 0.0
+    d = a.shape[1]
     work[:] = 0.0
     for i in rows:
         f, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
         loss += f / rows.size
-        for j in range(x.size):
+        for j in range(d):
             work[j] += slope / rows.size * float(a[i, j])
-    ridge, norm = ridge_and_norm(x, work, l2)
+        if x.size > d:
+            work[d] += slope / rows.size
+    ridge, norm = ridge_and_norm(x, work, l2, d)
     keep_trace(trace, scalars, step, gamma, loss + ridge, norm)
 
 
@@ -65,12 +79,14 @@ def trace_sparse(
 ):  # fmt: skip
     """Trace a step on CSR data at ``scale * x + shift * mean``; `work` is overwritten."""
     loss, square, total = 0.0, 0.0, 0.0
-    for j in range(x.size):
+    d = x.size - int(scalars[INTERCEPT])
+    work[d:] = 0.0
+    for j in range(d):
         point = scale * float(x[j]) + shift * float(mean[j])
         square += point * point
         work[j] = l2 * point
     for i in rows:
-        z = 0.0
+        z = float(x[d]) if d < x.size else 0.0
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
             z += float(values[p]) * (scale * float(x[j]) + shift * float(mean[j]))
@@ -78,6 +94,8 @@ def trace_sparse(
         loss += f / rows.size
         for p in range(indptr[i], indptr[i + 1]):
             work[indices[p]] += slope / rows.size * float(values[p])
+        if d < x.size:
+            work[d] += slope / rows.size
     for j in range(x.size):
         total += work[j] * work[j]
     keep_trace(trace, scalars, step, gamma, loss + 0.5 * l2 * square, math.sqrt(total))
@@ -88,7 +106,8 @@ def linear_dense(
     average, average_rule, trace,
 ):  # fmt: skip
     """Advance ``order.size / batch`` steps on dense data. ``period`` 0: SAGA. Return how often all were refreshed."""
-    d = x.size
+    d = a.shape[1]
+    intercept = x.size > d
     n = table.size - 1
     refreshed = 0
     for step in range(order.size // batch):
@@ -100,13 +119,15 @@ def linear_dense(
                 table[i] = slope
                 for j in range(d):
                     work[j] += slope / n * float(a[i, j])
-            for j in range(d):
+                if intercept:
+                    work[d] += slope / n
+            for j in range(x.size):
                 mean[j] = work[j]
         gamma = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, gamma)
             scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
+            for j in range(x.size):
                 average[j] += w * float(x[j])
         if trace.shape[1] > 0:
             rows = order[step * batch : (step + 1) * batch]
@@ -115,6 +136,10 @@ def linear_dense(
             i = order[step]
             _, slope = scalar_loss(code, _dot(a, i, x), float(targets[i]))
             c = slope - table[i]
+            if intercept:
+                x[d] -= gamma * (float(mean[d]) + c)
+                if period == 0:
+                    mean[d] += c / n
             if period == 0:
                 table[i] = slope
                 for j in range(d):
@@ -130,12 +155,16 @@ def linear_dense(
             _, slopes[q] = scalar_loss(code, _dot(a, i, x), float(targets[i]))
         for j in range(d):
             work[j] = float(mean[j]) + l2 * float(x[j])
+        if intercept:
+            work[d] = float(mean[d])
         for q in range(batch):
             i = order[step * batch + q]
             c = (slopes[q] - table[i]) / batch
             for j in range(d):
                 work[j] += c * float(a[i, j])
-        for j in range(d):
+            if intercept:
+                work[d] += c
+        for j in range(x.size):
             x[j] -= gamma * work[j]
         if period == 0:
             for q in range(batch):
@@ -144,6 +173,8 @@ def linear_dense(
                 table[i] = slopes[q]
                 for j in range(d):
                     mean[j] += c * float(a[i, j])
+                if intercept:
+                    mean[d] += c
         scalars[STEP_SIZE] = gamma
     return refreshed
 
@@ -152,8 +183,9 @@ def linear_sparse(
     values, indices, indptr, targets, l2, code, order, batch, k, schedule, period,
     x, table, mean, slopes, work, scalars, average, average_rule, trace,
 ):  # fmt: skip
-    """As `linear_dense` on CSR data; the iterate is ``scalars[SCALE] * x + table[n] * mean``."""
-    d = x.size
+    """As `linear_dense` on CSR data; the iterate is ``scalars[SCALE] * x + table[n] * mean``, an intercept as it is."""
+    d = x.size - int(scalars[INTERCEPT])
+    intercept = d < x.size
     n = table.size - 1
     scale, shift = scalars[SCALE], table[n]
     refreshed = 0
@@ -167,21 +199,25 @@ def linear_sparse(
             refreshed += 1
             work[:] = 0.0
             for i in range(n):
-                z = 0.0
+                z = float(x[d]) if intercept else 0.0
                 for p in range(indptr[i], indptr[i + 1]):
                     z += float(values[p]) * float(x[indices[p]])
                 _, slope = scalar_loss(code, z, float(targets[i]))
                 table[i] = slope
                 for p in range(indptr[i], indptr[i + 1]):
                     work[indices[p]] += slope / n * float(values[p])
-            for j in range(d):
+                if intercept:
+                    work[d] += slope / n
+            for j in range(x.size):
                 mean[j] = work[j]
         gamma = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, gamma)
             scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
                 average[j] += w * (scale * float(x[j]) + shift * float(mean[j]))
+            if intercept:
+                average[d] += w * float(x[d])
         if trace.shape[1] > 0:
             trace_sparse(
                 trace, scalars, step, gamma, values, indices, indptr, order[step * batch : (step + 1) * batch],
@@ -189,12 +225,17 @@ def linear_sparse(
             )  # fmt: skip
         for q in range(batch):
             i = order[step * batch + q]
-            z = 0.0
+            z = float(x[d]) if intercept else 0.0
             for p in range(indptr[i], indptr[i + 1]):
                 j = indices[p]
                 z += float(values[p]) * (scale * float(x[j]) + shift * float(mean[j]))
             _, slopes[q] = scalar_loss(code, z, float(targets[i]))
         # x+ = (1 - gamma l2) x - gamma mean - gamma sum_q (slope - old) a / batch
+        if intercept:
+            change = 0.0
+            for q in range(batch):
+                change += (slopes[q] - table[order[step * batch + q]]) / batch
+            x[d] -= gamma * (float(mean[d]) + change)
         alpha = 1.0 - gamma * l2
         scale *= alpha
         shift = alpha * shift - gamma
@@ -212,6 +253,8 @@ def linear_sparse(
                 i = order[step * batch + q]
                 c = (slopes[q] - table[i]) / n
                 table[i] = slopes[q]
+                if intercept:
+                    mean[d] += c
                 b = c * shift / scale
                 for p in range(indptr[i], indptr[i + 1]):
                     j = indices[p]
@@ -241,7 +284,7 @@ def general(
                 stored[1, j] = x[j]
         gamma = schedule[step if schedule.size > 1 else 0]
         if average.size > 0 and k + step >= average_rule[0]:
-            w = gamma if average_rule[1] == 1 else 1.0
+            w = iterate_weight(average_rule, k + step, gamma)
             scalars[AVERAGE_WEIGHT] += w
             for j in range(d):
                 average[j] += w * float(x[j])

@@ -16,6 +16,8 @@ import numpy as np
 from optlab.core.validation import as_integer, as_number, one_of
 from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable
 
+WEIGHTS = ("uniform", "schedule", "linear")
+
 
 @dataclass
 class AveragedState(WrappedState):
@@ -43,9 +45,9 @@ class Averaged(Wrapper):
         Any method, on a problem whose points are arrays.
     start : int, default 0
         First iterate that counts (later values give suffix averaging). Until one counts, the last one is reported.
-    weights : {"uniform", "schedule"} or callable, default "uniform"
-        Equal weights; the method's step sizes (the average of theorems with decaying steps); or a function of k, such
-        as ``lambda k: k + 1``.
+    weights : {"uniform", "schedule", "linear"} or callable, default "uniform"
+        Equal weights; the method's step sizes (the average of theorems with decaying steps); 1, 2, 3, ... (Lacoste-
+        Julien, Schmidt and Bach 2012), which forgets the start without being told where it ends; or a function of k.
 
     Raises
     ------
@@ -72,7 +74,7 @@ class Averaged(Wrapper):
         check_wrappable(self.method, variable=False)
         object.__setattr__(self, "start", as_integer(self.start, "start", minimum=0))
         if not callable(self.weights):
-            one_of(self.weights, "weights", ("uniform", "schedule"))
+            one_of(self.weights, "weights", WEIGHTS)
 
     @property
     def fused(self) -> bool:
@@ -94,7 +96,7 @@ class Averaged(Wrapper):
     def advance(self, problem: Any, state: Any, n: int) -> Any:
         """Advance the method inside, summing its iterates."""
         if self.fused:
-            return self.method.advance_averaging(problem, state, n, self.start, self.weights == "schedule")
+            return self.method.advance_averaging(problem, state, n, self.start, self.weights)
         inner, total, weight = state.inner, state.total, state.weight
         for k in range(state.k, state.k + n):
             iterate = np.asarray(self.method.iterate(problem, inner)) if k >= self.start else None
@@ -107,6 +109,8 @@ class Averaged(Wrapper):
     def _weight(self, k: int, after: Any) -> float:
         if callable(self.weights):
             return as_number(self.weights(k), f"weights({k})", minimum=0)
+        if self.weights == "linear":
+            return k - self.start + 1.0
         return 1.0 if self.weights == "uniform" else float(self.method.step_size_of(after))
 
     def iterate(self, problem: Any, state: Any) -> Any:

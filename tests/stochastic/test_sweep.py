@@ -91,8 +91,20 @@ def test_a_cache_is_used_resumed_and_repaired(tmp_path, monkeypatch):
     files[0].unlink()
     files[1].write_text(files[1].read_text()[:20])  # torn by something other than us
     files[2].write_text("{}")
+    files[3].write_bytes(b"\xff\xfe\x00")  # no text
+    row = json.loads(files[4].read_text())
+    damaged = [
+        {k: v for k, v in row.items() if k != "status"},
+        row | {"final": "0.5"},
+        row | {"metrics": {"gap": None}},
+        row | {"status": "interrupted"},  # not the run that was asked for
+        row | {"iterations": True},
+    ]
+    for file, content in zip(files[4:9], damaged, strict=True):
+        file.write_text(json.dumps(content))
     again = sweep(p, methods, GRID, seeds=2, epochs=1, cache=tmp_path)
-    assert len(runs) == 3
+    assert len(runs) == 9
+    assert again["final"].dtype == float
     for name in set(whole.columns) - {"solve_time"}:
         np.testing.assert_array_equal(again[name], whole[name])
 
@@ -165,6 +177,39 @@ def test_best_and_robustness():
     assert t.robustness()["m"] == pytest.approx((2 + 0.5 + 2) / 3 - 0.5)
     with pytest.raises(ValueError, match="method must be one of 'm'"):
         t.best("n")
+    # what ends above its start counts as staying there, wherever that is the best there is
+    assert table([3.0, 5.0]).robustness()["m"] == 0.0
+    assert table([3.0, 0.5]).robustness()["m"] == pytest.approx(0.25)
+    lost = table([np.inf, np.inf])
+    assert lost.robustness()["m"] == 0.0
+    assert lost.best("m") == (1.0, np.inf)
+    assert "e+308" not in repr(lost)
+    assert "100%" in repr(lost)
+    nothing = table([np.nan, 1.0, np.nan])
+    assert nothing.best("m") == (10.0, 1.0)
+    assert table([np.nan]).robustness()["m"] == 0.0
+
+
+def test_a_metric_to_maximise():
+    t = table([0.4, 0.9, 0.8, -np.inf], initial=0.5, metric="accuracy")
+    assert t.maximize
+    assert t.best("m") == (10.0, 0.9)
+    assert t.robustness()["m"] == pytest.approx(0.9 - (0.5 + 0.9 + 0.8 + 0.5) / 4)
+    assert t.plateau_width(factor=1.2)["m"] == pytest.approx(
+        1 + np.log(1.2) / np.log(0.9 / 0.4)
+    )  # from where 0.75 is passed to the last that did not diverge
+    assert "higher is better" in repr(t)
+    t.plot().figure.draw_without_rendering()
+    p = LogisticRegression([[1.0], [2.0], [-1.0], [0.5]], [1, 1, -1, -1], l2=0.1)
+    found = sweep(p, [NGN(), SGD], [1e-8, 1.0], seeds=2, max_iter=30, x0=[-1.0], metric="accuracy")
+    assert found.maximize
+    assert found.best("NGN") == (1.0, 0.75)
+    assert np.all(found["best"] >= found["final"])
+    assert found.robustness()["NGN"] > 0
+    down = sweep(p, [NGN()], [1e-8, 1.0], seeds=1, max_iter=30, x0=[-1.0], metric="accuracy", maximize=False)
+    assert down.best("NGN")[0] == 1e-8
+    with pytest.raises(TypeError, match="maximize must be True or False"):
+        sweep(p, [NGN()], [1.0], metric="accuracy", maximize="yes")
 
 
 def test_ngn_has_the_wider_plateau():
@@ -247,6 +292,10 @@ def test_users_own_problem():
         (lambda p: sweep(p, [NGN()], GRID, metric="objectiv"), "did you mean 'objective'"),
         (lambda p: sweep(p, [NGN()], GRID, x0=[1.0]), "x0 must have shape"),
         (lambda p: Sweep({"method": ["a"]}), "columns must have 'step_size'"),
+        (lambda p: sweep(p, 5, GRID), "methods must be a dict or a sequence"),
+        (lambda p: sweep(p, [NGN()], GRID, seeds=None), "seeds must be how many or a sequence"),
+        (lambda p: sweep(p, [NGN()], GRID, jobs=0), "jobs must be a number of processes"),
+        (lambda p: table(["a", "b"]), r"columns\['final'\] must hold real numbers"),
     ],
 )
 def test_bad_arguments_are_named(call, message):
