@@ -393,22 +393,19 @@ class ApproximateMethod(Method):
     def _diagnostics(self, problem: Any, state: ApproximateState) -> dict[str, float]:
         best_law, policy = optimal_visitation(problem), self.iterate(problem, state)
         gaps = state.values - problem.optimal.values
-        row = {
-            "divergence_to_optimal": divergence_to_optimal(problem, policy, self.geometry, best_law),
-            "sup_gap": float(gaps.max()),
-            "mismatch": mismatch(best_law, state.visitation),
-        }
-        names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "critic_error")
         if not state.k:
             gap = float(problem.start @ gaps)
-            row |= dict.fromkeys(names, 0.0)
-            return row | {
-                "concentrability": 1.0,
-                "average_gap": gap,
-                "average_gap_bound": gap,
-                "gap_bound": gap,
-                "sup_gap_bound": row["sup_gap"],
-            }
-        last = dict(zip(COLUMNS, state.trace[-1]))
-        row |= {name: float(last[name]) for name in (*names, "concentrability")}
-        return row | running_bounds(state.trace, problem.discount)
+            last = dict.fromkeys(COLUMNS, 0.0) | {"concentrability": 1.0}
+            bounds = dict.fromkeys(("average_gap", "average_gap_bound", "gap_bound"), gap)
+            bounds["sup_gap_bound"] = float(gaps.max())
+        else:
+            last = dict(zip(COLUMNS, state.trace[-1]))
+            bounds = running_bounds(state.trace, problem.discount)
+        in_costs = {"sup_gap": float(gaps.max()), "critic_error": float(last["critic_error"])} | bounds
+        names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "concentrability")
+        return {
+            "divergence_to_optimal": divergence_to_optimal(problem, policy, self.geometry, best_law),
+            "mismatch": mismatch(best_law, state.visitation),
+            **{name: float(last[name]) for name in names},
+            **{name: problem.unit * value for name, value in in_costs.items()},
+        }

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.policy.function_classes import BlockFeatures
+from optlab.policy.ownership import frozen
 
 __all__ = ["RandomFourier", "TileCoding"]
 
@@ -64,8 +65,8 @@ class RandomFourier(BlockFeatures):
         table, m = _coordinates(points)
         n = as_integer(n_features, "n_features", minimum=1)
         rng = np.random.default_rng(seed)
-        self.frequencies = rng.standard_normal((n, m)) / as_number(lengthscale, "lengthscale", above=0)
-        self.phases = rng.uniform(0.0, 2 * np.pi, n)
+        self.frequencies = frozen(rng.standard_normal((n, m)) / as_number(lengthscale, "lengthscale", above=0))
+        self.phases = frozen(rng.uniform(0.0, 2 * np.pi, n))
         self.bias = bool(bias)
         super().__init__(None if table is None else self.features_of(table), n_actions)
         self.n_features = n + self.bias
@@ -117,12 +118,12 @@ class TileCoding(BlockFeatures):
         per_axis = [tiles] * m if isinstance(tiles, (int, np.integer)) else list(tiles)
         if len(per_axis) != m:
             raise ValueError(f"tiles must be one number or one per coordinate ({m}), got {len(per_axis)}")
-        self.tiles = np.array([as_integer(t, f"tiles[{i}]", minimum=1) for i, t in enumerate(per_axis)])
+        self.tiles = frozen(np.array([as_integer(t, f"tiles[{i}]", minimum=1) for i, t in enumerate(per_axis)]))
         if bounds is None:
             if table is None:
                 raise ValueError("bounds must be given where points is only the number of coordinates")
             bounds = np.stack([table.min(axis=0), table.max(axis=0)], axis=1)
-        self.bounds = np.array(as_float_array(bounds, "bounds", shape=(m, 2)), np.float64)
+        self.bounds = frozen(as_float_array(bounds, "bounds", shape=(m, 2)).astype(np.float64, copy=False))
         if (empty := self.bounds[:, 1] <= self.bounds[:, 0]).any():
             raise ValueError(f"bounds must have lower < upper, got {self.bounds[empty][0]} at index [{empty.argmax()}]")
         # a shifted grid sticks out by one tile

@@ -25,6 +25,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from optlab.core.serialization import fingerprint
 from optlab.core.validation import as_float_array, as_integer
+from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
 __all__ = ["BlockFeatures", "FunctionClass", "LinearFeatures", "Tabular"]
 
@@ -249,8 +250,7 @@ class LinearFeatures(FunctionClass):
                 f"features must have shape (states, actions, dimension), got {features.shape}; features of states "
                 "only, with a block of parameters per action, are BlockFeatures(features, n_actions)"
             )
-        self.features = np.array(features, np.float64)
-        self.features.setflags(write=False)
+        self.features = frozen(features.astype(np.float64, copy=False))
         self.n_states: int
         self.n_states, self.n_actions, self.n_parameters = self.features.shape
 
@@ -322,11 +322,12 @@ class BlockFeatures(FunctionClass):
         self.n_states = None
         if features is not None:
             if sp.issparse(features):
-                self.features = sp.csr_matrix(features, dtype=np.float64)
-                as_float_array(self.features.data, "features", allow_empty=True)
+                matrix = own_csr(features, "features")
+                as_float_array(matrix.data, "features", allow_empty=True)
+                matrix.sum_duplicates()
+                self.features = freeze_csr(matrix)
             else:
-                self.features = np.array(as_float_array(features, "features", ndim=2), np.float64)
-                self.features.setflags(write=False)
+                self.features = frozen(as_float_array(features, "features", ndim=2).astype(np.float64, copy=False))
             self.n_states = self.features.shape[0]
             self.n_features = self.features.shape[1]
             self.n_parameters = self.n_actions * self.n_features

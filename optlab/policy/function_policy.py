@@ -9,6 +9,7 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
 from optlab.policy.function_classes import FunctionClass
+from optlab.policy.ownership import frozen
 
 __all__ = ["LOG_FLOOR", "FunctionPolicy"]
 
@@ -47,6 +48,11 @@ class FunctionPolicy:
     mirror_map: MirrorMap
     floor: float = LOG_FLOOR
     available: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("theta", "available"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else frozen(value))
 
     @property
     def n_states(self) -> int | None:

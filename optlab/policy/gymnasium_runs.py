@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.ownership import frozen
 
 __all__ = ["GymnasiumEnvironment"]
 
@@ -98,15 +99,11 @@ class GymnasiumEnvironment:
                 f"env must have a state that can be set, as classic-control tasks have; {self._env} has none"
             )
         self.n_coordinates = len(state)
-        self.scale = np.ones(self.n_coordinates)
-        if scale is not None:
-            self.scale = as_float_array(scale, "scale", shape=(self.n_coordinates,)).astype(float)
-            if not (self.scale > 0).all():
-                raise ValueError(f"scale must be positive, got {self.scale.min()} at index [{self.scale.argmin()}]")
-
+        scale = np.ones(self.n_coordinates) if scale is None else scale
+        self.scale = frozen(as_float_array(scale, "scale", shape=(self.n_coordinates,), positive=True).astype(float))
         self.start_box = None
         if start_box is not None:
-            self.start_box = as_float_array(start_box, "start_box", shape=(self.n_coordinates, 2)).astype(float)
+            self.start_box = frozen(as_float_array(start_box, "start_box", shape=(self.n_coordinates, 2)).astype(float))
             if (wrong := self.start_box[:, 1] < self.start_box[:, 0]).any():
                 raise ValueError(
                     f"start_box must have lower <= upper, got {self.start_box[wrong][0]} at index [{wrong.argmax()}]"

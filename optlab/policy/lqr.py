@@ -27,14 +27,15 @@ from scipy import linalg
 from optlab.core import Method, State
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.ownership import frozen
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
 
 def _as_square(value: Any, name: str, size: int) -> np.ndarray:
-    array = np.array(as_float_array(value, name, shape=(size, size)), np.float64)
+    array = as_float_array(value, name, shape=(size, size)).astype(np.float64)
     if not np.allclose(array, array.T, rtol=1e-12, atol=1e-12 * np.abs(array).max()):
         raise ValueError(f"{name} must be symmetric")
-    return (array + array.T) / 2
+    return frozen((array + array.T) / 2)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class GaussianPolicy:
 
     gain: np.ndarray
     covariance: np.ndarray
+
+    def __post_init__(self) -> None:
+        gain = as_float_array(self.gain, "gain", ndim=2).astype(np.float64, copy=False)
+        covariance = as_float_array(self.covariance, "covariance", shape=(len(gain),) * 2).astype(np.float64, copy=False)
+        object.__setattr__(self, "gain", frozen(gain))
+        object.__setattr__(self, "covariance", frozen(covariance))
 
     def greedy(self, state: np.ndarray) -> np.ndarray:
         """Return the mode of the action, ``-K x``, for one state or for rows of states."""
@@ -122,18 +129,17 @@ class LQR:
         noise: Any = None,
         start_covariance: Any = None,
     ) -> None:
-        self.transition = np.array(as_float_array(transition, "transition", ndim=2), np.float64)
+        self.transition = frozen(as_float_array(transition, "transition", ndim=2).astype(np.float64))
         n = self.transition.shape[0]
         if self.transition.shape != (n, n):
             raise ValueError(f"transition must be a square matrix, got shape {self.transition.shape}")
-        self.input_matrix = np.array(as_float_array(input_matrix, "input_matrix", shape=(n, None)), np.float64)
+        self.input_matrix = frozen(as_float_array(input_matrix, "input_matrix", shape=(n, None)).astype(np.float64))
         m = self.input_matrix.shape[1]
         self.state_cost = _as_square(state_cost, "state_cost", n)
         self.input_cost = _as_square(input_cost, "input_cost", m)
-        self.noise = np.eye(n) if noise is None else _as_square(noise, "noise", n)
-        self.start_covariance = (
-            np.eye(n) if start_covariance is None else _as_square(start_covariance, "start_covariance", n)
-        )
+        self.noise = _as_square(np.eye(n) if noise is None else noise, "noise", n)
+        start_covariance = np.eye(n) if start_covariance is None else start_covariance
+        self.start_covariance = _as_square(start_covariance, "start_covariance", n)
         for name in ("state_cost", "noise", "start_covariance"):
             smallest = float(np.linalg.eigvalsh(getattr(self, name))[0])
             if smallest < -1e-12:
@@ -201,7 +207,8 @@ class LQR:
             root * self.transition, root * self.input_matrix, self.state_cost, self.input_cost
         )
         M = self.input_cost + self.discount * self.input_matrix.T @ X @ self.input_matrix
-        return linalg.solve(M, self.discount * self.input_matrix.T @ X @ self.transition, assume_a="pos"), M
+        gain = linalg.solve(M, self.discount * self.input_matrix.T @ X @ self.transition, assume_a="pos")
+        return frozen(gain), frozen(M)
 
     @property
     def optimal_gain(self) -> np.ndarray:
@@ -291,7 +298,7 @@ class _OfRegulator(Method):
 def _start(problem: Any, x0: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(x0, GaussianPolicy):
         raise TypeError(f"x0 must be a GaussianPolicy, got {type(x0).__name__}")
-    gain = np.array(as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states)), np.float64)
+    gain = as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states))
     covariance = _as_square(x0.covariance, "x0.covariance", problem.n_inputs)
     problem.closed_loop(gain)
     return gain, covariance

@@ -258,9 +258,9 @@ class PolicyMirrorDescent(TabularMethod):
                 "divergence_to_optimal": c.divergence,
                 "mismatch": c.mismatch,
                 "concentrability": c.concentrability,
-                "bound_sublinear": sublinear,
-                "bound_linear": linear,
-                "bound_gamma": min(trivial, c.gamma_bound),
+                "bound_sublinear": problem.unit * sublinear,
+                "bound_linear": problem.unit * linear,
+                "bound_gamma": problem.unit * min(trivial, c.gamma_bound),
             }
         return row
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, one_of
 from optlab.policy.function_classes import FunctionClass, row_numbers
+from optlab.policy.ownership import frozen
 
 __all__ = ["MLP"]
 
@@ -51,8 +52,7 @@ class MLP(FunctionClass):
         if isinstance(points, (int, np.integer)):
             m = as_integer(points, "points", minimum=1)
         else:
-            self.points = np.array(as_float_array(points, "points", ndim=2), np.float64)
-            self.points.setflags(write=False)
+            self.points = frozen(as_float_array(points, "points", ndim=2).astype(np.float64, copy=False))
             self.n_states, m = self.points.shape
         self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
         self.sizes = (

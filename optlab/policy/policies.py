@@ -16,6 +16,7 @@ import numpy as np
 from optlab.bregman.elementary import logsumexp, quiet
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array
+from optlab.policy.ownership import frozen
 
 __all__ = ["TabularPolicy", "as_log_table"]
 
@@ -58,10 +59,10 @@ class TabularPolicy:
             raise ValueError(
                 f"log_table must hold logarithms of rows that sum to one, but row {s} is {table[s].tolist()}"
             )
-        object.__setattr__(self, "log_table", _frozen(table))
+        object.__setattr__(self, "log_table", frozen(table))
         if self.mirror is not None:
             mirror = as_float_array(self.mirror, "mirror", shape=table.shape, finite=False)
-            object.__setattr__(self, "mirror", _frozen(mirror))
+            object.__setattr__(self, "mirror", frozen(mirror))
 
     @classmethod
     def from_probabilities(cls, probabilities: Any) -> TabularPolicy:
@@ -137,7 +138,7 @@ def as_log_table(problem: Any, start: Any, *, interior: bool = False) -> np.ndar
         If `interior` and an available action has probability zero.
     """
     if hasattr(start, "log_probabilities"):
-        table = np.asarray(start.log_probabilities(), dtype=np.float64)
+        table = frozen(np.asarray(start.log_probabilities(), dtype=np.float64))
         problem.probabilities_of(start)
     else:
         with quiet():
@@ -152,9 +153,3 @@ def as_log_table(problem: Any, start: Any, *, interior: bool = False) -> np.ndar
             )
     return table
 
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    if array.flags.writeable:
-        array = array.copy()
-        array.setflags(write=False)
-    return array

@@ -21,7 +21,7 @@ from optlab.bregman.elementary import xlogx
 from optlab.bregman.mirror_maps import NegativeEntropyMap
 from optlab.core.validation import as_number
 from optlab.policy.dual_certificates import soft_linear_bound
-from optlab.policy.evaluation import solve_evaluation
+from optlab.policy.evaluation import solve_values
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.step_sizes import LARGEST_STEP_SIZE, StepSizeRule, check_policy_step_size, policy_step_size
 from optlab.policy.tabular import TabularMethod, TabularState, excess_action_values
@@ -84,9 +84,9 @@ def soft_optimal(mdp: Any, temperature: float, tol: float = 1e-12, max_iter: int
 
 def soft_values(mdp: Any, log_policy: np.ndarray, temperature: float, guess: np.ndarray | None = None) -> np.ndarray:
     """Return V_tau of a policy given by its logarithm, shape (S,): values for the cost ``c + tau sum_a pi log pi``."""
-    table = np.exp(log_policy)
-    cost = mdp.policy_cost(table) + temperature * xlogx(np, table).sum(axis=1)
-    values, _ = solve_evaluation(mdp.transition_matrix(table), cost, mdp.discount, guess=guess)
+    table = mdp.probabilities_of(np.exp(log_policy))
+    cost = mdp.rows.mixed_cost(table) + temperature * xlogx(np, table).sum(axis=1)
+    values, _ = solve_values(mdp.rows.csr, table, cost, mdp.discount, guess=guess)
     return values
 
 
@@ -189,9 +189,9 @@ class SoftPolicyIteration(TabularMethod):
             rate = soft_linear_bound(state.k - 1, state.action_gap, state.log_gap, tau, state.first_step, gamma)
             bound = min(bound, rate)
         return super().measure(problem, state) | {
-            "soft_gap": max(float(problem.start @ (state.values - state.optimal_values)), 0.0),
-            "soft_action_gap": _largest_gap(problem, state.values, state.optimal_action_values),
-            "bound_soft": bound,
+            "soft_gap": problem.unit * max(float(problem.start @ (state.values - state.optimal_values)), 0.0),
+            "soft_action_gap": problem.unit * _largest_gap(problem, state.values, state.optimal_action_values),
+            "bound_soft": problem.unit * bound,
         }
 
 

@@ -68,7 +68,7 @@ def test_tables_equal_those_of_gymnasium(name, options, own):
         theirs[going][:, :, np.setdiff1d(np.arange(S + 1), going)].sum(axis=2),
         atol=1e-15,
     )
-    np.testing.assert_allclose(own._scale * own.cost[going], other._scale * other.cost[going], atol=1e-12)
+    np.testing.assert_allclose(own.unit * own.cost[going], other.unit * other.cost[going], atol=1e-12)
     np.testing.assert_allclose(
         own.to_reward_value(own.optimal.values)[going], other.to_reward_value(other.optimal.values)[going], atol=1e-9
     )
