@@ -22,6 +22,7 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap, mirror_map
 from optlab.core import Method, State
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.policy.certificates import divergence_to_optimal, mismatch, optimal_visitation
 from optlab.policy.critics import Exact, evaluate_exactly
@@ -31,6 +32,7 @@ from optlab.policy.function_policy import LOG_FLOOR, FunctionPolicy
 from optlab.policy.mdp import MDP
 from optlab.policy.rollouts import geometric_states
 from optlab.policy.step_sizes import StepSizeRule, check_policy_step_size, policy_step_size
+from optlab.policy.tabular import rounding_floor, unchanged
 
 __all__ = ["ApproximateMethod", "ApproximateState", "Batch"]
 
@@ -271,6 +273,14 @@ class ApproximateMethod(Method):
         if self.diagnostics:
             row |= self._diagnostics(problem, state)
         return row
+
+    def verdict(self, problem: Any, state: ApproximateState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once its policy is optimal up to rounding and does not change any more."""
+        exact = isinstance(problem, MDP) and isinstance(self.critic, Exact) and self.sampled_states is None
+        if not exact or not metrics["advantage_gap"] <= rounding_floor(problem, state.values):
+            return None
+        following = self.iterate(problem, self.step(problem, state))
+        return unchanged(self.iterate(problem, state), following, "advantage_gap", metrics)
 
     # ------------------------------------------------------------------ pieces of an iteration
 

@@ -25,8 +25,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
-from optlab.core.result import Status
+from optlab.core import Method, State, Status
 from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer, as_number
 from optlab.policy.evaluation import solve_values

@@ -24,8 +24,9 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import linalg
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
 from optlab.core.errors import DomainError
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.policy.ownership import frozen
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
@@ -392,6 +393,21 @@ class HewerPolicyIteration(_OfRegulator):
     def iterate(self, problem: LQR, state: GainState) -> GaussianPolicy:
         """Return the policy."""
         return GaussianPolicy(state.gain, state.covariance)
+
+    def verdict(self, problem: LQR, state: GainState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once steps are small and get no smaller, which a quadratic rate rules out.
+
+        The gap named is the distance to the Riccati equation's solution.
+        """
+        near = 1e-8 * (1.0 + float(np.linalg.norm(state.gain)))
+        if not (state.k and metrics["gain_error"] <= near):
+            return None
+        following = self.step(problem, state)
+        first = np.linalg.norm(following.gain - state.gain)
+        second = np.linalg.norm(self.step(problem, following).gain - following.gain)
+        if not (first <= near and second >= 0.5 * first):
+            return None
+        return Verdict(Status.CONVERGED, f"the gain no longer changes but for rounding: gap = {metrics['gap']:.3g}")
 
     def measure(self, problem: LQR, state: GainState) -> dict[str, float]:
         """Return the number of policy evaluations."""

@@ -136,6 +136,7 @@ class SoftPolicyIteration(TabularMethod):
     step_size: StepSizeRule | None = None
 
     reference: ClassVar[str] = "zhan2023policy"
+    _certificate: ClassVar[str] = "soft_action_gap"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temperature", as_number(self.temperature, "temperature", above=0))

@@ -101,7 +101,7 @@ def lower_bound_chain(
     Examples
     --------
     >>> lower_bound_chain(12, 0.1)
-    <Lower-bound chain(12): 25 states, 2 actions, discount 0.9>
+    <Lower-bound chain(12): 25 states, 2 actions, discount 0.9, reward (maximised)>
     """
     n = as_integer(length, "length", minimum=1)
     gamma = as_number(discount, "discount", above=0.0, below=1.0)
