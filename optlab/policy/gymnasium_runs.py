@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.gymnasium_tables import make
 from optlab.policy.ownership import frozen
 
 __all__ = ["GymnasiumEnvironment"]
@@ -77,10 +78,8 @@ class GymnasiumEnvironment:
         seed: int = 0,
     ) -> None:
         if isinstance(env, str):
-            import gymnasium
-
-            env = gymnasium.make(env)
-        actions = env.action_space
+            env = make(env)
+        actions = getattr(env, "action_space", None)
         if not hasattr(actions, "n") or int(getattr(actions, "start", 0)) != 0:
             raise TypeError(f"env must have actions 0..n-1 (a Discrete space), got {actions}")
         limit = getattr(env.spec, "max_episode_steps", None) if episode_steps is None else episode_steps

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,9 +27,10 @@ import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
 from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
+from optlab.policy.gymnasium_tables import read_table
 from optlab.policy.ownership import freeze_csr, frozen, read_only
 from optlab.policy.passes import Csr, Rows, sweep_until
-from optlab.policy.transitions import read_transitions
+from optlab.policy.transitions import read_available, read_transitions
 
 __all__ = ["MDP", "OptimalSolution"]
 
@@ -185,9 +186,9 @@ class MDP:
 
         Parameters
         ----------
-        env : gymnasium.Env or mapping
-            ``env.unwrapped.P[s][a]`` must be a list of ``(probability, next state, reward, terminated)``; or that
-            table itself.
+        env : gymnasium.Env, str or mapping
+            ``env.unwrapped.P[s][a]`` must be a list of ``(probability, next state, reward, terminated)``; or a task's
+            name; or that table itself. An action that a state does not list is not available there.
         discount : float, default 0.99
         start : array_like, shape (S,) or (S - 1,), optional
             Default: the environment's ``initial_state_distrib`` if it has one, otherwise uniform.
@@ -199,34 +200,29 @@ class MDP:
         TypeError
             If there is no table.
         ValueError
-            If the probabilities of a state and action do not sum to one.
+            Naming the state and the action where an entry is wrong or probabilities do not sum to one; or because the
+            table is not the task's model (Taxi with a fickle passenger, wrappers that change rewards or actions).
+
+        Examples
+        --------
+        >>> table = {0: {0: [(1.0, 1, 0.0, False)]}, 1: {0: [(1.0, 1, 0.0, False)], 1: [(1.0, 0, 5.0, True)]}}
+        >>> MDP.from_gymnasium(table, discount=0.5).available.tolist()
+        [[True, False], [True, True], [True, True]]
         """
-        inner = getattr(env, "unwrapped", env)
-        table = env if isinstance(env, Mapping) else getattr(inner, "P", None)
-        if not isinstance(table, Mapping) or not table:
-            raise TypeError(
-                f"{type(inner).__name__} has no table P[state][action] of transitions; only the toy-text ones do"
-            )
-        S, A = len(table), len(table[0])
-        rows, columns, data, reward = [], [], [], np.zeros((S + 1, A))
-        for s in range(S):
-            for a in range(A):
-                for probability, following, r, ended in table[s][a]:
-                    rows.append(s * A + a)
-                    columns.append(S if ended else int(following))
-                    data.append(float(probability))
-                    reward[s, a] += probability * float(r)
-        rows += range(S * A, S * A + A)
-        columns += [S] * A
-        data += [1.0] * A
-        P = sp.coo_matrix((data, (rows, columns)), shape=((S + 1) * A, S + 1)).tocsr()
-        if start is None:
-            start = getattr(inner, "initial_state_distrib", None)
-        if start is not None and np.shape(start) == (S,):
-            start = np.append(np.asarray(start, dtype=np.float64), 0.0)
-        spec = getattr(inner, "spec", None)
-        options.setdefault("name", getattr(spec, "id", None) or "gymnasium table")
-        return cls(P, discount=discount, start=start, reward=reward, **options)
+        table = read_table(env)
+        n = table.reward.shape[0]
+        start = table.start if start is None else start
+        if start is not None and np.shape(start) == (n - 1,):
+            start = np.append(as_float_array(start, "start"), 0.0)
+        mask = options.pop("available", None)
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape == (n - 1, table.reward.shape[1]):
+                mask = np.vstack([mask, np.ones_like(mask[:1])])
+            mask = read_available(mask, *table.reward.shape)
+        available = table.available if mask is None else table.available & mask
+        options.setdefault("name", table.name)
+        return cls(table.P, discount=discount, start=start, reward=table.reward, available=available, **options)
 
     # ------------------------------------------------------------------ reading arguments
 
