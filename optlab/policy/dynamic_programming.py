@@ -78,7 +78,11 @@ class DynamicProgrammingState(State):
 
 
 class _DynamicProgramming(Method):
-    """What the three share: reading a start, handing out the policy, measuring, knowing the end."""
+    """What the three share: reading a start, handing out the policy, measuring, knowing the end.
+
+    The start is a policy (an object, a table, or an integer array of one action per state), or values in cost form: a
+    vector of floats. A list of integers could be either and is refused.
+    """
 
     _fixed_point: ClassVar[str] = "the residual is down to rounding"
 
@@ -88,6 +92,11 @@ class _DynamicProgramming(Method):
 
     def _begin(self, problem: Any, x0: Any) -> DynamicProgrammingState:
         given = None if hasattr(x0, "probabilities") else np.asarray(x0)
+        if isinstance(x0, (list, tuple)) and given.ndim == 1 and given.dtype.kind in "iu":
+            raise ValueError(
+                "x0 could be actions or values: give values as floats, one action per state as np.array(x0), got "
+                f"{x0 if len(x0) < 9 else '[' + ', '.join(map(str, x0[:6])) + ', ...]'}"
+            )
         if given is not None and given.ndim == 1 and given.dtype.kind == "f":
             # values: the policy held is the greedy one
             if given.shape != (problem.n_states,) or not np.isfinite(given).all():
@@ -126,7 +135,9 @@ class _DynamicProgramming(Method):
         """Return that the run has converged once nothing changes any more, with the certified error."""
         if not state.settled:
             return None
-        return Verdict(Status.CONVERGED, f"{self._fixed_point}: value_error = {metrics['value_error']:.3g} is certified")
+        return Verdict(
+            Status.CONVERGED, f"{self._fixed_point}: value_error = {metrics['value_error']:.3g} is certified"
+        )
 
     def measure(self, problem: Any, state: DynamicProgrammingState) -> dict[str, float]:
         """Return the bound on the values' error, the actions changed last, and the linear systems solved so far."""

@@ -32,7 +32,9 @@ def make(name: str) -> Any:
     try:
         import gymnasium
     except ImportError:
-        raise ImportError(f"{name!r} names a task of gymnasium, which is not installed: pip install optlab[rl]") from None
+        raise ImportError(
+            f"{name!r} names a task of gymnasium, which is not installed: pip install optlab[rl]"
+        ) from None
     return gymnasium.make(name)
 
 
@@ -62,7 +64,9 @@ def read_table(env: Any) -> Table:
     for state in table:
         if not _is_index(state, S):
             missing = min(set(range(S)) - {s for s in table if _is_index(s, S)})
-            raise ValueError(f"the keys of the table must be the states 0..{S - 1}, got {state!r}, and {missing} is missing")
+            raise ValueError(
+                f"the keys of the table must be the states 0..{S - 1}, got {state!r}, and {missing} is missing"
+            )
     actions = [_actions(table[s], s) for s in range(S)]
     A = 1 + max(a for row in actions for a in row)
     rows, columns, data = [], [], []

@@ -64,7 +64,9 @@ class GaussianPolicy:
 
     def __post_init__(self) -> None:
         gain = as_float_array(self.gain, "gain", ndim=2).astype(np.float64, copy=False)
-        covariance = as_float_array(self.covariance, "covariance", shape=(len(gain),) * 2).astype(np.float64, copy=False)
+        covariance = as_float_array(self.covariance, "covariance", shape=(len(gain),) * 2).astype(
+            np.float64, copy=False
+        )
         object.__setattr__(self, "gain", frozen(gain))
         object.__setattr__(self, "covariance", frozen(covariance))
 
@@ -204,9 +206,14 @@ class LQR:
     @cached_property
     def _optimum(self) -> tuple[np.ndarray, np.ndarray]:
         root = np.sqrt(self.discount)
-        X = linalg.solve_discrete_are(
-            root * self.transition, root * self.input_matrix, self.state_cost, self.input_cost
-        )
+        try:
+            X = linalg.solve_discrete_are(
+                root * self.transition, root * self.input_matrix, self.state_cost, self.input_cost
+            )
+        except (linalg.LinAlgError, ValueError) as error:
+            raise DomainError(
+                f"the regulator has no stabilising optimal gain: the Riccati equation has no such solution ({error})"
+            ) from None
         M = self.input_cost + self.discount * self.input_matrix.T @ X @ self.input_matrix
         gain = linalg.solve(M, self.discount * self.input_matrix.T @ X @ self.transition, assume_a="pos")
         return frozen(gain), frozen(M)
@@ -301,7 +308,13 @@ def _start(problem: Any, x0: Any) -> tuple[np.ndarray, np.ndarray]:
         raise TypeError(f"x0 must be a GaussianPolicy, got {type(x0).__name__}")
     gain = as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states))
     covariance = _as_square(x0.covariance, "x0.covariance", problem.n_inputs)
-    problem.closed_loop(gain)
+    try:
+        problem.closed_loop(gain)
+    except DomainError as error:
+        raise DomainError(
+            f"{error}; K = 0, the default start, is not for systems that are unstable by themselves: pass "
+            "x0=GaussianPolicy(K, covariance) with a gain that is, by pole placement for instance"
+        ) from None
     return gain, covariance
 
 

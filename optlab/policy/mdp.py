@@ -30,13 +30,11 @@ from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, 
 from optlab.policy.gymnasium_tables import read_table
 from optlab.policy.ownership import freeze_csr, frozen, read_only
 from optlab.policy.passes import Csr, Rows, sweep_until
-from optlab.policy.transitions import read_available, read_transitions
+from optlab.policy.transitions import ROUNDED, probability_tolerances, read_available, read_transitions
 
 __all__ = ["MDP", "OptimalSolution"]
 
 _KNOWN_OPTIMAL_LIMIT = 400_000  # pairs (s, a) up to which the optimum is computed without being asked for
-_SUM_TOL = 1e-8
-_ROUNDED = 4 * float(np.finfo(np.float64).eps)  # rows as near to one as this are not divided by their sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +65,9 @@ class MDP:
     Parameters
     ----------
     P : array_like (S, A, S), sparse matrix (S * A, S), or list of A matrices (S, S)
-        Transition probabilities. In the sparse form row ``s * A + a`` is the law of the next state.
+        Transition probabilities. In the sparse form row ``s * A + a`` is the law of the next state. Rows may miss one by
+        1e-6 (float32: 1e-5), and entries lie below zero by 1e-9 (1e-6), for rounding; they are normalised then. It is
+        copied.
     cost : array_like, shape (S, A), optional
         Costs, to be minimised. Exactly one of `cost` and `reward` is given.
     discount : float, default 0.9
@@ -145,13 +145,10 @@ class MDP:
         self.maximizes = reward is not None
         self._reward = (0.0, 1.0)  # reward = offset - scale * cost
         if cost is not None:
-            self.cost = self._on_available(
-                as_float_array(cost, "cost", shape=shape, finite=self.available is None), "cost"
-            )
+            self.cost = self._on_available(cost, "cost")
         else:
-            r = as_float_array(reward, "reward", shape=shape, finite=self.available is None)
-            r = self._on_available(r, "reward", highest=False)
-            with np.errstate(over="ignore"):
+            r = self._on_available(reward, "reward", highest=False)
+            with np.errstate(over="ignore", invalid="ignore"):
                 self._reward = (float(r.max()), float(r.max() - r.min()) or 1.0)
                 self.cost = (self._reward[0] - r) / self._reward[1]
         largest = max(*map(abs, self._reward), float(np.abs(self.cost).max())) if self.cost.size else 0.0
@@ -226,26 +223,34 @@ class MDP:
 
     # ------------------------------------------------------------------ reading arguments
 
-    def _on_available(self, values: np.ndarray, name: str, highest: bool = True) -> np.ndarray:
+    def _on_available(self, given: Any, name: str, highest: bool = True) -> np.ndarray:
+        values = as_float_array(given, name, shape=(self.n_states, self.n_actions), finite=False)
         values = values.astype(np.float64)  # a copy: the caller's array stays his
+        inside = np.ones(values.shape, dtype=bool) if self.available is None else self.available
+        bad = inside & ~np.isfinite(values)
+        if bad.any():
+            hint = f"; for an action that does not exist there pass available=np.isfinite({name})"
+            raise ValueError(
+                f"{name} must be finite where an action is available, got {values[bad][0]} at index {first_index(bad)}"
+                + ("" if np.isnan(values[bad][0]) else hint)
+            )
         if self.available is not None:
-            inside = values[self.available]
-            if not np.isfinite(inside).all():
-                bad = self.available & ~np.isfinite(values)
-                raise ValueError(
-                    f"{name} must be finite where an action is available, got {values[bad][0]} "
-                    f"at index {first_index(bad)}"
-                )
-            values[~self.available] = inside.max() if highest else inside.min()
+            values[~inside] = values[inside].max() if highest else values[inside].min()
         return values
 
     def _distribution(self, law: Any, name: str) -> np.ndarray:
         if law is None:
             return np.full(self.n_states, 1.0 / self.n_states)
-        law = as_float_array(law, name, shape=(self.n_states,), nonnegative=True).astype(np.float64)
+        law = as_float_array(law, name, shape=(self.n_states,))
+        sum_tol, negative_tol = probability_tolerances(law.dtype == np.float32)
+        if law.min() < -negative_tol:
+            raise ValueError(f"{name} must be non-negative, got {law.min()} at index [{law.argmin()}]")
+        law = np.maximum(law.astype(np.float64), 0.0)
         total = float(law.sum())
-        if abs(total - 1.0) > _SUM_TOL:
-            raise ValueError(f"{name} must be a probability vector, it sums to {total:.12g}")
+        if abs(total - 1.0) > sum_tol:
+            raise ValueError(
+                f"{name} must be a probability vector, it sums to {total:.12g}; {name} / {name}.sum() would be one"
+            )
         return law / total
 
     def probabilities_of(self, policy: Any) -> np.ndarray:
@@ -267,18 +272,26 @@ class MDP:
         if table.ndim == 1 and table.dtype.kind in "iu":
             return self._deterministic(table)
         shape = (self.n_states, self.n_actions)
-        exact = table.dtype != np.float32
+        sum_tol, negative_tol = probability_tolerances(table.dtype == np.float32)
         if table.dtype == np.float64 and table.shape == shape and self.available is None:
             with np.errstate(invalid="ignore"):
                 off = np.abs(table @ np.ones(self.n_actions) - 1.0)
-            if off.max() <= _ROUNDED and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
+            if off.max() <= ROUNDED and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
                 return read_only(np.ascontiguousarray(table))
-        table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, order="C", copy=False)
+        table = as_float_array(table, "policy", shape=shape).astype(np.float64, order="C", copy=False)
+        if table.min() < 0.0:
+            bad = table < -negative_tol
+            if bad.any():
+                raise ValueError(f"policy must be non-negative, got {table[bad][0]} at index {first_index(bad)}")
+            table = np.maximum(table, 0.0)
         sums = table.sum(axis=1)
-        off = np.abs(sums - 1.0) > (_SUM_TOL if exact else 1e-5)
+        off = np.abs(sums - 1.0) > sum_tol
         if off.any():
             s = int(np.argmax(off))
-            raise ValueError(f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}")
+            raise ValueError(
+                f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}; "
+                "policy / policy.sum(axis=1, keepdims=True) normalises them"
+            )
         if self.available is not None:
             wrong = (table > 0) & ~self.available
             if wrong.any():
@@ -287,7 +300,7 @@ class MDP:
                     f"a policy must not take an action that is not available: action {a} has probability "
                     f"{table[s, a]:.3g} in state {s}"
                 )
-        return read_only(table) if np.abs(sums - 1.0).max() <= _ROUNDED else table / sums[:, None]
+        return read_only(table) if np.abs(sums - 1.0).max() <= ROUNDED else table / sums[:, None]
 
     def checked_actions(self, actions: np.ndarray) -> np.ndarray:
         """Return one action per state as int64, read-only, after checking that each exists; names the state if not."""
@@ -456,8 +469,14 @@ class MDP:
         while state.changes:
             state = method.step(self, state)
         policy, values = state.policy, state.values
-        if self.n_states <= DENSE_LIMIT:
-            values = self.evaluate(policy).values  # without the error that an iterative solver leaves
+        if self.n_states <= DENSE_LIMIT:  # without the errors of an iterative solver: ties are told apart to rounding
+            values = self.evaluate(policy).values
+            while True:
+                better, changes, *_ = self.rows.improve(values, policy, 2.0 * self.rows.rounding(values))
+                following = self.evaluate(better).values if changes else values
+                if not following.sum() < values.sum():
+                    break
+                policy, values = better, following
         Q = self.action_values(values)
         for array in (Q, policy, values):
             array.setflags(write=False)

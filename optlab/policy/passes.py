@@ -24,7 +24,17 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)  # a residual's span below it, r
 
 Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-__all__ = ["Csr", "Improvement", "MirrorStep", "Rows", "Sweep", "dense_system", "solve_krylov", "sweep_until", "unsigned"]
+__all__ = [
+    "Csr",
+    "Improvement",
+    "MirrorStep",
+    "Rows",
+    "Sweep",
+    "dense_system",
+    "solve_krylov",
+    "sweep_until",
+    "unsigned",
+]
 
 
 class Improvement(NamedTuple):

@@ -152,4 +152,3 @@ def as_log_table(problem: Any, start: Any, *, interior: bool = False) -> np.ndar
                 f"boundary of the simplex, but action {a} has none in state {s}"
             )
     return table
-

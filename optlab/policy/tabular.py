@@ -120,7 +120,9 @@ class TabularMethod(Method):
 def rounding_floor(problem: Any, values: np.ndarray) -> float:
     """Return the size, in the problem's units, below which a gap of `values` is the error of their evaluation."""
     accuracy = 4e-12 * float(np.abs(values).max())
-    floor: float = problem.unit * (accuracy + 4.0 * problem.rows.rounding(values, mixed=True) / (1.0 - problem.discount))
+    floor: float = problem.unit * (
+        accuracy + 4.0 * problem.rows.rounding(values, mixed=True) / (1.0 - problem.discount)
+    )
     return floor
 
 

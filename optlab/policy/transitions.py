@@ -16,12 +16,18 @@ import scipy.sparse as sp
 from optlab.core.validation import as_float_array
 from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
-# How far a row's sum may lie from one, and an entry below zero, for rounding of a table's decimals or in an earlier
-# computation: float64 and float32. Within it negative entries become zero, and rows are divided by their sum.
-_TOLERANCES = {False: (1e-6, 1e-9), True: (1e-5, 1e-6)}
-_ROUNDED = 4 * float(np.finfo(np.float64).eps)  # rows as near to one as this are left as they are
+ROUNDED = 4 * float(np.finfo(np.float64).eps)  # rows whose sums are as near to one as this are left as they are
 
-__all__ = ["read_available", "read_transitions"]
+__all__ = ["ROUNDED", "probability_tolerances", "read_available", "read_transitions"]
+
+
+def probability_tolerances(single: bool) -> tuple[float, float]:
+    """Return how far a row's sum may lie from one, and an entry below zero; `single` for float32.
+
+    That much rounding of a table's decimals, or of an earlier computation, takes away. Negative entries within it become
+    zero, and rows are divided by their sums.
+    """
+    return (1e-5, 1e-6) if single else (1e-6, 1e-9)
 
 
 def read_transitions(P: Any, available: Any = None) -> tuple[sp.csr_matrix, int, int, np.ndarray | None]:
@@ -91,7 +97,11 @@ def _from_actions(P: Sequence[Any]) -> sp.csr_matrix:
     blocks: list[sp.csr_matrix] = []
     for action, item in enumerate(P):
         name = f"P[{action}]"
-        block = own_csr(item, name) if sp.issparse(item) else sp.csr_matrix(as_float_array(item, name, ndim=2, finite=False))
+        block = (
+            own_csr(item, name)
+            if sp.issparse(item)
+            else sp.csr_matrix(as_float_array(item, name, ndim=2, finite=False))
+        )
         if block.shape[0] != block.shape[1] or block.shape != (blocks[0].shape if blocks else block.shape):
             raise ValueError(
                 f"P must be a list of A square matrices of one shape (S, S), P[{action}] has shape {block.shape}"
@@ -107,7 +117,7 @@ def _checked(
     matrix: sp.csr_matrix, n_states: int, n_actions: int, mask: np.ndarray | None, single: bool
 ) -> sp.csr_matrix:
     """Return `matrix`, which is nobody else's, in the stored form: checked, canonical, rows divided by their sums."""
-    sum_tol, negative_tol = _TOLERANCES[single]
+    sum_tol, negative_tol = probability_tolerances(single)
     hint = f"; more than the {sum_tol:g} of rounding. P / P.sum(axis=-1, keepdims=True) normalises a dense table"
 
     def where(row: int) -> str:
@@ -142,7 +152,7 @@ def _checked(
             f"rows of P must sum to one: {where(row)} sums to {sums[row]:.12g} "
             f"({int(wrong.sum())} such row(s) of {wrong.size}){hint}"
         )
-    if np.abs(sums[sums > 0] - 1.0).max(initial=0.0) > _ROUNDED:
+    if np.abs(sums[sums > 0] - 1.0).max(initial=0.0) > ROUNDED:
         matrix.data /= np.repeat(np.where(sums > 0, sums, 1.0), np.diff(matrix.indptr))
     if matrix.nnz < np.iinfo(np.int32).max:
         matrix.indices = matrix.indices.astype(np.int32, copy=False)
