@@ -48,7 +48,7 @@ class Evaluation:
     iterations : int
         Products with ``P_pi`` that the solver made; 0 for a direct one.
     residual : float
-        A bound on ``c_pi + discount P_pi V - V`` of the values held: what the solver left of the equation, and rounding.
+        A bound on ``c_pi + discount P_pi V - V`` of the values held: what the solver left, and rounding.
     """
 
     values: np.ndarray

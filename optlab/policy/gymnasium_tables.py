@@ -94,8 +94,8 @@ def read_table(env: Any) -> Table:
 def _refuse_dynamics_outside(env: Any, inner: Any) -> None:
     if getattr(inner, "fickle_passenger", False):
         raise ValueError(
-            "the table of Taxi with fickle_passenger=True is that of the plain one: gymnasium changes the destination in "
-            "`step`, by a flag that is not part of the state. Read it with fickle_passenger=False"
+            "the table of Taxi with fickle_passenger=True is that of the plain one: gymnasium changes the destination "
+            "in `step`, by a flag that is not part of the state. Read it with fickle_passenger=False"
         )
     gymnasium = sys.modules.get("gymnasium")
     while gymnasium is not None and isinstance(env, gymnasium.Wrapper):
@@ -125,8 +125,8 @@ def _actions(row: Any, s: int) -> dict[int, Sequence[Any]]:
             found[int(a)] = entries
     if not found:
         raise ValueError(
-            f"state {s} of the table has no action; one in which an episode is over is entered with terminated=True, or "
-            "leads to itself without reward"
+            f"state {s} of the table has no action; one in which an episode is over is entered with terminated=True, "
+            "or leads to itself without reward"
         )
     return found
 

@@ -7,9 +7,9 @@ and a start law. Notation follows Xiao (2022), *On the convergence rates of poli
     V_rho(pi) = <rho, V^pi>                     d_rho^pi = (1 - discount) (I - discount P_pi')^-1 rho
 
 Rewards are accepted and turned into costs in [0, 1], ``c = (r_max - r) / (r_max - r_min)``, which is what algorithms
-work on; `MDP.to_reward_value` takes values back. What is measured is in the units of what was given. Iterates are policies: anything with ``probabilities()``, or an (S, A) array. The file holds data,
-evaluation and quality measures; algorithms are elsewhere in the package. Average-cost and undiscounted problems are
-not covered.
+work on; `MDP.to_reward_value` takes values back. What is measured is in the units of what was given. Iterates are
+policies: anything with ``probabilities()``, or an (S, A) array. The file holds data, evaluation and quality measures;
+algorithms are elsewhere in the package. Average-cost and undiscounted problems are not covered.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class MDP:
     Parameters
     ----------
     P : array_like (S, A, S), sparse matrix (S * A, S), or list of A matrices (S, S)
-        Transition probabilities. In the sparse form row ``s * A + a`` is the law of the next state. Rows may miss one by
-        1e-6 (float32: 1e-5), and entries lie below zero by 1e-9 (1e-6), for rounding; they are normalised then. It is
-        copied.
+        Transition probabilities, copied. In the sparse form row ``s * A + a`` is the law of the next state. Rounding is
+        allowed for: rows may miss one by 1e-6 (float32: 1e-5), entries lie below zero by 1e-9 (1e-6). Rows are then
+        divided by their sums.
     cost : array_like, shape (S, A), optional
         Costs, to be minimised. Exactly one of `cost` and `reward` is given.
     discount : float, default 0.9
@@ -338,8 +338,8 @@ class MDP:
     def _transition_matrix(self, table: np.ndarray) -> sp.csr_matrix:
         P = self.transitions
         matrix = sp.csr_matrix((self.n_states, self.n_states))
-        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared, and a row
-        # may hold a column more than once, which products do not mind
+        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared, and may
+        # be there more than once in a row, which products do not mind
         matrix.data = np.repeat(table.ravel(), np.diff(P.indptr)) * P.data
         matrix.indices, matrix.indptr = P.indices, np.ascontiguousarray(P.indptr[:: self.n_actions])
         return matrix
@@ -574,7 +574,7 @@ class MDP:
         found = sp.csgraph.breadth_first_order(graph, n, return_predecessors=False)
         reached = np.zeros(n + 1, dtype=bool)
         reached[found] = True
-        return np.flatnonzero(~reached)
+        return frozen(np.flatnonzero(~reached))
 
     def require_full_support(self, law: Any = None, *, name: str = "start") -> None:
         """Raise unless a state law is positive everywhere, which mismatch coefficients and their theorems need.

@@ -1,6 +1,6 @@
 """What an object keeps of a caller's arrays: copies of its own, read-only, so that neither side changes the other's.
 
-SciPy's sparse matrices reorder and trim their arrays in place where one would not expect it (``max``, ``sum_duplicates``,
+SciPy's sparse matrices reorder and trim their arrays in place where one would not expect it (``max``,
 ``check_format``), so they are copied before anything else is done to them.
 """
 

@@ -126,7 +126,7 @@ class Rows:
     ) -> tuple[np.ndarray, np.ndarray, float, int, float]:
         """Return ``(values, policy, bound on the values' error, sweeps made, span of the backup's residual)``.
 
-        One step of `ModifiedPolicyIteration` in one call: on small problems the passes take less time than calling them.
+        A step of `ModifiedPolicyIteration` in one call: on small problems passes take less time than calling them.
         """
         n = self.n_states
         out, policy = np.empty(n), np.empty(n, dtype=np.int64)

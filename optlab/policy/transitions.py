@@ -24,8 +24,8 @@ __all__ = ["ROUNDED", "probability_tolerances", "read_available", "read_transiti
 def probability_tolerances(single: bool) -> tuple[float, float]:
     """Return how far a row's sum may lie from one, and an entry below zero; `single` for float32.
 
-    That much rounding of a table's decimals, or of an earlier computation, takes away. Negative entries within it become
-    zero, and rows are divided by their sums.
+    That much rounding of a table's decimals, or of an earlier computation, takes away. Negative entries within it
+    become zero, and rows are divided by their sums.
     """
     return (1e-5, 1e-6) if single else (1e-6, 1e-9)
 

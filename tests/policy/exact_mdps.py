@@ -1,6 +1,6 @@
 """Small random MDPs in exact rational arithmetic: do the recorded bounds hold, at every step of every method?
 
-``python -m tests.policy.exact 20000`` runs as many and prints what was counted; `test_exact_bounds.py` runs a slice.
+``python -m tests.policy.exact_mdps 20000`` runs as many and prints what was counted; `test_exact_bounds.py` runs a slice.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def check(seed: int) -> tuple[Counter[str], list[str]]:
     optimum_error = exact.error(mdp.optimal.values)
     judge("optimal", 0, "error", optimum_error, accuracy * scale)
     for name, (method, steps) in METHODS.items():
-        tables = "M" in name and "MPI" not in name or name == "NPG"
+        tables = name.startswith(("PMD", "NPG"))
         x0 = starts[0] if tables else starts[int(rng.integers(3))]
         state = method.init(mdp, x0, rng)
         for k in range(steps):
