@@ -24,7 +24,8 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
 from optlab.core.serialization import fingerprint
-from optlab.core.validation import as_float_array, as_integer
+from optlab.core.validation import as_float_array
+from optlab.policy.arguments import as_count, as_generator
 from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
 __all__ = ["BlockFeatures", "FunctionClass", "LinearFeatures", "Tabular"]
@@ -181,8 +182,8 @@ class Tabular(FunctionClass):
     """
 
     def __init__(self, n_states: int, n_actions: int) -> None:
-        self.n_states: int = as_integer(n_states, "n_states", minimum=1)
-        self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
+        self.n_states: int = as_count(n_states, "n_states")
+        self.n_actions = as_count(n_actions, "n_actions")
         self.n_parameters = self.n_states * self.n_actions
 
     def _table(self, theta: np.ndarray) -> np.ndarray:
@@ -265,8 +266,9 @@ class LinearFeatures(FunctionClass):
         >>> LinearFeatures.gaussian(50, 4, 20)
         LinearFeatures(n_states=50, n_actions=4, n_parameters=20)
         """
-        rng = np.random.default_rng(seed)
-        return cls(rng.standard_normal((n_states, n_actions, dimension)) / np.sqrt(dimension))
+        rng = as_generator(seed)
+        shape = (as_count(n_states, "n_states"), as_count(n_actions, "n_actions"), as_count(dimension, "dimension"))
+        return cls(rng.standard_normal(shape) / np.sqrt(shape[2]))
 
     def rows(self, states: Any = None) -> np.ndarray:
         """Return the features of `states`, shape (N, A, d)."""
@@ -317,7 +319,7 @@ class BlockFeatures(FunctionClass):
     """
 
     def __init__(self, features: Any, n_actions: int) -> None:
-        self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
+        self.n_actions = as_count(n_actions, "n_actions")
         self.features: Any = None
         self.n_states = None
         if features is not None:

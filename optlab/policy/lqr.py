@@ -27,7 +27,8 @@ from scipy import linalg
 from optlab.core import Method, State, Status
 from optlab.core.errors import DomainError
 from optlab.core.stopping import Verdict
-from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.core.validation import as_float_array, as_number
+from optlab.policy.arguments import as_count, as_generator
 from optlab.policy.ownership import frozen
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
@@ -169,6 +170,7 @@ class LQR:
 
     def closed_loop(self, gain: np.ndarray) -> np.ndarray:
         """Return ``sqrt(gamma) (F - G K)``; DomainError unless its spectral radius is below 1 (infinite cost)."""
+        gain = self._gain(gain)
         closed = np.sqrt(self.discount) * (self.transition - self.input_matrix @ gain)
         radius = float(np.abs(np.linalg.eigvals(closed)).max())
         if not radius < 1:
@@ -178,6 +180,9 @@ class LQR:
             )
         return closed
 
+    def _gain(self, gain: Any) -> np.ndarray:
+        return as_float_array(gain, "gain", shape=(self.n_inputs, self.n_states))
+
     def cost_to_go(self, gain: np.ndarray) -> np.ndarray:
         """Return X, the matrix of the quadratic part of the value function of a gain.
 
@@ -186,7 +191,7 @@ class LQR:
         DomainError
             If the discounted cost of the gain is infinite.
         """
-        closed = self.closed_loop(gain)
+        gain, closed = self._gain(gain), self.closed_loop(gain)
         X = linalg.solve_discrete_lyapunov(closed.T, self.state_cost + gain.T @ self.input_cost @ gain)
         return (X + X.T) / 2
 
@@ -240,6 +245,8 @@ class LQR:
         The gap is computed by the performance difference lemma, ``sum_t gamma^t E[(u + K*x)'M*(u + K*x)]`` over the
         policy's own trajectory: a sum of non-negative terms, where a difference of two values would cancel.
         """
+        if not isinstance(iterate, GaussianPolicy):
+            raise TypeError(f"a policy of a regulator must be a GaussianPolicy, got {type(iterate).__name__}")
         best, M = self._optimum
         closed = self.closed_loop(iterate.gain)
         driven = self.noise + self.input_matrix @ iterate.covariance @ self.input_matrix.T
@@ -271,8 +278,8 @@ def lqr(n_states: int = 3, n_inputs: int = 2, discount: float = 0.95, seed: int 
     >>> problem.n_states, problem.n_inputs
     (4, 1)
     """
-    n, m = as_integer(n_states, "n_states", minimum=1), as_integer(n_inputs, "n_inputs", minimum=1)
-    rng = np.random.default_rng(seed)
+    n, m = as_count(n_states, "n_states"), as_count(n_inputs, "n_inputs")
+    rng = as_generator(seed)
     F = rng.standard_normal((n, n))
     F *= 0.9 / np.abs(np.linalg.eigvals(F)).max()
     return LQR(F, rng.standard_normal((n, m)), np.eye(n), np.eye(m) / 2, discount)

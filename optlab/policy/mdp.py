@@ -26,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
+from optlab.policy.arguments import as_flag
 from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
 from optlab.policy.gymnasium_tables import read_table
 from optlab.policy.ownership import freeze_csr, frozen, read_only
@@ -163,7 +164,7 @@ class MDP:
         self.start.setflags(write=False)
         if known_optimal is None:
             known_optimal = self.n_states * self.n_actions <= _KNOWN_OPTIMAL_LIMIT
-        self.known_optimal = bool(known_optimal)
+        self.known_optimal = as_flag(known_optimal, "known_optimal")
         self.primary_metric = "gap" if self.known_optimal else "advantage_gap"
         S, A = shape
         self.features = None if features is None else frozen(as_float_array(features, "features", shape=(S, A, None)))
@@ -424,7 +425,7 @@ class MDP:
 
         Pairs that are not available get a finite value above every attainable one: no minimum picks them.
         """
-        Q = self.rows.action_values(np.ascontiguousarray(values, dtype=np.float64))
+        Q = self.rows.action_values(self._values(values))
         if self.available is not None:
             top = max(float(self.cost.max()) / (1.0 - self.discount), float(Q[self.available].max()))
             Q[~self.available] = top + max(1.0, abs(top))
@@ -432,7 +433,11 @@ class MDP:
 
     def backup(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ``min_a Q(s, a)`` and the first minimising action, for ``Q = c + discount P values``."""
-        return self.rows.greedy_backup(np.ascontiguousarray(values, dtype=np.float64))[:2]
+        return self.rows.greedy_backup(self._values(values))[:2]
+
+    def _values(self, values: Any) -> np.ndarray:
+        array = as_float_array(values, "values", shape=(self.n_states,))
+        return np.ascontiguousarray(array, dtype=np.float64)
 
     @cached_property
     def rows(self) -> Rows:
@@ -530,7 +535,7 @@ class MDP:
         10.0
         """
         offset, scale = self._reward
-        return offset / (1.0 - self.discount) - scale * np.asarray(values)
+        return offset / (1.0 - self.discount) - scale * as_float_array(values, "values", finite=False, allow_empty=True)
 
     @property
     def unit(self) -> float:

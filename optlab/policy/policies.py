@@ -16,6 +16,7 @@ import numpy as np
 from optlab.bregman.elementary import logsumexp, quiet
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array
+from optlab.policy.arguments import as_count
 from optlab.policy.ownership import frozen
 
 __all__ = ["TabularPolicy", "as_log_table"]
@@ -74,7 +75,8 @@ class TabularPolicy:
     @classmethod
     def uniform(cls, n_states: int, n_actions: int) -> TabularPolicy:
         """Return the policy that takes every action with the same probability."""
-        return cls(np.full((n_states, n_actions), -np.log(n_actions)))
+        shape = as_count(n_states, "n_states"), as_count(n_actions, "n_actions")
+        return cls(np.full(shape, -np.log(shape[1])))
 
     @classmethod
     def of(cls, log_table: np.ndarray, mirror: np.ndarray | None = None) -> TabularPolicy:

@@ -19,9 +19,10 @@ import numpy as np
 
 from optlab.bregman.elementary import xlogx
 from optlab.bregman.mirror_maps import NegativeEntropyMap
-from optlab.core.validation import as_number
+from optlab.core.validation import as_integer, as_number
 from optlab.policy.dual_certificates import soft_linear_bound
 from optlab.policy.evaluation import solve_values
+from optlab.policy.mdp import MDP
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.step_sizes import LARGEST_STEP_SIZE, StepSizeRule, check_policy_step_size, policy_step_size
 from optlab.policy.tabular import TabularMethod, TabularState, excess_action_values
@@ -71,7 +72,10 @@ def soft_optimal(mdp: Any, temperature: float, tol: float = 1e-12, max_iter: int
     >>> soft_optimal(mdp, temperature=1.0).values.round(6)  # -log(1 + e^-1) / (1 - discount)
     array([-0.626523])
     """
-    tau = as_number(temperature, "temperature", above=0)
+    if not isinstance(mdp, MDP):
+        raise TypeError(f"mdp must be an optlab.policy.MDP, got {type(mdp).__name__}")
+    tau, tol = as_number(temperature, "temperature", above=0), as_number(tol, "tol", minimum=0)
+    max_iter = as_integer(max_iter, "max_iter", minimum=0)
     values = soft_values(mdp, mdp.uniform_log_probabilities(), tau)
     for _ in range(max_iter):
         before, log_policy = values, _soft_greedy(mdp, mdp.action_values(values), tau)

@@ -1,6 +1,6 @@
 """Small random MDPs in exact rational arithmetic: do the recorded bounds hold, at every step of every method?
 
-``python -m tests.policy.exact_mdps 20000`` runs as many and prints what was counted; `test_exact_bounds.py` runs a slice.
+``python -m tests.policy.exact_mdps 20000`` runs as many and prints counts; `test_exact_bounds.py` runs a slice.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def test_from_gymnasium_refuses_tables_that_are_not_the_model():
         MDP.from_gymnasium(gymnasium.make("Taxi-v4", fickle_passenger=True))
     with pytest.raises(ValueError, match="without TransformReward, which changes it"):
         MDP.from_gymnasium(gymnasium.wrappers.TransformReward(gymnasium.make("FrozenLake-v1"), lambda r: 2 * r))
-    with pytest.raises(TypeError, match="BlackjackEnv has no table.*as FrozenLake, CliffWalking and Taxi have"):
+    with pytest.raises(TypeError, match=r"BlackjackEnv has no table.*as FrozenLake, CliffWalking and Taxi have"):
         MDP.from_gymnasium("Blackjack-v1")
 
 

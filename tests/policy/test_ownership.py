@@ -152,7 +152,7 @@ def test_nothing_is_shared_and_nothing_of_the_callers_changes(name):
         for array in arrays_in(value):
             assert attribute.startswith("_") or not array.flags.writeable, f"{name}.{attribute} can be written to"
         if sp.issparse(value):
-            value.max(), value.sum_duplicates(), value.has_canonical_format  # noqa: B018
+            value.max(), value.sum_duplicates(), value.has_canonical_format
     for key, value in before.items():
         for now, then in zip(arrays_in(g[key]), arrays_in(value)):
             assert np.array_equal(now, then), f"{name} changed the caller's {key}"
@@ -183,7 +183,7 @@ def test_reading_a_transition_matrix_changes_nothing():
 
 def test_what_comes_back_from_a_pickle_is_read_only():
     g = given()
-    mdp = pickle.loads(pickle.dumps(MAKERS["MDP of a sparse matrix"](g)))  # noqa: S301
+    mdp = pickle.loads(pickle.dumps(MAKERS["MDP of a sparse matrix"](g)))
     held = [mdp.cost, mdp.start, mdp.features, mdp.coordinates, mdp.transitions.data, mdp.transitions.indices]
     assert not any(array.flags.writeable for array in held)
 
