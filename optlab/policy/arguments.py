@@ -18,7 +18,7 @@ _LARGEST = 2**31 - 1
 
 # of what is called so everywhere in the bounds
 _RANGES: dict[str, dict[str, Any]] = {
-    "discount": {"minimum": 0.0, "below": 1.0},
+    "discount": {"above": 0.0, "below": 1.0},
     "step_size": {"above": 0.0, "finite": False},
     "theta": {"above": 0.0, "finite": False},
     "temperature": {"minimum": 0.0},
@@ -76,12 +76,12 @@ def checked_numbers(function: _Function) -> _Function:
     Examples
     --------
     >>> @checked_numbers
-    ... def trivial_bound(k: "Any", discount: "float") -> "float":
+    ... def trivial_bound(k: Any, discount: float) -> float:
     ...     return 1 / (1 - discount)
     >>> trivial_bound(3, 1.5)
     Traceback (most recent call last):
         ...
-    ValueError: discount must be a number at least 0 and below 1, got 1.5
+    ValueError: discount must be a number above 0 and below 1, got 1.5
     """
     signature = inspect.signature(function)
     kinds = {name: p.annotation for name, p in signature.parameters.items() if p.annotation in ("float", "int")}
@@ -94,7 +94,7 @@ def checked_numbers(function: _Function) -> _Function:
                 check = as_count if kinds[name] == "int" else as_number
                 bound.arguments[name] = check(value, name, **(_RANGES.get(name, {}) if check is as_number else {}))
             elif name == "k":
-                bound.arguments[name] = as_float_array(value, "k", ndim=(0, 1), nonnegative=np.ndim(value) > 0)
+                bound.arguments[name] = as_float_array(value, "k", ndim=(0, 1))
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return function(*bound.args, **bound.kwargs)
 

@@ -66,7 +66,8 @@ class RandomFourier(BlockFeatures):
         table, m = _coordinates(points)
         n = as_count(n_features, "n_features")
         rng = as_generator(seed)
-        self.frequencies = frozen(rng.standard_normal((n, m)) / as_number(lengthscale, "lengthscale", above=0))
+        scale = as_number(lengthscale, "lengthscale", minimum=1e-300)
+        self.frequencies = frozen(rng.standard_normal((n, m)) / scale)
         self.phases = frozen(rng.uniform(0.0, 2 * np.pi, n))
         self.bias = as_flag(bias, "bias")
         super().__init__(None if table is None else self.features_of(table), n_actions)
@@ -116,9 +117,10 @@ class TileCoding(BlockFeatures):
     ) -> None:
         table, m = _coordinates(points)
         self.tilings = as_count(tilings, "tilings")
-        if not isinstance(tiles, (int, float, np.integer, list, tuple, np.ndarray)) or np.ndim(tiles) > 1:
-            raise TypeError(f"tiles must be an integer or a sequence of integers, got {type(tiles).__name__}")
-        per_axis = [tiles] * m if np.ndim(tiles) == 0 else list(tiles)
+        if isinstance(tiles, (list, tuple)) or (isinstance(tiles, np.ndarray) and tiles.ndim == 1):
+            per_axis = list(tiles)
+        else:
+            per_axis = [tiles] * m
         if len(per_axis) != m:
             raise ValueError(f"tiles must be one number or one per coordinate ({m}), got {len(per_axis)}")
         self.tiles = frozen(np.array([as_count(t, f"tiles[{i}]") for i, t in enumerate(per_axis)]))

@@ -35,7 +35,10 @@ def make(name: str) -> Any:
         raise ImportError(
             f"{name!r} names a task of gymnasium, which is not installed: pip install optlab[rl]"
         ) from None
-    return gymnasium.make(name)
+    try:
+        return gymnasium.make(name)
+    except gymnasium.error.Error as error:
+        raise ValueError(f"gymnasium makes no task of the name {name!r}: {error}") from None
 
 
 def read_table(env: Any) -> Table:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.elementary import quiet
 from optlab.bregman.mirror_maps import MirrorMap, NegativeEntropyMap
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.policy.ownership import read_only
@@ -274,5 +275,6 @@ def soft_actor_loss(scores: Any, soft_action_values: Any, temperature: float, we
         weights = np.full(len(Q), 1 / len(Q))
     weights = as_float_array(weights, "weights", shape=(len(Q),), nonnegative=True)
     log_pi = _ENTROPY.log_project(scores)
-    log_target = _ENTROPY.log_project(-Q / temperature)
+    with quiet():  # a temperature near zero: the target is the greedy policy
+        log_target = _ENTROPY.log_project((Q.min(axis=1, keepdims=True) - Q) / temperature)
     return float(weights @ np.sum(np.exp(log_pi) * (log_pi - log_target), axis=-1))

@@ -269,7 +269,10 @@ class MDP:
         """
         if hasattr(policy, "probabilities"):
             policy = policy.probabilities() if callable(policy.probabilities) else policy.probabilities
-        table = np.asarray(policy)
+        try:
+            table = np.asarray(policy)
+        except ValueError as error:
+            raise ValueError(f"policy must be a table of shape (S, A), or one action per state: {error}") from None
         if table.ndim == 1 and table.dtype.kind in "iu":
             return self._deterministic(table)
         shape = (self.n_states, self.n_actions)

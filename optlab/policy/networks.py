@@ -55,7 +55,7 @@ class MLP(FunctionClass):
         else:
             self.points = frozen(as_float_array(points, "points", ndim=2).astype(np.float64, copy=False))
             self.n_states, m = self.points.shape
-        if not isinstance(hidden, (list, tuple, np.ndarray)):
+        if not isinstance(hidden, (list, tuple, np.ndarray)) or np.ndim(hidden) != 1:
             raise TypeError(f"hidden must be a sequence of integers, got {type(hidden).__name__}")
         self.n_actions = as_count(n_actions, "n_actions")
         self.sizes = (

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.elementary import xlogx
+from optlab.bregman.elementary import quiet, xlogx
 from optlab.bregman.mirror_maps import NegativeEntropyMap
 from optlab.core.validation import as_integer, as_number
 from optlab.policy.dual_certificates import soft_linear_bound
@@ -201,7 +201,8 @@ class SoftPolicyIteration(TabularMethod):
 
 
 def _soft_greedy(mdp: Any, action_values: np.ndarray, temperature: float) -> np.ndarray:
-    return _ENTROPY.log_project(-excess_action_values(mdp, action_values) / temperature)
+    with quiet():  # at temperatures near zero only the best action is left
+        return _ENTROPY.log_project(-excess_action_values(mdp, action_values) / temperature)
 
 
 def _largest_gap(mdp: Any, values: np.ndarray, action_values: np.ndarray) -> float:

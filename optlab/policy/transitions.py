@@ -63,7 +63,10 @@ def read_available(available: Any, n_states: int, n_actions: int) -> np.ndarray 
     """Return the mask of available pairs as a bool array, or None if every pair is available."""
     if available is None:
         return None
-    mask = np.asarray(available)
+    try:
+        mask = np.asarray(available)
+    except ValueError as error:
+        raise ValueError(f"available must be an array of shape (S, A) = ({n_states}, {n_actions}): {error}") from None
     if mask.dtype.kind not in "bui" or not np.isin(mask, (0, 1)).all():
         raise TypeError(f"available must be an array of booleans of shape (S, A), got dtype {mask.dtype}")
     if mask.shape != (n_states, n_actions):

@@ -10,17 +10,21 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-import optlab.policy
+import optlab
 from optlab.bregman import NegativeEntropyMap
 from optlab.policy import certificates, dual_certificates
+
+INSIDE = str(Path(optlab.__file__).parent)
 
 HOSTILE: list[Any] = [
     None,
@@ -185,22 +189,19 @@ def cases() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 
 
 def outcome(function: Any, arguments: dict[str, Any]) -> tuple[str, str]:
-    """Return "accepted", "clear" or "raw", and the error."""
+    """Return "accepted", "clear", "raw" or "raw below" (in a lower package), and the error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             function(**arguments)
     except Exception as error:
-        trace = error.__traceback__
-        while trace.tb_next is not None:
-            trace = trace.tb_next
-        path, line = (
-            trace.tb_frame.f_code.co_filename,
-            linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno),
-        )
-        ours = "/optlab/" in path.replace("\\", "/") and line.strip().startswith("raise")
-        text = f"{type(error).__name__}: {str(error)[:150]} ({path.rsplit('/', 1)[-1]}:{trace.tb_lineno})"
-        return ("clear" if ours else "raw"), text
+        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if INSIDE in frames[-1][0] and linecache.getline(*frames[-1]).strip().startswith("raise"):
+            return "clear", str(error)
+        # the call itself is the last of ours where an argument never got inside
+        path, number = [frame for frame in frames if INSIDE in frame[0] or frame[0] == __file__][-1]
+        text = f"{type(error).__name__}: {str(error)[:150]} ({Path(path).name}:{number})"
+        return ("raw" if str(Path(INSIDE) / "policy") in path or path == __file__ else "raw below"), text
     return "accepted", ""
 
 
