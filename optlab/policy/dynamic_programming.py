@@ -92,7 +92,7 @@ class _DynamicProgramming(Method):
 
     def _begin(self, problem: Any, x0: Any) -> DynamicProgrammingState:
         given = None if hasattr(x0, "probabilities") else np.asarray(x0)
-        if isinstance(x0, (list, tuple)) and given.ndim == 1 and given.dtype.kind in "iu":
+        if given is not None and isinstance(x0, (list, tuple)) and given.ndim == 1 and given.dtype.kind in "iu":
             raise ValueError(
                 "x0 could be actions or values: give values as floats, one action per state as np.array(x0), got "
                 f"{x0 if len(x0) < 9 else '[' + ', '.join(map(str, x0[:6])) + ', ...]'}"

@@ -79,7 +79,7 @@ class GymnasiumEnvironment:
     ) -> None:
         if isinstance(env, str):
             env = make(env)
-        actions = getattr(env, "action_space", None)
+        actions: Any = getattr(env, "action_space", None)
         if not hasattr(actions, "n") or int(getattr(actions, "start", 0)) != 0:
             raise TypeError(f"env must have actions 0..n-1 (a Discrete space), got {actions}")
         limit = getattr(env.spec, "max_episode_steps", None) if episode_steps is None else episode_steps

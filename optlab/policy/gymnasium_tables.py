@@ -118,7 +118,7 @@ def _is_index(value: Any, n: int | None = None) -> bool:
 def _actions(row: Any, s: int) -> dict[int, Sequence[Any]]:
     if not isinstance(row, (Mapping, list, tuple)):
         raise ValueError(f"state {s} of the table must map actions to transitions, got {type(row).__name__}")
-    found = {}
+    found: dict[int, Sequence[Any]] = {}
     for a, entries in row.items() if isinstance(row, Mapping) else enumerate(row):
         if not _is_index(a):
             raise ValueError(f"the actions of state {s} must be integers from 0 on, got {a!r}")
