@@ -4,7 +4,7 @@
     mdp = garnet(50, 4, 5, discount=0.9, seed=0)
     mdp.optimal.values
 
-Cost form everywhere: values are minimised.
+Cost form everywhere: values are minimised. What is measured is in the units of the rewards where those were given.
 """
 
 from optlab.policy.ampo import AMPO
