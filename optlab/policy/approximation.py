@@ -24,6 +24,7 @@ from optlab.bregman.mirror_maps import MirrorMap, mirror_map
 from optlab.core import Method, State
 from optlab.core.stopping import Verdict
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.arguments import as_flag
 from optlab.policy.certificates import divergence_to_optimal, mismatch, optimal_visitation
 from optlab.policy.critics import Exact, evaluate_exactly
 from optlab.policy.dual_error import COLUMNS, error_terms, running_bounds
@@ -147,6 +148,7 @@ class ApproximateMethod(Method):
             )
         check_policy_step_size(self.step_size)
         as_number(self.floor, "floor", below=0)
+        as_flag(self.diagnostics, "diagnostics")
         if self.sampled_states is not None:
             as_integer(self.sampled_states, "sampled_states", minimum=1)
             if self.diagnostics:

@@ -71,7 +71,7 @@ def as_generator(seed: Any) -> np.random.Generator:
 def checked_numbers(function: _Function) -> _Function:
     """Decorate a function of numbers: those annotated as `float` or `int` are checked, by name, before it is called.
 
-    A parameter `k` may be an array of iteration counts.
+    Any of them may be an array as well, and a parameter `k` an array of iteration counts.
 
     Examples
     --------
@@ -90,7 +90,9 @@ def checked_numbers(function: _Function) -> _Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
-            if name in kinds:
+            if name in kinds and isinstance(value, np.ndarray) and value.ndim:
+                bound.arguments[name] = as_float_array(value, name, finite=False)
+            elif name in kinds:
                 check = as_count if kinds[name] == "int" else as_number
                 bound.arguments[name] = check(value, name, **(_RANGES.get(name, {}) if check is as_number else {}))
             elif name == "k":

@@ -14,6 +14,7 @@ from optlab.policy import (
     deep_sea,
     frozen_lake,
     garnet,
+    lqr,
     mountain_car,
     taxi,
 )
@@ -131,8 +132,8 @@ def test_starts_and_states(method):
     assert np.array_equal(state.values, before)
     with pytest.raises(ValueError, match=r"values must be finite, of shape \(30,\)"):
         method.init(mdp, np.zeros(29), None)
-    with pytest.raises(TypeError, match=r"needs an optlab\.policy\.MDP, got int"):
-        method.init(3, table, None)
+    with pytest.raises(optlab.IncompatibleError, match=r"needs an optlab\.policy\.MDP, got LQR"):
+        optlab.solve(lqr(), method)
 
 
 def test_methods_on_unavailable_actions():
