@@ -1,10 +1,11 @@
-"""Small random MDPs in exact rational arithmetic: do the recorded bounds hold, at every step of every method?
+"""Small random MDPs in rational arithmetic: do the recorded bounds hold, at every step of every method?
 
 ``python -m tests.policy.exact_mdps 20000`` runs as many and prints counts; `test_exact_bounds.py` runs a slice.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -51,54 +52,60 @@ def random_mdp(seed: int) -> MDP:
     return MDP(P, discount=gamma, available=available if rng.random() < 0.3 else None, **given)
 
 
+def integers(numbers: Any) -> tuple[list[int], int]:
+    """Return numbers over a common denominator, which for floats is a power of two."""
+    ratios = [float(x).as_integer_ratio() for x in numbers]
+    common = max(d for _, d in ratios)
+    return [n * (common // d) for n, d in ratios], common
+
+
 class Exact:
-    """The same MDP in fractions: rows divided by their exact sums, as a transition law is meant."""
+    """The same MDP in integers: rows divided by their exact sums, as a transition law is meant."""
 
     def __init__(self, mdp: MDP) -> None:
-        S, A = mdp.n_states, mdp.n_actions
-        rows = [[Fraction(float(p)) for p in row] for row in mdp.transitions.toarray()]
-        self.P = [[p / sum(row) for p in row] if any(row) else None for row in rows]
-        self.cost = [[Fraction(float(c)) for c in row] for row in mdp.cost]
-        self.gamma, self.shape = Fraction(mdp.discount), (S, A)
-        self.actions = [[a for a in range(A) if self.P[s * A + a] is not None] for s in range(S)]
-        self.optimal = self._optimal(mdp.optimal.policy)
-
-    def values(self, policy: list[list[Fraction]]) -> list[Fraction]:
-        """Solve ``(I - gamma P_pi) V = c_pi``."""
-        S, A = self.shape
-        system = []
+        self.shape = S, A = mdp.n_states, mdp.n_actions
+        self.gamma = float(mdp.discount).as_integer_ratio()
+        costs, self.unit = integers(mdp.cost.ravel())
+        self.cost = [costs[s * A : s * A + A] for s in range(S)]
+        table = mdp.transitions.toarray().reshape(S, A, S)
+        self.actions = [[a for a in range(A) if table[s, a].any()] for s in range(S)]
+        # per state: rows of integers with one sum, the common denominator of its actions
+        self.rows: list[dict[int, list[int]]] = []
+        self.sums: list[int] = []
         for s in range(S):
-            row = [Fraction(int(s == t)) for t in range(S)] + [Fraction(0)]
-            for a in self.actions[s]:
-                if policy[s][a]:
-                    for t in range(S):
-                        row[t] -= self.gamma * policy[s][a] * self.P[s * A + a][t]
-                    row[S] += policy[s][a] * self.cost[s][a]
-            system.append(row)
-        for i in range(S):  # diagonally dominant: no pivots are needed
-            system[i] = [x / system[i][i] for x in system[i]]
-            for j in range(S):
-                if j != i and system[j][i]:
-                    system[j] = [x - system[j][i] * y for x, y in zip(system[j], system[i])]
-        return [row[S] for row in system]
+            rows = {a: integers(table[s, a])[0] for a in self.actions[s]}
+            whole = math.lcm(*(sum(row) for row in rows.values()))
+            self.rows.append({a: [x * (whole // sum(row)) for x in row] for a, row in rows.items()})
+            self.sums.append(whole)
+        self.optimal = self._optimal([int(a) for a in mdp.optimal.policy])
 
-    def _optimal(self, start: np.ndarray) -> list[Fraction]:
+    def values(self, weights: list[list[int]]) -> list[Fraction]:
+        """Solve ``V = c_pi + gamma P_pi V``, the policy's rows being `weights` over their sums."""
+        (g, h), S = self.gamma, self.shape[0]
+        system = []
+        for s, row in enumerate(weights):
+            diagonal, taken = sum(row) * h * self.sums[s], [a for a in self.actions[s] if row[a]]
+            system.append(
+                [diagonal * (s == t) - g * sum(row[a] * self.rows[s][a][t] for a in taken) for t in range(S)]
+                + [h * self.sums[s] * sum(row[a] * self.cost[s][a] for a in taken)]
+            )
+        return [Fraction(x, self.unit) for x in solve(system)]
+
+    def _optimal(self, policy: list[int]) -> list[Fraction]:
+        """Return V* by policy iteration without rounding."""
         S, A = self.shape
-        policy = [int(a) for a in start]
         while True:
-            V = self.values([[Fraction(int(a == policy[s])) for a in range(A)] for s in range(S)])
-            better = list(policy)
-            for s in range(S):
-                Q = {a: self.cost[s][a] + self.gamma * self._next(s, a, V) for a in self.actions[s]}
-                best = min(Q, key=Q.__getitem__)
-                if Q[best] < Q[policy[s]]:
-                    better[s] = best
+            V = self.values([[int(a == policy[s]) for a in range(A)] for s in range(S)])
+            better = [
+                min(self.actions[s], key=lambda a, s=s: (self._action_value(s, a, V), a != policy[s])) for s in range(S)
+            ]
             if better == policy:
                 return V
             policy = better
 
-    def _next(self, s: int, a: int, V: list[Fraction]) -> Fraction:
-        return sum((p * v for p, v in zip(self.P[s * self.shape[1] + a], V)), Fraction(0))
+    def _action_value(self, s: int, a: int, V: list[Fraction]) -> Fraction:
+        following = sum((p * v for p, v in zip(self.rows[s][a], V)), Fraction(0)) / self.sums[s]
+        return Fraction(self.cost[s][a], self.unit) + Fraction(*self.gamma) * following
 
     def error(self, values: np.ndarray) -> Fraction:
         """Return ``|values - V*|_inf``."""
@@ -106,8 +113,22 @@ class Exact:
 
     def of_table(self, table: np.ndarray) -> list[Fraction]:
         """Return the values of a policy whose rows are divided by their exact sums."""
-        rows = [[Fraction(float(p)) for p in row] for row in table]
-        return self.values([[p / sum(row) for p in row] for row in rows])
+        return self.values([integers(row)[0] for row in table])
+
+
+def solve(system: list[list[int]]) -> list[Fraction]:
+    """Solve a diagonally dominant system of integers, right-hand sides last, by Bareiss's elimination (no pivots)."""
+    n, previous = len(system), 1
+    for i in range(n - 1):
+        for j in range(i + 1, n):
+            for k in range(i + 1, n + 1):
+                system[j][k] = (system[j][k] * system[i][i] - system[j][i] * system[i][k]) // previous
+        previous = system[i][i]
+    x: list[Fraction] = [Fraction(0)] * n
+    for i in range(n - 1, -1, -1):
+        rest = sum((system[i][j] * x[j] for j in range(i + 1, n)), Fraction(0))
+        x[i] = (system[i][n] - rest) / system[i][i]
+    return x
 
 
 METHODS: dict[str, tuple[Any, int]] = {
@@ -163,7 +184,7 @@ def check(seed: int) -> tuple[Counter[str], list[str]]:
     # what ends as converged is as near as it says
     tolerance = {"value_error": 1e-10 * scale * unit}
     for name, tol, record in (("PI", tolerance, 1), ("PI", None, 1), ("MPI", None, 5), ("VI", None, 60)):
-        run = optlab.solve(mdp, METHODS[name][0], tol=tol, max_iter=300, record=record, progress=False)
+        run = optlab.solve(mdp, METHODS[name][0], tol=tol, max_iter=120, record=record, progress=False)
         if run.success:
             said = tol["value_error"] if tol else run.metrics["value_error"]
             judge(name, run.n_iter, "CONVERGED", unit * exact.error(run.state.values), said * (1 + 2 * EPS))
