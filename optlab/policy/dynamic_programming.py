@@ -63,6 +63,10 @@ class DynamicProgrammingState(State):
         Value iteration: largest ``|T V - V|`` of the last backup; modified policy iteration: its span.
     settled : bool
         Whether the method has arrived at a fixed point, which it cannot leave but for rounding.
+    excess : float
+        Policy iteration: a bound on ``T^pi V - V``, rounding included.
+    advantage_gap : float
+        Policy iteration: the bound on ``|V^pi - V*|_inf`` that `MDP.measure` reports.
     """
 
     values: np.ndarray
@@ -75,6 +79,8 @@ class DynamicProgrammingState(State):
     accuracy: float = 0.0
     residual: float = np.inf
     settled: bool = False
+    excess: float = np.nan
+    advantage_gap: float = np.nan
 
 
 class _DynamicProgramming(Method):
@@ -214,24 +220,28 @@ class PolicyIteration(_DynamicProgramming):
     def _improved(
         self, problem: Any, k: int, values: np.ndarray, policy: np.ndarray, calls: int, count: int, accuracy: float
     ) -> DynamicProgrammingState:
+        rounding, excess = problem.rows.rounding(values), np.nan
         if policy.ndim == 2:
             _, better, low, high = problem.rows.greedy_backup(values)
             changes = problem.n_states
         else:
             # two actions whose values differ by less than the evaluation's error are not told apart
             slack = 4.0 * max(self.tol, 1e-15) * float(np.abs(values).max())
-            better, changes, low, high, _ = problem.rows.improve(values, policy, slack)
-        error = _bound(problem, max(abs(low), abs(high)), values)
+            better, changes, low, high, excess = problem.rows.improve(values, policy, slack)
+        excess += rounding
+        error = (max(abs(low), abs(high)) + rounding) / (1.0 - problem.discount)
+        gap = max(excess - low + rounding, 0.0) / (1.0 - problem.discount)
         settled = not changes and accuracy <= max(self.tol, 1e-12)
-        return DynamicProgrammingState(
-            k, values, policy, error, changes, calls + problem.n_actions, count, better, accuracy, settled=settled
-        )
+        calls += problem.n_actions
+        state = DynamicProgrammingState(k, values, policy, error, changes, calls, count, better, accuracy)
+        return replace(state, settled=settled, excess=excess, advantage_gap=gap)
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
         """Return the policy; the problem is told its values, which are known."""
         policy = super().iterate(problem, state)
         if state.policy_evaluations:
-            problem.remember(policy, state.values, max(state.accuracy, 1e-12))
+            accuracy = max(state.accuracy, 1e-12)
+            problem.remember(policy, state.values, accuracy, residual=state.excess, advantage_gap=state.advantage_gap)
         return policy
 
 

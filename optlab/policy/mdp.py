@@ -374,7 +374,7 @@ class MDP:
         known = self._evaluations.get(id(policy))
         if known is not None and known[0]() is policy:
             if known[1] <= tol:
-                if np.isnan(known[2].residual) and "advantage_gap" not in known[2].__dict__:  # as a method left it
+                if np.isnan(known[2].residual):  # as a method left it
                     residual = self._residual(*self._system(policy), known[2].values)
                     self._remember(policy, known[1], replace(known[2], residual=residual))
                 return self._evaluations[id(policy)][2]
@@ -403,12 +403,18 @@ class MDP:
         return high + self.rows.rounding(values, mixed=weights.shape[1] > 1)
 
     def remember(
-        self, policy: Any, values: np.ndarray, tol: float = 1e-12, *, advantage_gap: float | None = None
+        self,
+        policy: Any,
+        values: np.ndarray,
+        tol: float = 1e-12,
+        *,
+        residual: float = np.nan,
+        advantage_gap: float = np.nan,
     ) -> None:
         """Keep what a method has computed about a policy object as if `evaluate` had, while the object lives."""
         values.setflags(write=False)
-        evaluation = Evaluation(values, 0, self, np.nan)
-        if advantage_gap is not None:
+        evaluation = Evaluation(values, 0, self, residual)
+        if not np.isnan(advantage_gap):
             evaluation.__dict__["advantage_gap"] = float(advantage_gap)
         self._remember(policy, tol, evaluation)
 
