@@ -92,9 +92,9 @@ class Method(FixedPointMap):
     ----------------
     verdict(problem, state, metrics) -> optlab.stopping.Verdict or None
         Asked at each record point after the stopping rules, unless they found convergence: what only the method can
-        know of its state. That it is a fixed point which the method cannot leave (``Status.CONVERGED``, or
-        ``Status.STALLED`` with the reason), or that the iterates certify the problem to be infeasible or unbounded
-        (``Status.INFEASIBLE``, ``Status.UNBOUNDED``).
+        know of its state. That it is a fixed point which the method cannot leave (``Status.CONVERGED``, which becomes
+        ``Status.STALLED`` where a tolerance of the caller's is missed), or that the iterates certify the problem to be
+        infeasible or unbounded (``Status.INFEASIBLE``, ``Status.UNBOUNDED``).
     """
 
     requires: ClassVar[tuple[str, ...]] = ()

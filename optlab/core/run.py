@@ -375,6 +375,9 @@ class Run:
             return verdict
         last = self.history.last
         of_method: Verdict | None = own(self.problem, self.state, {name: last[name] for name in self.history.metrics})
+        if of_method is not None and of_method.status is Status.CONVERGED and (missed := self._missed_tolerances()):
+            # converged means within the caller's tolerance: from here it cannot be reached
+            of_method = Verdict(Status.STALLED, f"{of_method.message}, but {missed}")
         return of_method or verdict
 
     def _finish(self, verdict: Verdict | None) -> Result:
@@ -389,18 +392,19 @@ class Run:
 
     def _out_of_iterations(self) -> tuple[Verdict, str | None]:
         """Return what is missing, and the advice if the problem has none of its own."""
-        tolerances = [rule for rule in _leaves(self.rules) if isinstance(rule, Tolerance)]
-        if not tolerances:
+        if not any(isinstance(rule, Tolerance) for rule in _leaves(self.rules)):
             return Verdict(Status.MAX_ITER, f"ran all max_iter={self.max_iter} iterations; no tolerance was set"), None
-        missed = []
-        for rule in tolerances:
-            name = rule.metric or str(self.primary_metric)
-            value = self.history.last[name]
-            if not value <= rule.tol:
-                missed.append(f"{name} = {value:.3g} is above its tolerance {rule.tol:.3g}")
-        missing = " and ".join(missed) or "a stopping rule is not met"
+        missing = self._missed_tolerances() or "a stopping rule is not met"
         verdict = Verdict(Status.MAX_ITER, f"{missing} after max_iter={self.max_iter} iterations")
         return verdict, "raise max_iter, or go on with x0=result"
+
+    def _missed_tolerances(self) -> str:
+        missed = []
+        for rule in _leaves(self.rules):
+            if isinstance(rule, Tolerance) and not rule.check(self.history):
+                name = rule.metric or str(self.primary_metric)
+                missed.append(f"{name} = {self.history.last[name]:.3g} is above its tolerance {rule.tol:.3g}")
+        return " and ".join(missed)
 
     def _result(self, verdict: Verdict, advice: str | None = None) -> Result:
         state, iterate = self.recorded

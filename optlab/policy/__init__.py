@@ -4,7 +4,7 @@
     mdp = garnet(50, 4, 5, discount=0.9, seed=0)
     mdp.optimal.values
 
-Cost form everywhere: values are minimised.
+Cost form everywhere: values are minimised. What is measured is in the units of the rewards where those were given.
 """
 
 from optlab.policy.ampo import AMPO
@@ -29,6 +29,7 @@ from optlab.policy.evaluation import Evaluation
 from optlab.policy.features import RandomFourier, TileCoding
 from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
 from optlab.policy.function_policy import FunctionPolicy
+from optlab.policy.gymnasium_runs import GymnasiumEnvironment
 from optlab.policy.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
 from optlab.policy.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
 from optlab.policy.lqr import LQR, GaussianMirrorDescent, GaussianPolicy, HewerPolicyIteration
@@ -66,6 +67,7 @@ __all__ = [
     "FunctionPolicy",
     "GaussianMirrorDescent",
     "GaussianPolicy",
+    "GymnasiumEnvironment",
     "HewerPolicyIteration",
     "LeastSquares",
     "LinearFeatures",

@@ -22,7 +22,9 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap, mirror_map
 from optlab.core import Method, State
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.arguments import as_flag
 from optlab.policy.certificates import divergence_to_optimal, mismatch, optimal_visitation
 from optlab.policy.critics import Exact, evaluate_exactly
 from optlab.policy.dual_error import COLUMNS, error_terms, running_bounds
@@ -31,6 +33,7 @@ from optlab.policy.function_policy import LOG_FLOOR, FunctionPolicy
 from optlab.policy.mdp import MDP
 from optlab.policy.rollouts import geometric_states
 from optlab.policy.step_sizes import StepSizeRule, check_policy_step_size, policy_step_size
+from optlab.policy.tabular import rounding_floor, unchanged
 
 __all__ = ["ApproximateMethod", "ApproximateState", "Batch"]
 
@@ -145,6 +148,7 @@ class ApproximateMethod(Method):
             )
         check_policy_step_size(self.step_size)
         as_number(self.floor, "floor", below=0)
+        as_flag(self.diagnostics, "diagnostics")
         if self.sampled_states is not None:
             as_integer(self.sampled_states, "sampled_states", minimum=1)
             if self.diagnostics:
@@ -272,6 +276,14 @@ class ApproximateMethod(Method):
             row |= self._diagnostics(problem, state)
         return row
 
+    def verdict(self, problem: Any, state: ApproximateState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once its policy is optimal up to rounding and does not change any more."""
+        exact = isinstance(problem, MDP) and isinstance(self.critic, Exact) and self.sampled_states is None
+        if not exact or not metrics["advantage_gap"] <= rounding_floor(problem, state.values):
+            return None
+        following = self.iterate(problem, self.step(problem, state))
+        return unchanged(self.iterate(problem, state), following, "advantage_gap", metrics)
+
     # ------------------------------------------------------------------ pieces of an iteration
 
     def _function_class(self, problem: Any) -> FunctionClass:
@@ -393,22 +405,19 @@ class ApproximateMethod(Method):
     def _diagnostics(self, problem: Any, state: ApproximateState) -> dict[str, float]:
         best_law, policy = optimal_visitation(problem), self.iterate(problem, state)
         gaps = state.values - problem.optimal.values
-        row = {
-            "divergence_to_optimal": divergence_to_optimal(problem, policy, self.geometry, best_law),
-            "sup_gap": float(gaps.max()),
-            "mismatch": mismatch(best_law, state.visitation),
-        }
-        names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "critic_error")
         if not state.k:
             gap = float(problem.start @ gaps)
-            row |= dict.fromkeys(names, 0.0)
-            return row | {
-                "concentrability": 1.0,
-                "average_gap": gap,
-                "average_gap_bound": gap,
-                "gap_bound": gap,
-                "sup_gap_bound": row["sup_gap"],
-            }
-        last = dict(zip(COLUMNS, state.trace[-1]))
-        row |= {name: float(last[name]) for name in (*names, "concentrability")}
-        return row | running_bounds(state.trace, problem.discount)
+            last = dict.fromkeys(COLUMNS, 0.0) | {"concentrability": 1.0}
+            bounds = dict.fromkeys(("average_gap", "average_gap_bound", "gap_bound"), gap)
+            bounds["sup_gap_bound"] = float(gaps.max())
+        else:
+            last = dict(zip(COLUMNS, state.trace[-1]))
+            bounds = running_bounds(state.trace, problem.discount)
+        in_costs = {"sup_gap": float(gaps.max()), "critic_error": float(last["critic_error"])} | bounds
+        names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "concentrability")
+        return {
+            "divergence_to_optimal": divergence_to_optimal(problem, policy, self.geometry, best_law),
+            "mismatch": mismatch(best_law, state.visitation),
+            **{name: float(last[name]) for name in names},
+            **{name: problem.unit * value for name, value in in_costs.items()},
+        }

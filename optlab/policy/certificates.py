@@ -19,6 +19,8 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
 from optlab.core.validation import as_float_array, as_number
+from optlab.policy.arguments import checked_numbers
+from optlab.policy.mdp import MDP
 
 __all__ = [
     "advantage_gap",
@@ -73,8 +75,15 @@ def concentrability(following: Any, law: Any) -> float:
 
 def optimal_visitation(mdp: Any) -> np.ndarray:
     """Return d*, the visitation law of the optimal policy ``mdp.optimal`` from the start law, shape (S,)."""
-    law: np.ndarray = mdp.visitation(mdp.optimal.probabilities)
+    law: np.ndarray = as_mdp(mdp).visitation(mdp.optimal.probabilities)
     return law
+
+
+def as_mdp(mdp: Any) -> MDP:
+    """Return `mdp` if it is one."""
+    if not isinstance(mdp, MDP):
+        raise TypeError(f"mdp must be an optlab.policy.MDP, got {type(mdp).__name__}")
+    return mdp
 
 
 def start_mismatch(mdp: Any, law: Any = None) -> float:
@@ -117,7 +126,11 @@ def divergence_to_optimal(mdp: Any, policy: Any, mirror_map: MirrorMap, law: Any
     >>> round(divergence_to_optimal(mdp, mdp.default_start(None), NegativeEntropyMap()), 6)  # log(4)
     1.386294
     """
-    law = optimal_visitation(mdp) if law is None else np.asarray(law)
+    if not isinstance(mirror_map, MirrorMap):
+        raise TypeError(f"mirror_map must be a MirrorMap, got {type(mirror_map).__name__}")
+    if not hasattr(policy, "log_probabilities"):
+        raise TypeError(f"policy must be a policy object such as TabularPolicy, got {type(policy).__name__}")
+    law = optimal_visitation(mdp) if law is None else as_float_array(law, "law", shape=(as_mdp(mdp).n_states,))
     inside = law > 0
     with np.errstate(divide="ignore"):
         best = np.log(mdp.optimal.probabilities[inside])
@@ -127,12 +140,13 @@ def divergence_to_optimal(mdp: Any, policy: Any, mirror_map: MirrorMap, law: Any
 
 def advantage_gap(mdp: Any, policy: Any) -> float:
     """Return ``max_s (V(s) - min_a Q(s, a)) / (1 - gamma)``, which bounds ``||V - V*||_inf`` without the optimum."""
-    return float(mdp.evaluate(policy).advantage_gap)
+    return float(as_mdp(mdp).evaluate(policy).advantage_gap)
 
 
 # ---------------------------------------------------------------- policy mirror descent, exact and inexact critic
 
 
+@checked_numbers
 def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float, cost_span: float = 1.0) -> Any:
     """Return the bound on delta_k under a constant step size (Xiao 2022, Theorem 8).
 
@@ -157,6 +171,7 @@ def sublinear_bound(k: Any, step_size: float, divergence: float, discount: float
     return _plain((divergence / ((1 - discount) * step_size) + cost_span / (1 - discount) ** 2) / steps)
 
 
+@checked_numbers
 def basic_recursion(
     theta: float,
     gap: float,
@@ -173,6 +188,7 @@ def basic_recursion(
     return theta * (next_gap - gap) + gap, (divergence - next_divergence) / ((1 - discount) * step_size)
 
 
+@checked_numbers
 def linear_growth_factor(theta: float) -> float:
     """Return ``theta / (theta - 1)``, the least growth of the step sizes in the linear bounds (``inf`` if theta <= 1).
 
@@ -184,6 +200,7 @@ def linear_growth_factor(theta: float) -> float:
     return theta / (theta - 1) if theta > 1 else float("inf")
 
 
+@checked_numbers
 def linear_bound(k: Any, theta: float, gap: float, divergence: float, step_size: float, discount: float) -> Any:
     """Return the bound on delta_k for step sizes growing by ``theta_rho/(theta_rho - 1)`` or more, as 1/gamma is.
 
@@ -206,11 +223,13 @@ def linear_bound(k: Any, theta: float, gap: float, divergence: float, step_size:
     return _plain((1 - 1 / theta) ** np.asarray(k, dtype=float) * (gap + divergence / (discount * step_size)))
 
 
+@checked_numbers
 def simple_linear_bound(k: Any, theta: float, discount: float) -> Any:
     """Return ``2 (1 - 1/theta_rho)^k / (1 - gamma)``: `linear_bound` if also ``eta_0 >= (1 - gamma)/gamma D*_0``."""
     return _plain(2 * (1 - 1 / theta) ** np.asarray(k, dtype=float) / (1 - discount))
 
 
+@checked_numbers
 def inexact_linear_bound(k: Any, theta: float, critic_error: float, discount: float) -> Any:
     """Return the bound with a critic of ``|Q^ - Q| <= critic_error`` (Xiao 2022, Theorem 13).
 
@@ -220,6 +239,7 @@ def inexact_linear_bound(k: Any, theta: float, critic_error: float, discount: fl
     return simple_linear_bound(k, theta, discount) + 4 * theta * critic_error / (1 - discount)
 
 
+@checked_numbers
 def monte_carlo_rollouts(horizon: int, discount: float, n_pairs: int, failure: float) -> int:
     """Return the number of rollouts per pair (s, a) that `monte_carlo_error` needs (Xiao 2022, Lemma 14).
 
@@ -230,14 +250,19 @@ def monte_carlo_rollouts(horizon: int, discount: float, n_pairs: int, failure: f
     >>> monte_carlo_rollouts(10, 0.9, 200, 0.05)
     37
     """
-    return int(np.ceil(discount ** (-2 * horizon) / 2 * np.log(2 * n_pairs / failure)))
+    needed = np.float64(discount) ** (-2.0 * horizon) / 2 * np.log(2 * n_pairs / failure)
+    if not np.isfinite(needed):
+        raise ValueError(f"horizon must be shorter: {horizon} transitions need more rollouts than can be counted")
+    return int(np.ceil(needed))
 
 
+@checked_numbers
 def monte_carlo_error(horizon: int, discount: float) -> float:
     """Return ``2 gamma^H / (1 - gamma)``: `monte_carlo_rollouts` reach it with probability ``1 - failure``."""
     return 2 * discount**horizon / (1 - discount)
 
 
+@checked_numbers
 def gamma_rate_bound(sup_gap: float, slacks: Any, discount: float) -> np.ndarray:
     """Return the bounds on ``||V_k - V*||_inf``, k = 0, ..., K (Johnson et al. 2023, Theorem 4.1).
 

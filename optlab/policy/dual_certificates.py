@@ -17,6 +17,7 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
 from optlab.core.validation import as_float_array
+from optlab.policy.arguments import checked_numbers
 from optlab.policy.certificates import basic_recursion, gamma_rate_bound, linear_growth_factor
 
 __all__ = [
@@ -36,11 +37,17 @@ def drift(mirror_map: MirrorMap, log_optimal: Any, log_policy: Any, log_target: 
 
     What an approximate step lost (or won) against the exact one, as seen from the optimal policy.
     """
+    if not isinstance(mirror_map, MirrorMap):
+        raise TypeError(f"mirror_map must be a MirrorMap, got {type(mirror_map).__name__}")
+    log_optimal = as_float_array(log_optimal, "log_optimal", ndim=2, finite=False)
+    log_policy = as_float_array(log_policy, "log_policy", shape=log_optimal.shape, finite=False)
+    log_target = as_float_array(log_target, "log_target", shape=log_optimal.shape, finite=False)
     reached = mirror_map.divergence_from_log(log_optimal, log_policy)
     wanted = mirror_map.divergence_from_log(log_optimal, log_target)
     return np.asarray(reached - wanted)
 
 
+@checked_numbers
 def dual_improvement_bound(dual_error: float, step_size: float, discount: float, critic_error: float = 0.0) -> float:
     """Return the largest possible rise ``(error/eta + 2 tau) / (1 - gamma)`` in one step.
 
@@ -55,6 +62,7 @@ def dual_improvement_bound(dual_error: float, step_size: float, discount: float,
     return (dual_error / step_size + 2 * critic_error) / (1 - discount)
 
 
+@checked_numbers
 def dual_recursion(
     theta: float,
     gap: float,
@@ -77,6 +85,7 @@ def dual_recursion(
     return left, right + theta * dual_improvement_bound(dual_error, step_size, discount, critic_error)
 
 
+@checked_numbers
 def dual_average_bound(
     gap: float,
     divergence: float,
@@ -116,6 +125,7 @@ def dual_average_bound(
     return np.asarray((first + added) / steps + 2 * theta * critic_error / (1 - discount))
 
 
+@checked_numbers
 def dual_linear_bound(
     gap: float,
     divergence: float,
@@ -158,6 +168,7 @@ def dual_linear_bound(
     return np.array(bounds)
 
 
+@checked_numbers
 def dual_sup_bound(
     sup_gap: float, slacks: Any, step_sizes: Any, dual_errors: Any, discount: float, critic_error: float = 0.0
 ) -> np.ndarray:
@@ -180,6 +191,7 @@ def dual_sup_bound(
 # ---------------------------------------------------------------- entropy regularisation
 
 
+@checked_numbers
 def soft_linear_bound(
     k: Any, q_gap: float, log_gap: float, temperature: float, step_size: float, discount: float
 ) -> Any:
@@ -207,6 +219,7 @@ def soft_linear_bound(
     return float(bound) if np.ndim(k) == 0 else bound
 
 
+@checked_numbers
 def soft_bellman_bound(
     sup_gap: float, divergences: Any, temperature: float, discount: float, critic_error: float = 0.0
 ) -> np.ndarray:

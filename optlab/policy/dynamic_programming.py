@@ -12,7 +12,10 @@ With ``low <= T V - V <= high``
     discount / (1 - discount) low  <=  V* - T V  <=  discount / (1 - discount) high,                              (1)
 
 and the middle of the two is the better estimate. `value_error`, recorded by all three, bounds the error of the values
-held, computed from the iteration itself. These methods know the model; their policies are deterministic.
+held, from both sides and computed from the iteration itself: ``max |T V - V| / (1 - discount)``, or what (1) says, with
+what rounding may have done to the residuals (`optlab.policy.passes.Rows.rounding`) added. It holds at every iteration,
+however far the values are from those of any policy; by rounding it does not fall below some 1e-15 / (1 - discount) of
+the largest value. These methods know the model; their policies are deterministic.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer, as_number
 from optlab.policy.evaluation import solve_values
 from optlab.policy.mdp import against_mdp
@@ -55,6 +59,14 @@ class DynamicProgrammingState(State):
         Policy iteration: the policy of the next iteration.
     accuracy : float
         Policy iteration: a bound on the relative error up to which `values` are those of `policy`.
+    residual : float
+        Value iteration: largest ``|T V - V|`` of the last backup; modified policy iteration: its span.
+    settled : bool
+        Whether the method has arrived at a fixed point, which it cannot leave but for rounding.
+    excess : float
+        Policy iteration: a bound on ``T^pi V - V``, rounding included.
+    advantage_gap : float
+        Policy iteration: the bound on ``|V^pi - V*|_inf`` that `MDP.measure` reports.
     """
 
     values: np.ndarray
@@ -65,10 +77,20 @@ class DynamicProgrammingState(State):
     policy_evaluations: int
     improved: np.ndarray | None = None
     accuracy: float = 0.0
+    residual: float = np.inf
+    settled: bool = False
+    excess: float = np.nan
+    advantage_gap: float = np.nan
 
 
 class _DynamicProgramming(Method):
-    """What the three share: reading a start, handing out the policy, measuring."""
+    """What the three share: reading a start, handing out the policy, measuring, knowing the end.
+
+    The start is a policy (an object, a table, or an integer array of one action per state), or values in cost form: a
+    vector of floats. A list of integers could be either and is refused.
+    """
+
+    _fixed_point: ClassVar[str] = "the residual is down to rounding"
 
     def accepts(self, problem: Any) -> str | None:
         """Return a reason against anything but a finite Markov decision process."""
@@ -76,23 +98,32 @@ class _DynamicProgramming(Method):
 
     def _begin(self, problem: Any, x0: Any) -> DynamicProgrammingState:
         given = None if hasattr(x0, "probabilities") else np.asarray(x0)
+        if given is not None and isinstance(x0, (list, tuple)) and given.ndim == 1 and given.dtype.kind in "iu":
+            raise ValueError(
+                "x0 could be actions or values: give values as floats, one action per state as np.array(x0), got "
+                f"{x0 if len(x0) < 9 else '[' + ', '.join(map(str, x0[:6])) + ', ...]'}"
+            )
         if given is not None and given.ndim == 1 and given.dtype.kind == "f":
             # values: the policy held is the greedy one
             if given.shape != (problem.n_states,) or not np.isfinite(given).all():
                 raise ValueError(f"a start given as values must be finite, of shape ({problem.n_states},)")
-            _, policy, low, high = problem.rows.greedy_backup(given.astype(np.float64))
-            error = max(abs(low), abs(high)) / (1.0 - problem.discount)
-            return DynamicProgrammingState(0, given.astype(np.float64), policy, error, 0, problem.n_actions, 0)
+            values = given.astype(np.float64)
+            _, policy, low, high = problem.rows.greedy_backup(values)
+            return DynamicProgrammingState(
+                0, values, policy, _bound(problem, max(abs(low), abs(high)), values), 0, problem.n_actions, 0
+            )
         if given is not None and given.ndim == 1:
-            policy = problem.checked_actions(given)
+            policy = problem.checked_actions(given).copy()
         else:
             table = problem.probabilities_of(x0)
             best = table.argmax(axis=1)
             certain = table[np.arange(problem.n_states), best] == 1.0
-            policy = best if certain.all() else table
+            policy = best if certain.all() else table.copy()
         evaluation = problem.evaluate(policy)
+        _, _, low, high = problem.rows.greedy_backup(evaluation.values)
+        error = _bound(problem, max(abs(low), abs(high)), evaluation.values)
         return DynamicProgrammingState(
-            0, evaluation.values, policy, evaluation.advantage_gap, 0, evaluation.iterations + problem.n_actions, 1
+            0, evaluation.values, policy, error, 0, evaluation.iterations + problem.n_actions, 1
         )
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
@@ -106,10 +137,18 @@ class _DynamicProgramming(Method):
         table[np.arange(problem.n_states), state.policy] = 0.0
         return TabularPolicy.of(table)
 
+    def verdict(self, problem: Any, state: DynamicProgrammingState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once nothing changes any more, with the certified error."""
+        if not state.settled:
+            return None
+        return Verdict(
+            Status.CONVERGED, f"{self._fixed_point}: value_error = {metrics['value_error']:.3g} is certified"
+        )
+
     def measure(self, problem: Any, state: DynamicProgrammingState) -> dict[str, float]:
         """Return the bound on the values' error, the actions changed last, and the linear systems solved so far."""
         return {
-            "value_error": state.value_error,
+            "value_error": problem.unit * state.value_error,
             "changes": float(state.changes),
             "policy_evaluations": float(state.policy_evaluations),
         }
@@ -142,6 +181,7 @@ class PolicyIteration(_DynamicProgramming):
     tol: float = 1e-12
     forcing: float = 0.1
     reference: ClassVar[str] = "howard1960"
+    _fixed_point: ClassVar[str] = "the policy no longer changes"
 
     def __post_init__(self) -> None:
         as_number(self.tol, "tol", above=0.0, maximum=1e-3)
@@ -157,7 +197,7 @@ class PolicyIteration(_DynamicProgramming):
 
     def step(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
         """Evaluate the improved policy, and improve it."""
-        if not state.changes:  # the fixed point
+        if state.settled:
             return replace(state, k=state.k + 1)
         scale = float(np.abs(state.values).max())
         # without values to compare with, the first policy is evaluated as roughly as is allowed at all
@@ -180,23 +220,28 @@ class PolicyIteration(_DynamicProgramming):
     def _improved(
         self, problem: Any, k: int, values: np.ndarray, policy: np.ndarray, calls: int, count: int, accuracy: float
     ) -> DynamicProgrammingState:
+        rounding, excess = problem.rows.rounding(values), np.nan
         if policy.ndim == 2:
-            backed, better, _, _ = problem.rows.greedy_backup(values)
-            changes, gap = problem.n_states, float(np.max(values - backed))
+            _, better, low, high = problem.rows.greedy_backup(values)
+            changes = problem.n_states
         else:
             # two actions whose values differ by less than the evaluation's error are not told apart
             slack = 4.0 * max(self.tol, 1e-15) * float(np.abs(values).max())
-            better, changes, gap = problem.rows.improve(values, policy, slack)
-        error = max(gap, 0.0) / (1.0 - problem.discount)
-        return DynamicProgrammingState(
-            k, values, policy, error, changes, calls + problem.n_actions, count, better, accuracy
-        )
+            better, changes, low, high, excess = problem.rows.improve(values, policy, slack)
+        excess += rounding
+        error = (max(abs(low), abs(high)) + rounding) / (1.0 - problem.discount)
+        gap = max(excess - low + rounding, 0.0) / (1.0 - problem.discount)
+        settled = not changes and accuracy <= max(self.tol, 1e-12)
+        calls += problem.n_actions
+        state = DynamicProgrammingState(k, values, policy, error, changes, calls, count, better, accuracy)
+        return replace(state, settled=settled, excess=excess, advantage_gap=gap)
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
         """Return the policy; the problem is told its values, which are known."""
         policy = super().iterate(problem, state)
         if state.policy_evaluations:
-            problem.remember(policy, state.values, max(state.accuracy, 1e-12), advantage_gap=state.value_error)
+            accuracy = max(state.accuracy, 1e-12)
+            problem.remember(policy, state.values, accuracy, residual=state.excess, advantage_gap=state.advantage_gap)
         return policy
 
 
@@ -244,8 +289,8 @@ class ModifiedPolicyIteration(_DynamicProgramming):
         """One backup over all actions, then up to `sweeps` sweeps of the greedy policy."""
         gamma = problem.discount
         if len(problem.rows.ranges) == 1:
-            values, policy, error, made = problem.rows.modified_step(state.values, self.sweeps, self.contraction)
-            return self._moved(problem, state, values, policy, error, made)
+            moved = problem.rows.modified_step(state.values, self.sweeps, self.contraction)
+            return self._moved(problem, state, *moved)
         values, policy, low, high = problem.rows.greedy_backup(state.values)
         factor = gamma / (1.0 - gamma)
         values += factor * 0.5 * (low + high)
@@ -261,7 +306,7 @@ class ModifiedPolicyIteration(_DynamicProgramming):
             values = values + factor * 0.5 * (less + more)
             # |V* - values| <= |V* - V^pi| + |V^pi - values|, each from its own residual
             error = factor * (high - low) + factor * 0.5 * (more - less)
-        return self._moved(problem, state, values, policy, error, made)
+        return self._moved(problem, state, values, policy, error, made, high - low)
 
     def _moved(
         self,
@@ -271,7 +316,11 @@ class ModifiedPolicyIteration(_DynamicProgramming):
         policy: np.ndarray,
         error: float,
         made: int,
+        span: float,
     ) -> DynamicProgrammingState:
+        # a residual each of the backup, from both sides, and of the sweeps
+        rounding = problem.rows.rounding(values, state.values)
+        error += rounding * (3.0 if made else 1.0) / (1.0 - problem.discount)
         changes = problem.n_states if state.policy.ndim == 2 else int(np.count_nonzero(policy != state.policy))
         return DynamicProgrammingState(
             state.k + 1,
@@ -281,6 +330,8 @@ class ModifiedPolicyIteration(_DynamicProgramming):
             changes,
             state.oracle_calls + problem.n_actions + made,
             state.policy_evaluations,
+            residual=span,
+            settled=not made and state.residual <= span <= 2.0 * rounding,
         )
 
 
@@ -309,7 +360,25 @@ class ValueIteration(_DynamicProgramming):
     def step(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
         """One backup over all actions."""
         values, policy, low, high = problem.rows.greedy_backup(state.values)
-        error = problem.discount / (1.0 - problem.discount) * max(abs(low), abs(high))
+        residual = max(abs(low), abs(high))
+        rounding = problem.rows.rounding(values, state.values)
+        error = (problem.discount * residual + rounding) / (1.0 - problem.discount)
         changes = problem.n_states if state.policy.ndim == 2 else int(np.count_nonzero(policy != state.policy))
         calls = state.oracle_calls + problem.n_actions
-        return DynamicProgrammingState(state.k + 1, values, policy, error, changes, calls, state.policy_evaluations)
+        return DynamicProgrammingState(
+            state.k + 1,
+            values,
+            policy,
+            error,
+            changes,
+            calls,
+            state.policy_evaluations,
+            residual=residual,
+            settled=not residual,
+        )
+
+
+def _bound(problem: Any, residual: float, values: np.ndarray) -> float:
+    """Return the bound on ``|V - V*|_inf`` that ``|T V - V| <= residual`` gives, rounding included."""
+    bound: float = (residual + problem.rows.rounding(values)) / (1.0 - problem.discount)
+    return bound

@@ -47,11 +47,14 @@ class Evaluation:
         above every attainable one, so that no minimum over actions picks it.
     iterations : int
         Products with ``P_pi`` that the solver made; 0 for a direct one.
+    residual : float
+        A bound on ``c_pi + discount P_pi V - V`` of the values held: what the solver left, and rounding.
     """
 
     values: np.ndarray
     iterations: int
     mdp: Any
+    residual: float
 
     @cached_property
     def action_values(self) -> np.ndarray:
@@ -62,9 +65,15 @@ class Evaluation:
 
     @cached_property
     def advantage_gap(self) -> float:
-        """``max_s (V(s) - min_a Q(s, a)) / (1 - discount)``, an upper bound on ``|V - V*|_inf``."""
-        best = self.mdp.backup(self.values)[0]
-        return max(float(np.max(self.values - best)) / (1.0 - self.mdp.discount), 0.0)
+        r"""``max_s (V(s) - min_a Q(s, a)) / (1 - discount)``, an upper bound on ``|V^pi - V*|_inf``.
+
+        It holds for the policy's true values: with ``e = max(T^pi V - V)`` and ``h = max(V - T V)`` of the values held,
+        ``V^pi <= V + e / (1 - discount)`` and ``V* >= V - h / (1 - discount)``, so ``e`` and what rounding may have
+        done to both residuals are added to ``h``.
+        """
+        low = self.mdp.rows.greedy_backup(self.values)[2]
+        slack = self.residual - low + self.mdp.rows.rounding(self.values)
+        return max(slack, 0.0) / (1.0 - self.mdp.discount)
 
 
 def solve_values(

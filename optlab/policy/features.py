@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.core.validation import as_float_array, as_number
+from optlab.policy.arguments import as_count, as_flag, as_generator
 from optlab.policy.function_classes import BlockFeatures
+from optlab.policy.ownership import frozen
 
 __all__ = ["RandomFourier", "TileCoding"]
 
@@ -21,7 +23,7 @@ __all__ = ["RandomFourier", "TileCoding"]
 def _coordinates(points: Any) -> tuple[np.ndarray | None, int]:
     """Return the table of coordinates (None if `points` is only their number) and their number."""
     if isinstance(points, (int, np.integer)):
-        return None, as_integer(points, "points", minimum=1)
+        return None, as_count(points, "points")
     table = np.array(as_float_array(points, "points", ndim=2), np.float64)
     return table, table.shape[1]
 
@@ -62,11 +64,12 @@ class RandomFourier(BlockFeatures):
         seed: int | np.random.Generator = 0,
     ) -> None:
         table, m = _coordinates(points)
-        n = as_integer(n_features, "n_features", minimum=1)
-        rng = np.random.default_rng(seed)
-        self.frequencies = rng.standard_normal((n, m)) / as_number(lengthscale, "lengthscale", above=0)
-        self.phases = rng.uniform(0.0, 2 * np.pi, n)
-        self.bias = bool(bias)
+        n = as_count(n_features, "n_features")
+        rng = as_generator(seed)
+        scale = as_number(lengthscale, "lengthscale", minimum=1e-300)
+        self.frequencies = frozen(rng.standard_normal((n, m)) / scale)
+        self.phases = frozen(rng.uniform(0.0, 2 * np.pi, n))
+        self.bias = as_flag(bias, "bias")
         super().__init__(None if table is None else self.features_of(table), n_actions)
         self.n_features = n + self.bias
         self.n_parameters = self.n_actions * self.n_features
@@ -113,16 +116,19 @@ class TileCoding(BlockFeatures):
         bounds: Any = None,
     ) -> None:
         table, m = _coordinates(points)
-        self.tilings = as_integer(tilings, "tilings", minimum=1)
-        per_axis = [tiles] * m if isinstance(tiles, (int, np.integer)) else list(tiles)
+        self.tilings = as_count(tilings, "tilings")
+        if isinstance(tiles, (list, tuple)) or (isinstance(tiles, np.ndarray) and tiles.ndim == 1):
+            per_axis = list(tiles)
+        else:
+            per_axis = [tiles] * m
         if len(per_axis) != m:
             raise ValueError(f"tiles must be one number or one per coordinate ({m}), got {len(per_axis)}")
-        self.tiles = np.array([as_integer(t, f"tiles[{i}]", minimum=1) for i, t in enumerate(per_axis)])
+        self.tiles = frozen(np.array([as_count(t, f"tiles[{i}]") for i, t in enumerate(per_axis)]))
         if bounds is None:
             if table is None:
                 raise ValueError("bounds must be given where points is only the number of coordinates")
             bounds = np.stack([table.min(axis=0), table.max(axis=0)], axis=1)
-        self.bounds = np.array(as_float_array(bounds, "bounds", shape=(m, 2)), np.float64)
+        self.bounds = frozen(as_float_array(bounds, "bounds", shape=(m, 2)).astype(np.float64, copy=False))
         if (empty := self.bounds[:, 1] <= self.bounds[:, 0]).any():
             raise ValueError(f"bounds must have lower < upper, got {self.bounds[empty][0]} at index [{empty.argmax()}]")
         # a shifted grid sticks out by one tile

@@ -24,7 +24,9 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
 from optlab.core.serialization import fingerprint
-from optlab.core.validation import as_float_array, as_integer
+from optlab.core.validation import as_float_array
+from optlab.policy.arguments import as_count, as_generator
+from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
 __all__ = ["BlockFeatures", "FunctionClass", "LinearFeatures", "Tabular"]
 
@@ -180,8 +182,8 @@ class Tabular(FunctionClass):
     """
 
     def __init__(self, n_states: int, n_actions: int) -> None:
-        self.n_states: int = as_integer(n_states, "n_states", minimum=1)
-        self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
+        self.n_states: int = as_count(n_states, "n_states")
+        self.n_actions = as_count(n_actions, "n_actions")
         self.n_parameters = self.n_states * self.n_actions
 
     def _table(self, theta: np.ndarray) -> np.ndarray:
@@ -249,8 +251,7 @@ class LinearFeatures(FunctionClass):
                 f"features must have shape (states, actions, dimension), got {features.shape}; features of states "
                 "only, with a block of parameters per action, are BlockFeatures(features, n_actions)"
             )
-        self.features = np.array(features, np.float64)
-        self.features.setflags(write=False)
+        self.features = frozen(features.astype(np.float64, copy=False))
         self.n_states: int
         self.n_states, self.n_actions, self.n_parameters = self.features.shape
 
@@ -265,8 +266,9 @@ class LinearFeatures(FunctionClass):
         >>> LinearFeatures.gaussian(50, 4, 20)
         LinearFeatures(n_states=50, n_actions=4, n_parameters=20)
         """
-        rng = np.random.default_rng(seed)
-        return cls(rng.standard_normal((n_states, n_actions, dimension)) / np.sqrt(dimension))
+        rng = as_generator(seed)
+        shape = (as_count(n_states, "n_states"), as_count(n_actions, "n_actions"), as_count(dimension, "dimension"))
+        return cls(rng.standard_normal(shape) / np.sqrt(shape[2]))
 
     def rows(self, states: Any = None) -> np.ndarray:
         """Return the features of `states`, shape (N, A, d)."""
@@ -317,16 +319,17 @@ class BlockFeatures(FunctionClass):
     """
 
     def __init__(self, features: Any, n_actions: int) -> None:
-        self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
+        self.n_actions = as_count(n_actions, "n_actions")
         self.features: Any = None
         self.n_states = None
         if features is not None:
             if sp.issparse(features):
-                self.features = sp.csr_matrix(features, dtype=np.float64)
-                as_float_array(self.features.data, "features", allow_empty=True)
+                matrix = own_csr(features, "features")
+                as_float_array(matrix.data, "features", allow_empty=True)
+                matrix.sum_duplicates()
+                self.features = freeze_csr(matrix)
             else:
-                self.features = np.array(as_float_array(features, "features", ndim=2), np.float64)
-                self.features.setflags(write=False)
+                self.features = frozen(as_float_array(features, "features", ndim=2).astype(np.float64, copy=False))
             self.n_states = self.features.shape[0]
             self.n_features = self.features.shape[1]
             self.n_parameters = self.n_actions * self.n_features

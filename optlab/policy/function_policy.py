@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
+from optlab.core.validation import as_float_array, as_number
 from optlab.policy.function_classes import FunctionClass
+from optlab.policy.ownership import frozen
 
 __all__ = ["LOG_FLOOR", "FunctionPolicy"]
 
@@ -47,6 +49,18 @@ class FunctionPolicy:
     mirror_map: MirrorMap
     floor: float = LOG_FLOOR
     available: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.function_class, FunctionClass):
+            raise TypeError(f"function_class must be a FunctionClass, got {type(self.function_class).__name__}")
+        if not isinstance(self.mirror_map, MirrorMap):
+            raise TypeError(f"mirror_map must be a MirrorMap, got {type(self.mirror_map).__name__}")
+        as_number(self.floor, "floor", below=0)
+        theta = as_float_array(self.theta, "theta", shape=(self.function_class.n_parameters,), finite=False)
+        object.__setattr__(self, "theta", frozen(theta))
+        if self.available is not None:
+            available = as_float_array(self.available, "available", shape=(self.n_states, self.n_actions))
+            object.__setattr__(self, "available", frozen(available.astype(bool)))
 
     @property
     def n_states(self) -> int | None:

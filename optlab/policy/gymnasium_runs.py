@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.policy.gymnasium_tables import make
+from optlab.policy.ownership import frozen
 
 __all__ = ["GymnasiumEnvironment"]
 
@@ -76,10 +78,8 @@ class GymnasiumEnvironment:
         seed: int = 0,
     ) -> None:
         if isinstance(env, str):
-            import gymnasium
-
-            env = gymnasium.make(env)
-        actions = env.action_space
+            env = make(env)
+        actions: Any = getattr(env, "action_space", None)
         if not hasattr(actions, "n") or int(getattr(actions, "start", 0)) != 0:
             raise TypeError(f"env must have actions 0..n-1 (a Discrete space), got {actions}")
         limit = getattr(env.spec, "max_episode_steps", None) if episode_steps is None else episode_steps
@@ -98,15 +98,11 @@ class GymnasiumEnvironment:
                 f"env must have a state that can be set, as classic-control tasks have; {self._env} has none"
             )
         self.n_coordinates = len(state)
-        self.scale = np.ones(self.n_coordinates)
-        if scale is not None:
-            self.scale = as_float_array(scale, "scale", shape=(self.n_coordinates,)).astype(float)
-            if not (self.scale > 0).all():
-                raise ValueError(f"scale must be positive, got {self.scale.min()} at index [{self.scale.argmin()}]")
-
+        scale = np.ones(self.n_coordinates) if scale is None else scale
+        self.scale = frozen(as_float_array(scale, "scale", shape=(self.n_coordinates,), positive=True).astype(float))
         self.start_box = None
         if start_box is not None:
-            self.start_box = as_float_array(start_box, "start_box", shape=(self.n_coordinates, 2)).astype(float)
+            self.start_box = frozen(as_float_array(start_box, "start_box", shape=(self.n_coordinates, 2)).astype(float))
             if (wrong := self.start_box[:, 1] < self.start_box[:, 0]).any():
                 raise ValueError(
                     f"start_box must have lower <= upper, got {self.start_box[wrong][0]} at index [{wrong.argmax()}]"

@@ -63,12 +63,13 @@ def greedy_backup(indptr, indices, data, cost, V, discount, out, policy, start, 
 
 @_kernel
 def improve(indptr, indices, data, cost, V, discount, slack, policy, start, stop):
-    """Make `policy` greedy in place, keeping an action that is within `slack` of the best; return (changes, gap).
+    """Make `policy` greedy in place, keeping an action that is within `slack` of the best.
 
-    `gap` is the largest of ``V - min_a Q``. Keeping incumbents is what makes policy iteration stop at ties.
+    Return the changes, the least and the largest of ``min_a Q - V``, and the largest of ``Q(s, policy(s)) - V`` for the
+    policy as given. Keeping incumbents is what makes policy iteration stop at ties.
     """
     n_actions = cost.shape[1]
-    changes, gap = 0, -np.inf
+    changes, low, high, excess = 0, np.inf, -np.inf, -np.inf
     for s in range(start, stop):
         best, choice, held = np.inf, 0, np.inf
         for a in range(n_actions):
@@ -81,11 +82,11 @@ def improve(indptr, indices, data, cost, V, discount, slack, policy, start, stop
                 best, choice = q, a
             if a == policy[s]:
                 held = q
-        gap = max(gap, V[s] - best)
+        low, high, excess = min(low, best - V[s]), max(high, best - V[s]), max(excess, held - V[s])
         if not held <= best + slack:
             policy[s] = choice
             changes += 1
-    return changes, gap
+    return changes, low, high, excess
 
 
 @_kernel
@@ -196,7 +197,9 @@ def select_rows(indptr, indices, data, cost, policy):
 
 @_kernel
 def modified_step(indptr, indices, data, cost, V, discount, sweeps, contraction, rounding, out, policy):
-    """A backup of all actions, then sweeps of the greedy policy; return (bound on the error of `out`, sweeps made).
+    """A backup of all actions, then sweeps of the greedy policy; return (bound on `out`'s error, sweeps, span).
+
+    The span is that of the backup's residual.
 
     `optlab.policy.ModifiedPolicyIteration` has the formulas.
     """
@@ -206,14 +209,14 @@ def modified_step(indptr, indices, data, cost, V, discount, sweeps, contraction,
     out += factor * 0.5 * (low + high)
     least = rounding * np.abs(out).max()
     if sweeps == 0 or not high - low > least:
-        return factor * 0.5 * (high - low), 0
+        return factor * 0.5 * (high - low), 0, high - low
     pointers, columns, values, right = select_rows(indptr, indices, data, cost, policy)
     span = max(contraction * (high - low), least)
     made, less, more = sweep_until(
         pointers, columns, values, np.ones((n, 1)), right, out, np.empty(n), discount, sweeps, span, np.inf
     )
     out += factor * 0.5 * (less + more)
-    return factor * (high - low) + factor * 0.5 * (more - less), made
+    return factor * (high - low) + factor * 0.5 * (more - less), made, high - low
 
 
 @_kernel

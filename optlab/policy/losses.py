@@ -23,11 +23,25 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.elementary import quiet
 from optlab.bregman.mirror_maps import MirrorMap, NegativeEntropyMap
+from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.policy.ownership import read_only
 
 __all__ = ["DualDivergence", "PenalizedCost", "SquaredError", "soft_actor_loss"]
 
 _ENTROPY = NegativeEntropyMap()
+
+
+def _keep(loss: Any, **dimensions: int) -> None:
+    """Have the fields named hold read-only views of arrays with so many dimensions, and the same rows and columns."""
+    shape: tuple[int, ...] = ()
+    for name, ndim in dimensions.items():
+        array = as_float_array(getattr(loss, name), name, ndim=ndim, finite=False, allow_empty=True)
+        shape = shape or array.shape
+        if array.shape != shape[:ndim]:
+            raise ValueError(f"{name} must have shape {shape[:ndim]}, got {array.shape}")
+        object.__setattr__(loss, name, read_only(array))
 
 
 def _available(scores: np.ndarray, target: np.ndarray | None) -> np.ndarray:
@@ -59,6 +73,12 @@ class DualDivergence:
     target: np.ndarray
     weights: np.ndarray
     order: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mirror_map, MirrorMap):
+            raise TypeError(f"mirror_map must be a MirrorMap, got {type(self.mirror_map).__name__}")
+        one_of(self.order, "order", ["reverse", "forward"])
+        _keep(self, target=2, weights=1)
 
     @property
     def convex(self) -> bool:
@@ -136,6 +156,10 @@ class PenalizedCost:
 
     convex = False
 
+    def __post_init__(self) -> None:
+        as_number(self.temperature, "temperature", minimum=0)
+        _keep(self, cost=2, weights=1, **({} if self.log_prior is None else {"log_prior": 2}))
+
     def _parts(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         f = _available(scores, self.log_prior)
         log_pi = _ENTROPY.log_project(f)
@@ -183,6 +207,9 @@ class SquaredError:
     pair_weights: np.ndarray
 
     convex = True
+
+    def __post_init__(self) -> None:
+        _keep(self, target=2, pair_weights=2)
 
     @property
     def weights(self) -> np.ndarray:
@@ -241,8 +268,13 @@ def soft_actor_loss(scores: Any, soft_action_values: Any, temperature: float, we
     >>> round(soft_actor_loss(-Q / 0.5, Q, 0.5), 12)
     0.0
     """
-    scores, Q = np.asarray(scores, np.float64), np.asarray(soft_action_values, np.float64)
-    weights = np.full(len(Q), 1 / len(Q)) if weights is None else np.asarray(weights, np.float64)
+    scores = as_float_array(scores, "scores", ndim=2).astype(np.float64)
+    Q = as_float_array(soft_action_values, "soft_action_values", shape=scores.shape).astype(np.float64)
+    temperature = as_number(temperature, "temperature", above=0)
+    if weights is None:
+        weights = np.full(len(Q), 1 / len(Q))
+    weights = as_float_array(weights, "weights", shape=(len(Q),), nonnegative=True)
     log_pi = _ENTROPY.log_project(scores)
-    log_target = _ENTROPY.log_project(-Q / temperature)
+    with quiet():  # a temperature near zero: the target is the greedy policy
+        log_target = _ENTROPY.log_project((Q.min(axis=1, keepdims=True) - Q) / temperature)
     return float(weights @ np.sum(np.exp(log_pi) * (log_pi - log_target), axis=-1))

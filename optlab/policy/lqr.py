@@ -24,17 +24,20 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import linalg
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
 from optlab.core.errors import DomainError
-from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.core.stopping import Verdict
+from optlab.core.validation import as_float_array, as_number
+from optlab.policy.arguments import as_count, as_generator
+from optlab.policy.ownership import frozen
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
 
 def _as_square(value: Any, name: str, size: int) -> np.ndarray:
-    array = np.array(as_float_array(value, name, shape=(size, size)), np.float64)
+    array = as_float_array(value, name, shape=(size, size)).astype(np.float64)
     if not np.allclose(array, array.T, rtol=1e-12, atol=1e-12 * np.abs(array).max()):
         raise ValueError(f"{name} must be symmetric")
-    return (array + array.T) / 2
+    return frozen((array + array.T) / 2)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class GaussianPolicy:
 
     gain: np.ndarray
     covariance: np.ndarray
+
+    def __post_init__(self) -> None:
+        gain = as_float_array(self.gain, "gain", ndim=2).astype(np.float64, copy=False)
+        covariance = as_float_array(self.covariance, "covariance", shape=(len(gain),) * 2).astype(
+            np.float64, copy=False
+        )
+        object.__setattr__(self, "gain", frozen(gain))
+        object.__setattr__(self, "covariance", frozen(covariance))
 
     def greedy(self, state: np.ndarray) -> np.ndarray:
         """Return the mode of the action, ``-K x``, for one state or for rows of states."""
@@ -122,18 +133,17 @@ class LQR:
         noise: Any = None,
         start_covariance: Any = None,
     ) -> None:
-        self.transition = np.array(as_float_array(transition, "transition", ndim=2), np.float64)
+        self.transition = frozen(as_float_array(transition, "transition", ndim=2).astype(np.float64))
         n = self.transition.shape[0]
         if self.transition.shape != (n, n):
             raise ValueError(f"transition must be a square matrix, got shape {self.transition.shape}")
-        self.input_matrix = np.array(as_float_array(input_matrix, "input_matrix", shape=(n, None)), np.float64)
+        self.input_matrix = frozen(as_float_array(input_matrix, "input_matrix", shape=(n, None)).astype(np.float64))
         m = self.input_matrix.shape[1]
         self.state_cost = _as_square(state_cost, "state_cost", n)
         self.input_cost = _as_square(input_cost, "input_cost", m)
-        self.noise = np.eye(n) if noise is None else _as_square(noise, "noise", n)
-        self.start_covariance = (
-            np.eye(n) if start_covariance is None else _as_square(start_covariance, "start_covariance", n)
-        )
+        self.noise = _as_square(np.eye(n) if noise is None else noise, "noise", n)
+        start_covariance = np.eye(n) if start_covariance is None else start_covariance
+        self.start_covariance = _as_square(start_covariance, "start_covariance", n)
         for name in ("state_cost", "noise", "start_covariance"):
             smallest = float(np.linalg.eigvalsh(getattr(self, name))[0])
             if smallest < -1e-12:
@@ -160,6 +170,7 @@ class LQR:
 
     def closed_loop(self, gain: np.ndarray) -> np.ndarray:
         """Return ``sqrt(gamma) (F - G K)``; DomainError unless its spectral radius is below 1 (infinite cost)."""
+        gain = self._gain(gain)
         closed = np.sqrt(self.discount) * (self.transition - self.input_matrix @ gain)
         radius = float(np.abs(np.linalg.eigvals(closed)).max())
         if not radius < 1:
@@ -169,6 +180,9 @@ class LQR:
             )
         return closed
 
+    def _gain(self, gain: Any) -> np.ndarray:
+        return as_float_array(gain, "gain", shape=(self.n_inputs, self.n_states))
+
     def cost_to_go(self, gain: np.ndarray) -> np.ndarray:
         """Return X, the matrix of the quadratic part of the value function of a gain.
 
@@ -177,7 +191,7 @@ class LQR:
         DomainError
             If the discounted cost of the gain is infinite.
         """
-        closed = self.closed_loop(gain)
+        gain, closed = self._gain(gain), self.closed_loop(gain)
         X = linalg.solve_discrete_lyapunov(closed.T, self.state_cost + gain.T @ self.input_cost @ gain)
         return (X + X.T) / 2
 
@@ -197,11 +211,17 @@ class LQR:
     @cached_property
     def _optimum(self) -> tuple[np.ndarray, np.ndarray]:
         root = np.sqrt(self.discount)
-        X = linalg.solve_discrete_are(
-            root * self.transition, root * self.input_matrix, self.state_cost, self.input_cost
-        )
+        try:
+            X = linalg.solve_discrete_are(
+                root * self.transition, root * self.input_matrix, self.state_cost, self.input_cost
+            )
+        except (linalg.LinAlgError, ValueError) as error:
+            raise DomainError(
+                f"the regulator has no stabilising optimal gain: the Riccati equation has no such solution ({error})"
+            ) from None
         M = self.input_cost + self.discount * self.input_matrix.T @ X @ self.input_matrix
-        return linalg.solve(M, self.discount * self.input_matrix.T @ X @ self.transition, assume_a="pos"), M
+        gain = linalg.solve(M, self.discount * self.input_matrix.T @ X @ self.transition, assume_a="pos")
+        return frozen(gain), frozen(M)
 
     @property
     def optimal_gain(self) -> np.ndarray:
@@ -225,6 +245,8 @@ class LQR:
         The gap is computed by the performance difference lemma, ``sum_t gamma^t E[(u + K*x)'M*(u + K*x)]`` over the
         policy's own trajectory: a sum of non-negative terms, where a difference of two values would cancel.
         """
+        if not isinstance(iterate, GaussianPolicy):
+            raise TypeError(f"a policy of a regulator must be a GaussianPolicy, got {type(iterate).__name__}")
         best, M = self._optimum
         closed = self.closed_loop(iterate.gain)
         driven = self.noise + self.input_matrix @ iterate.covariance @ self.input_matrix.T
@@ -256,8 +278,8 @@ def lqr(n_states: int = 3, n_inputs: int = 2, discount: float = 0.95, seed: int 
     >>> problem.n_states, problem.n_inputs
     (4, 1)
     """
-    n, m = as_integer(n_states, "n_states", minimum=1), as_integer(n_inputs, "n_inputs", minimum=1)
-    rng = np.random.default_rng(seed)
+    n, m = as_count(n_states, "n_states"), as_count(n_inputs, "n_inputs")
+    rng = as_generator(seed)
     F = rng.standard_normal((n, n))
     F *= 0.9 / np.abs(np.linalg.eigvals(F)).max()
     return LQR(F, rng.standard_normal((n, m)), np.eye(n), np.eye(m) / 2, discount)
@@ -291,9 +313,15 @@ class _OfRegulator(Method):
 def _start(problem: Any, x0: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(x0, GaussianPolicy):
         raise TypeError(f"x0 must be a GaussianPolicy, got {type(x0).__name__}")
-    gain = np.array(as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states)), np.float64)
+    gain = as_float_array(x0.gain, "x0.gain", shape=(problem.n_inputs, problem.n_states))
     covariance = _as_square(x0.covariance, "x0.covariance", problem.n_inputs)
-    problem.closed_loop(gain)
+    try:
+        problem.closed_loop(gain)
+    except DomainError as error:
+        raise DomainError(
+            f"{error}; K = 0, the default start, is not for systems that are unstable by themselves: pass "
+            "x0=GaussianPolicy(K, covariance) with a gain that is, by pole placement for instance"
+        ) from None
     return gain, covariance
 
 
@@ -385,6 +413,21 @@ class HewerPolicyIteration(_OfRegulator):
     def iterate(self, problem: LQR, state: GainState) -> GaussianPolicy:
         """Return the policy."""
         return GaussianPolicy(state.gain, state.covariance)
+
+    def verdict(self, problem: LQR, state: GainState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once steps are small and get no smaller, which a quadratic rate rules out.
+
+        The gap named is the distance to the Riccati equation's solution.
+        """
+        near = 1e-8 * (1.0 + float(np.linalg.norm(state.gain)))
+        if not (state.k and metrics["gain_error"] <= near):
+            return None
+        following = self.step(problem, state)
+        first = np.linalg.norm(following.gain - state.gain)
+        second = np.linalg.norm(self.step(problem, following).gain - following.gain)
+        if not (first <= near and second >= 0.5 * first):
+            return None
+        return Verdict(Status.CONVERGED, f"the gain no longer changes but for rounding: gap = {metrics['gap']:.3g}")
 
     def measure(self, problem: LQR, state: GainState) -> dict[str, float]:
         """Return the number of policy evaluations."""

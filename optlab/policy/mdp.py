@@ -6,32 +6,36 @@ and a start law. Notation follows Xiao (2022), *On the convergence rates of poli
     V^pi = (I - discount P_pi)^-1 c_pi          Q^pi(s, a) = c(s, a) + discount P(. | s, a) V^pi
     V_rho(pi) = <rho, V^pi>                     d_rho^pi = (1 - discount) (I - discount P_pi')^-1 rho
 
-Rewards are accepted and turned into costs in [0, 1], ``c = (r_max - r) / (r_max - r_min)``; `MDP.to_reward_value`
-takes values back. Iterates are policies: anything with ``probabilities()``, or an (S, A) array. The file holds data,
-evaluation and quality measures; algorithms are elsewhere in the package. Average-cost and undiscounted problems are
-not covered.
+Rewards are accepted and turned into costs in [0, 1], ``c = (r_max - r) / (r_max - r_min)``, which is what algorithms
+work on; `MDP.to_reward_value` takes values back. What is measured is in the units of what was given. Iterates are
+policies: anything with ``probabilities()``, or an (S, A) array. The file holds data, evaluation and quality measures;
+algorithms are elsewhere in the package. Average-cost and undiscounted problems are not covered.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_float_array, as_number, first_index
+from optlab.core.validation import as_float_array, as_integer, as_number, first_index
+from optlab.policy.arguments import as_flag
 from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
-from optlab.policy.passes import Rows
-from optlab.policy.transitions import read_transitions
+from optlab.policy.gymnasium_tables import read_table
+from optlab.policy.ownership import freeze_csr, frozen, read_only
+from optlab.policy.passes import Csr, Rows, sweep_until
+from optlab.policy.transitions import ROUNDED, probability_tolerances, read_available, read_transitions
 
 __all__ = ["MDP", "OptimalSolution"]
 
 _KNOWN_OPTIMAL_LIMIT = 400_000  # pairs (s, a) up to which the optimum is computed without being asked for
-_SUM_TOL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,9 @@ class MDP:
     Parameters
     ----------
     P : array_like (S, A, S), sparse matrix (S * A, S), or list of A matrices (S, S)
-        Transition probabilities. In the sparse form row ``s * A + a`` is the law of the next state.
+        Transition probabilities, copied. In the sparse form row ``s * A + a`` is the law of the next state. Rounding is
+        allowed for: rows may miss one by 1e-6 (float32: 1e-5), entries lie below zero by 1e-9 (1e-6). Rows are then
+        divided by their sums.
     cost : array_like, shape (S, A), optional
         Costs, to be minimised. Exactly one of `cost` and `reward` is given.
     discount : float, default 0.9
@@ -70,7 +76,9 @@ class MDP:
     start : array_like, shape (S,), optional
         Law of the first state; default: uniform.
     reward : array_like, shape (S, A), optional
-        Rewards, to be maximised; converted to costs in [0, 1].
+        Rewards, to be maximised. Methods work on costs in [0, 1] made of them: those are what `cost`, `evaluate` and
+        `optimal` hold (see `to_reward_value`) and what step sizes, temperatures and start values refer to. All that is
+        measured (`value`, `gap`, `value_error` and the like), and so every tolerance, is in the units of the reward.
     available : array_like of bool, shape (S, A), optional
         Which actions exist in which state; default: all. Rows of `P` and costs of other pairs are not read.
     known_optimal : bool, optional
@@ -95,6 +103,8 @@ class MDP:
     start : ndarray, shape (S,)
     available : ndarray of bool, shape (S, A), or None
         None if every action exists everywhere.
+    maximizes : bool
+        Whether rewards were given.
 
     Raises
     ------
@@ -133,27 +143,35 @@ class MDP:
         shape = (self.n_states, self.n_actions)
         if (cost is None) == (reward is None):
             raise ValueError(f"give exactly one of cost and reward, got {'both' if cost is not None else 'neither'}")
-        self._offset, self._scale = 0.0, 1.0  # reward = offset - scale * cost
+        self.maximizes = reward is not None
+        self._reward = (0.0, 1.0)  # reward = offset - scale * cost
         if cost is not None:
-            self.cost = self._on_available(
-                as_float_array(cost, "cost", shape=shape, finite=self.available is None), "cost"
-            )
+            self.cost = self._on_available(cost, "cost")
         else:
-            r = as_float_array(reward, "reward", shape=shape, finite=self.available is None)
-            r = self._on_available(r, "reward", highest=False)
-            self._offset, self._scale = float(r.max()), float(r.max() - r.min()) or 1.0
-            self.cost = (self._offset - r) / self._scale
+            r = self._on_available(reward, "reward", highest=False)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._reward = (float(r.max()), float(r.max() - r.min()) or 1.0)
+                self.cost = (self._reward[0] - r) / self._reward[1]
+        largest = max(*map(abs, self._reward), float(np.abs(self.cost).max())) if self.cost.size else 0.0
+        if not largest < np.finfo(np.float64).max * (1.0 - self.discount) / 4:
+            name = "cost" if reward is None else "reward"
+            raise ValueError(
+                f"{name} must be such that values, up to {largest:.3g} / (1 - discount), are floating-point numbers; "
+                "divide it by its largest entry"
+            )
         self.cost.setflags(write=False)
         self.start = self._distribution(start, "start")
         self.start.setflags(write=False)
         if known_optimal is None:
             known_optimal = self.n_states * self.n_actions <= _KNOWN_OPTIMAL_LIMIT
-        self.known_optimal = bool(known_optimal)
+        self.known_optimal = as_flag(known_optimal, "known_optimal")
         self.primary_metric = "gap" if self.known_optimal else "advantage_gap"
         S, A = shape
-        self.features = None if features is None else as_float_array(features, "features", shape=(S, A, None))
-        self.coordinates = None if coordinates is None else as_float_array(coordinates, "coordinates", shape=(S, None))
-        self.grid = grid
+        self.features = None if features is None else frozen(as_float_array(features, "features", shape=(S, A, None)))
+        self.coordinates = coordinates
+        if coordinates is not None:
+            self.coordinates = frozen(as_float_array(coordinates, "coordinates", shape=(S, None)))
+        self.grid = None if grid is None else _grid(grid, S)
         self.name = str(name)
         self._evaluations: dict[int, tuple[Any, float, Evaluation]] = {}
 
@@ -166,9 +184,9 @@ class MDP:
 
         Parameters
         ----------
-        env : gymnasium.Env or mapping
-            ``env.unwrapped.P[s][a]`` must be a list of ``(probability, next state, reward, terminated)``; or that
-            table itself.
+        env : gymnasium.Env, str or mapping
+            ``env.unwrapped.P[s][a]`` must be a list of ``(probability, next state, reward, terminated)``; or a task's
+            name; or that table itself. An action that a state does not list is not available there.
         discount : float, default 0.99
         start : array_like, shape (S,) or (S - 1,), optional
             Default: the environment's ``initial_state_distrib`` if it has one, otherwise uniform.
@@ -180,57 +198,60 @@ class MDP:
         TypeError
             If there is no table.
         ValueError
-            If the probabilities of a state and action do not sum to one.
+            Naming the state and the action where an entry is wrong or probabilities do not sum to one; or because the
+            table is not the task's model (Taxi with a fickle passenger, wrappers that change rewards or actions).
+
+        Examples
+        --------
+        >>> table = {0: {0: [(1.0, 1, 0.0, False)]}, 1: {0: [(1.0, 1, 0.0, False)], 1: [(1.0, 0, 5.0, True)]}}
+        >>> MDP.from_gymnasium(table, discount=0.5).available.tolist()
+        [[True, False], [True, True], [True, True]]
         """
-        inner = getattr(env, "unwrapped", env)
-        table = env if isinstance(env, Mapping) else getattr(inner, "P", None)
-        if not isinstance(table, Mapping) or not table:
-            raise TypeError(
-                f"{type(inner).__name__} has no table P[state][action] of transitions; only the toy-text ones do"
-            )
-        S, A = len(table), len(table[0])
-        rows, columns, data, reward = [], [], [], np.zeros((S + 1, A))
-        for s in range(S):
-            for a in range(A):
-                for probability, following, r, ended in table[s][a]:
-                    rows.append(s * A + a)
-                    columns.append(S if ended else int(following))
-                    data.append(float(probability))
-                    reward[s, a] += probability * float(r)
-        rows += range(S * A, S * A + A)
-        columns += [S] * A
-        data += [1.0] * A
-        P = sp.coo_matrix((data, (rows, columns)), shape=((S + 1) * A, S + 1)).tocsr()
-        if start is None:
-            start = getattr(inner, "initial_state_distrib", None)
-        if start is not None and np.shape(start) == (S,):
-            start = np.append(np.asarray(start, dtype=np.float64), 0.0)
-        spec = getattr(inner, "spec", None)
-        options.setdefault("name", getattr(spec, "id", None) or "gymnasium table")
-        return cls(P, discount=discount, start=start, reward=reward, **options)
+        table = read_table(env)
+        n = table.reward.shape[0]
+        start = table.start if start is None else start
+        if start is not None and np.shape(start) == (n - 1,):
+            start = np.append(as_float_array(start, "start"), 0.0)
+        mask = options.pop("available", None)
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape == (n - 1, table.reward.shape[1]):
+                mask = np.vstack([mask, np.ones_like(mask[:1])])
+            mask = read_available(mask, *table.reward.shape)
+        available = table.available if mask is None else table.available & mask
+        options.setdefault("name", table.name)
+        return cls(table.P, discount=discount, start=start, reward=table.reward, available=available, **options)
 
     # ------------------------------------------------------------------ reading arguments
 
-    def _on_available(self, values: np.ndarray, name: str, highest: bool = True) -> np.ndarray:
+    def _on_available(self, given: Any, name: str, highest: bool = True) -> np.ndarray:
+        values = as_float_array(given, name, shape=(self.n_states, self.n_actions), finite=False)
         values = values.astype(np.float64)  # a copy: the caller's array stays his
+        inside = np.ones(values.shape, dtype=bool) if self.available is None else self.available
+        bad = inside & ~np.isfinite(values)
+        if bad.any():
+            hint = f"; for an action that does not exist there pass available=np.isfinite({name})"
+            raise ValueError(
+                f"{name} must be finite where an action is available, got {values[bad][0]} at index {first_index(bad)}"
+                + ("" if np.isnan(values[bad][0]) else hint)
+            )
         if self.available is not None:
-            inside = values[self.available]
-            if not np.isfinite(inside).all():
-                bad = self.available & ~np.isfinite(values)
-                raise ValueError(
-                    f"{name} must be finite where an action is available, got {values[bad][0]} "
-                    f"at index {first_index(bad)}"
-                )
-            values[~self.available] = inside.max() if highest else inside.min()
+            values[~inside] = values[inside].max() if highest else values[inside].min()
         return values
 
     def _distribution(self, law: Any, name: str) -> np.ndarray:
         if law is None:
             return np.full(self.n_states, 1.0 / self.n_states)
-        law = as_float_array(law, name, shape=(self.n_states,), nonnegative=True).astype(np.float64)
+        law = as_float_array(law, name, shape=(self.n_states,))
+        sum_tol, negative_tol = probability_tolerances(law.dtype == np.float32)
+        if law.min() < -negative_tol:
+            raise ValueError(f"{name} must be non-negative, got {law.min()} at index [{law.argmin()}]")
+        law = np.maximum(law.astype(np.float64), 0.0)
         total = float(law.sum())
-        if abs(total - 1.0) > _SUM_TOL:
-            raise ValueError(f"{name} must be a probability vector, it sums to {total:.12g}")
+        if abs(total - 1.0) > sum_tol:
+            raise ValueError(
+                f"{name} must be a probability vector, it sums to {total:.12g}; {name} / {name}.sum() would be one"
+            )
         return law / total
 
     def probabilities_of(self, policy: Any) -> np.ndarray:
@@ -248,22 +269,33 @@ class MDP:
         """
         if hasattr(policy, "probabilities"):
             policy = policy.probabilities() if callable(policy.probabilities) else policy.probabilities
-        table = np.asarray(policy)
+        try:
+            table = np.asarray(policy)
+        except ValueError as error:
+            raise ValueError(f"policy must be a table of shape (S, A), or one action per state: {error}") from None
         if table.ndim == 1 and table.dtype.kind in "iu":
             return self._deterministic(table)
         shape = (self.n_states, self.n_actions)
-        exact = table.dtype != np.float32
+        sum_tol, negative_tol = probability_tolerances(table.dtype == np.float32)
         if table.dtype == np.float64 and table.shape == shape and self.available is None:
             with np.errstate(invalid="ignore"):
                 off = np.abs(table @ np.ones(self.n_actions) - 1.0)
-            if off.max() <= _SUM_TOL and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
-                return np.ascontiguousarray(table)
-        table = as_float_array(table, "policy", shape=shape, nonnegative=True).astype(np.float64, order="C", copy=False)
+            if off.max() <= ROUNDED and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
+                return read_only(np.ascontiguousarray(table))
+        table = as_float_array(table, "policy", shape=shape).astype(np.float64, order="C", copy=False)
+        if table.min() < 0.0:
+            bad = table < -negative_tol
+            if bad.any():
+                raise ValueError(f"policy must be non-negative, got {table[bad][0]} at index {first_index(bad)}")
+            table = np.maximum(table, 0.0)
         sums = table.sum(axis=1)
-        off = np.abs(sums - 1.0) > (_SUM_TOL if exact else 1e-5)
+        off = np.abs(sums - 1.0) > sum_tol
         if off.any():
             s = int(np.argmax(off))
-            raise ValueError(f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}")
+            raise ValueError(
+                f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}; "
+                "policy / policy.sum(axis=1, keepdims=True) normalises them"
+            )
         if self.available is not None:
             wrong = (table > 0) & ~self.available
             if wrong.any():
@@ -272,10 +304,10 @@ class MDP:
                     f"a policy must not take an action that is not available: action {a} has probability "
                     f"{table[s, a]:.3g} in state {s}"
                 )
-        return table if exact else table / sums[:, None]
+        return read_only(table) if np.abs(sums - 1.0).max() <= ROUNDED else table / sums[:, None]
 
     def checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        """Return one action per state as int64 after checking that each exists; the state is named where not."""
+        """Return one action per state as int64, read-only, after checking that each exists; names the state if not."""
         if actions.dtype.kind not in "iu":
             raise TypeError(f"a policy of one action per state must hold integers, got dtype {actions.dtype}")
         if actions.shape != (self.n_states,):
@@ -291,7 +323,7 @@ class MDP:
             if wrong.any():
                 s = int(np.argmax(wrong))
                 raise ValueError(f"action {int(actions[s])} is not available in state {s}")
-        return actions.astype(np.int64, copy=False)
+        return read_only(actions.astype(np.int64, copy=False))
 
     def _deterministic(self, actions: np.ndarray) -> np.ndarray:
         table = np.zeros((self.n_states, self.n_actions))
@@ -301,13 +333,17 @@ class MDP:
     # ------------------------------------------------------------------ evaluation
 
     def transition_matrix(self, policy: Any) -> sp.csr_matrix:
-        """Return ``P_pi``, shape (S, S); its rows may hold a column more than once (products do not mind)."""
-        return self._transition_matrix(self.probabilities_of(policy))
+        """Return ``P_pi``, shape (S, S): sorted, without duplicates, with memory of its own."""
+        matrix = self._transition_matrix(self.probabilities_of(policy))
+        matrix.indices = matrix.indices.copy()
+        matrix.sum_duplicates()
+        return matrix
 
     def _transition_matrix(self, table: np.ndarray) -> sp.csr_matrix:
         P = self.transitions
         matrix = sp.csr_matrix((self.n_states, self.n_states))
-        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared
+        # row s of P_pi is the rows s * A, ..., s * A + A - 1 of P side by side: the column indices are shared, and may
+        # be there more than once in a row, which products do not mind
         matrix.data = np.repeat(table.ravel(), np.diff(P.indptr)) * P.data
         matrix.indices, matrix.indptr = P.indices, np.ascontiguousarray(P.indptr[:: self.n_actions])
         return matrix
@@ -338,30 +374,47 @@ class MDP:
         known = self._evaluations.get(id(policy))
         if known is not None and known[0]() is policy:
             if known[1] <= tol:
-                return known[2]
+                if np.isnan(known[2].residual):  # as a method left it
+                    residual = self._residual(*self._system(policy), known[2].values)
+                    self._remember(policy, known[1], replace(known[2], residual=residual))
+                return self._evaluations[id(policy)][2]
             if guess is None:
                 guess = known[2].values  # known, but not as accurately
         if guess is not None:
             guess = as_float_array(guess, "guess", shape=(self.n_states,)).astype(np.float64, copy=False)
-        if isinstance(policy, np.ndarray) and policy.ndim == 1:
-            csr, right = self.rows.chosen(self.checked_actions(policy))
-            weights = np.ones((self.n_states, 1))
-        else:
-            csr, weights = self.rows.csr, self.probabilities_of(policy)
-            right = self.rows.mixed_cost(weights)
+        csr, weights, right = self._system(policy)
         values, iterations = solve_values(csr, weights, right, self.discount, guess=guess, tol=tol)
         values.setflags(write=False)
-        evaluation = Evaluation(values, iterations, self)
+        evaluation = Evaluation(values, iterations, self, self._residual(csr, weights, right, values))
         if hasattr(policy, "probabilities"):  # an array could be changed afterwards, a policy object is immutable
             self._remember(policy, tol, evaluation)
         return evaluation
 
+    def _system(self, policy: Any) -> tuple[Csr, np.ndarray, np.ndarray]:
+        """Return rows, weights and costs of the equation ``V = c_pi + discount P_pi V``."""
+        if isinstance(policy, np.ndarray) and policy.ndim == 1:
+            csr, right = self.rows.chosen(self.checked_actions(policy))
+            return csr, np.ones((self.n_states, 1)), right
+        weights = self.probabilities_of(policy)
+        return self.rows.csr, weights, self.rows.mixed_cost(weights)
+
+    def _residual(self, csr: Csr, weights: np.ndarray, right: np.ndarray, values: np.ndarray) -> float:
+        high = sweep_until(csr, weights, right, values, self.discount, 1, np.inf)[3]
+        return high + self.rows.rounding(values, mixed=weights.shape[1] > 1)
+
     def remember(
-        self, policy: Any, values: np.ndarray, tol: float = 1e-12, *, advantage_gap: float | None = None
+        self,
+        policy: Any,
+        values: np.ndarray,
+        tol: float = 1e-12,
+        *,
+        residual: float = np.nan,
+        advantage_gap: float = np.nan,
     ) -> None:
         """Keep what a method has computed about a policy object as if `evaluate` had, while the object lives."""
-        evaluation = Evaluation(values, 0, self)
-        if advantage_gap is not None:
+        values.setflags(write=False)
+        evaluation = Evaluation(values, 0, self, residual)
+        if not np.isnan(advantage_gap):
             evaluation.__dict__["advantage_gap"] = float(advantage_gap)
         self._remember(policy, tol, evaluation)
 
@@ -381,7 +434,7 @@ class MDP:
 
         Pairs that are not available get a finite value above every attainable one: no minimum picks them.
         """
-        Q = self.rows.action_values(np.ascontiguousarray(values, dtype=np.float64))
+        Q = self.rows.action_values(self._values(values))
         if self.available is not None:
             top = max(float(self.cost.max()) / (1.0 - self.discount), float(Q[self.available].max()))
             Q[~self.available] = top + max(1.0, abs(top))
@@ -389,7 +442,11 @@ class MDP:
 
     def backup(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ``min_a Q(s, a)`` and the first minimising action, for ``Q = c + discount P values``."""
-        return self.rows.greedy_backup(np.ascontiguousarray(values, dtype=np.float64))[:2]
+        return self.rows.greedy_backup(self._values(values))[:2]
+
+    def _values(self, values: Any) -> np.ndarray:
+        array = as_float_array(values, "values", shape=(self.n_states,))
+        return np.ascontiguousarray(array, dtype=np.float64)
 
     @cached_property
     def rows(self) -> Rows:
@@ -426,12 +483,18 @@ class MDP:
         while state.changes:
             state = method.step(self, state)
         policy, values = state.policy, state.values
-        if self.n_states <= DENSE_LIMIT:
-            values = self.evaluate(policy).values  # without the error that an iterative solver leaves
+        if self.n_states <= DENSE_LIMIT:  # without the errors of an iterative solver: ties are told apart to rounding
+            values = self.evaluate(policy).values
+            while True:
+                better, changes, *_ = self.rows.improve(values, policy, 2.0 * self.rows.rounding(values))
+                following = self.evaluate(better).values if changes else values
+                if not following.sum() < values.sum():
+                    break
+                policy, values = better, following
         Q = self.action_values(values)
         for array in (Q, policy, values):
             array.setflags(write=False)
-        return OptimalSolution(values, Q, policy, self._deterministic(policy))
+        return OptimalSolution(values, Q, policy, frozen(self._deterministic(policy)))
 
     # ------------------------------------------------------------------ the problem protocol
 
@@ -449,20 +512,23 @@ class MDP:
         return np.where(self.available, -np.log(count), -np.inf)
 
     def measure(self, policy: Any) -> dict[str, float]:
-        """Return the metrics of a policy, in cost form.
+        """Return the metrics of a policy, in the units of the costs or rewards that were given.
 
         Returns
         -------
         dict of str to float
-            ``value``: ``V_rho``; ``gap``: ``V_rho - V*_rho`` (if the optimum is known); ``advantage_gap``:
-            ``max_s (V(s) - min_a Q(s, a)) / (1 - discount)``, a bound on ``|V - V*|_inf`` that needs no optimum.
+            ``value``: ``V_rho``, the expected discounted cost or, where rewards were given, reward; ``gap``: by how
+            much the optimum is better (if it is known; as accurate as `evaluate`); ``advantage_gap``: the largest
+            ``(V(s) - min_a Q(s, a)) / (1 - discount)``, a bound on ``|V - V*|_inf`` that needs no optimum and holds in
+            spite of rounding.
         """
         evaluation = self.evaluate(policy)
-        metrics = {"value": float(self.start @ evaluation.values)}
+        value = float(self.start @ evaluation.values)
+        metrics = {"value": float(self.to_reward_value(value)) if self.maximizes else value}
         if self.known_optimal:
             # averaging the differences keeps digits that the difference of averages would lose
-            metrics["gap"] = max(float(self.start @ (evaluation.values - self.optimal.values)), 0.0)
-        metrics["advantage_gap"] = evaluation.advantage_gap
+            metrics["gap"] = self.unit * max(float(self.start @ (evaluation.values - self.optimal.values)), 0.0)
+        metrics["advantage_gap"] = self.unit * evaluation.advantage_gap
         return metrics
 
     # ------------------------------------------------------------------ reward form, support
@@ -477,7 +543,33 @@ class MDP:
         >>> float(mdp.to_reward_value(mdp.optimal.values)[0])
         10.0
         """
-        return self._offset / (1.0 - self.discount) - self._scale * np.asarray(values)
+        offset, scale = self._reward
+        return offset / (1.0 - self.discount) - scale * as_float_array(values, "values", finite=False, allow_empty=True)
+
+    @property
+    def unit(self) -> float:
+        """What a cost of one is in the units that `measure` reports: the rewards' range, or 1 if costs were given."""
+        return self._reward[1] if self.maximizes else 1.0
+
+    def in_cost_form(self) -> MDP:
+        """Return the same problem given by its costs: `measure` reports them, as theorems on costs in [0, 1] mean it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> mdp = MDP(np.ones((1, 2, 1)), reward=[[5.0, 3.0]], discount=0.5)
+        >>> mdp.measure([1])["gap"], mdp.in_cost_form().measure([1])["gap"]
+        (4.0, 2.0)
+        """
+        other = copy.copy(self)
+        other.maximizes, other._evaluations = False, {}
+        return other
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return what the numbers of a run that has not converged mean, where rewards were given."""
+        if not self.maximizes:
+            return None
+        return "value is the expected discounted reward, which is maximised; gaps and errors are in the reward's units"
 
     @cached_property
     def unreachable_states(self) -> np.ndarray:
@@ -496,7 +588,7 @@ class MDP:
         found = sp.csgraph.breadth_first_order(graph, n, return_predecessors=False)
         reached = np.zeros(n + 1, dtype=bool)
         reached[found] = True
-        return np.flatnonzero(~reached)
+        return frozen(np.flatnonzero(~reached))
 
     def require_full_support(self, law: Any = None, *, name: str = "start") -> None:
         """Raise unless a state law is positive everywhere, which mismatch coefficients and their theorems need.
@@ -526,10 +618,27 @@ class MDP:
         # weak references cannot be pickled
         return self.__dict__ | {"_evaluations": {}}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in (self.cost, self.start, self.available, self.features, self.coordinates):
+            if array is not None:  # a pickle does not keep that they are read-only
+                array.setflags(write=False)
+        freeze_csr(self.transitions)
+
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.n_states} states, {self.n_actions} actions, discount {self.discount:g}>"
+        sense = ", reward (maximised)" if self.maximizes else ""
+        return f"<{self.name}: {self.n_states} states, {self.n_actions} actions, discount {self.discount:g}{sense}>"
 
 
 def against_mdp(problem: Any) -> str | None:
     """Return why `problem` is no finite Markov decision process, None if it is one. For the `accepts` of methods."""
     return None if isinstance(problem, MDP) else f"needs an optlab.policy.MDP, got {type(problem).__name__}"
+
+
+def _grid(grid: Any, n_states: int) -> tuple[int, ...]:
+    if not isinstance(grid, Sequence):
+        raise TypeError(f"grid must be a tuple of integers, got {type(grid).__name__}")
+    shape = tuple(as_integer(n, f"grid[{i}]", minimum=1) for i, n in enumerate(grid))
+    if math.prod(shape) != n_states:
+        raise ValueError(f"grid must hold the {n_states} states, got {shape} with {math.prod(shape)} points")
+    return shape

@@ -19,6 +19,7 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import EuclideanMap, MirrorMap, NegativeEntropyMap
 from optlab.bregman.mirror_maps import mirror_map as named_mirror_map
+from optlab.core.stopping import Verdict
 from optlab.core.validation import as_number, one_of
 from optlab.policy.certificates import (
     concentrability,
@@ -242,6 +243,10 @@ class PolicyMirrorDescent(TabularMethod):
             new = replace(new, certificate=certificate, policy_evaluations=new.policy_evaluations + 1)
         return new
 
+    def verdict(self, problem: Any, state: MirrorDescentState, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged; never with a critic, whose next estimate may be another."""
+        return super().verdict(problem, state, metrics) if self._exact else None
+
     def measure(self, problem: Any, state: MirrorDescentState) -> dict[str, float]:
         """Return the step size and the number of policy evaluations; with diagnostics, the certificates."""
         row = super().measure(problem, state) | {"environment_steps": float(state.environment_steps)}
@@ -258,9 +263,9 @@ class PolicyMirrorDescent(TabularMethod):
                 "divergence_to_optimal": c.divergence,
                 "mismatch": c.mismatch,
                 "concentrability": c.concentrability,
-                "bound_sublinear": sublinear,
-                "bound_linear": linear,
-                "bound_gamma": min(trivial, c.gamma_bound),
+                "bound_sublinear": problem.unit * sublinear,
+                "bound_linear": problem.unit * linear,
+                "bound_gamma": problem.unit * min(trivial, c.gamma_bound),
             }
         return row
 

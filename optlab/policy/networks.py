@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer, one_of
+from optlab.core.validation import as_float_array, one_of
+from optlab.policy.arguments import as_count
 from optlab.policy.function_classes import FunctionClass, row_numbers
+from optlab.policy.ownership import frozen
 
 __all__ = ["MLP"]
 
@@ -49,15 +51,16 @@ class MLP(FunctionClass):
         self.points: np.ndarray | None = None
         self.n_states = None
         if isinstance(points, (int, np.integer)):
-            m = as_integer(points, "points", minimum=1)
+            m = as_count(points, "points")
         else:
-            self.points = np.array(as_float_array(points, "points", ndim=2), np.float64)
-            self.points.setflags(write=False)
+            self.points = frozen(as_float_array(points, "points", ndim=2).astype(np.float64, copy=False))
             self.n_states, m = self.points.shape
-        self.n_actions = as_integer(n_actions, "n_actions", minimum=1)
+        if not isinstance(hidden, (list, tuple, np.ndarray)) or np.ndim(hidden) != 1:
+            raise TypeError(f"hidden must be a sequence of integers, got {type(hidden).__name__}")
+        self.n_actions = as_count(n_actions, "n_actions")
         self.sizes = (
             m,
-            *(as_integer(h, f"hidden[{i}]", minimum=1) for i, h in enumerate(hidden)),
+            *(as_count(h, f"hidden[{i}]") for i, h in enumerate(hidden)),
             self.n_actions,
         )
         self.activation = one_of(activation, "activation", ("tanh", "relu"))

@@ -8,6 +8,7 @@ number of threads. See `optlab.policy.kernels` for what each pass computes.
 from __future__ import annotations
 
 import functools
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +19,42 @@ from optlab.policy import kernels
 
 _GRAIN = 1 << 17  # stored entries per range: below two of them a pass runs in the calling thread
 _MAX_PARTS = 16
+_UNIT = 0.5 * float(np.finfo(np.float64).eps)
 ROUNDING = 16 * float(np.finfo(np.float64).eps)  # a residual's span below it, relative to the values, is none
 
 Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-__all__ = ["Csr", "MirrorStep", "Rows", "Sweep", "dense_system", "solve_krylov", "sweep_until", "unsigned"]
+__all__ = [
+    "Csr",
+    "Improvement",
+    "MirrorStep",
+    "Rows",
+    "Sweep",
+    "dense_system",
+    "solve_krylov",
+    "sweep_until",
+    "unsigned",
+]
+
+
+class Improvement(NamedTuple):
+    """A policy made greedy, and what the residuals of the values say.
+
+    Attributes
+    ----------
+    policy : ndarray of int, shape (S,)
+    changes : int
+    low, high : float
+        Least and largest ``min_a Q - V``.
+    excess : float
+        Largest ``Q(s, pi(s)) - V`` for the policy before.
+    """
+
+    policy: np.ndarray
+    changes: int
+    low: float
+    high: float
+    excess: float
 
 
 class Sweep(NamedTuple):
@@ -82,25 +114,50 @@ class Rows:
         parts = self._run(kernels.greedy_backup, *self.csr, self.cost, values, self.discount, out, policy)
         return out, policy, min(p[0] for p in parts), max(p[1] for p in parts)
 
-    def improve(self, values: np.ndarray, policy: np.ndarray, slack: float) -> tuple[np.ndarray, int, float]:
-        """Return ``(policy made greedy but for ties within slack, number of changes, max of values - min_a Q)``."""
+    def improve(self, values: np.ndarray, policy: np.ndarray, slack: float) -> Improvement:
+        """Return the policy made greedy, but for ties within `slack`."""
         better = policy.copy()
         parts = self._run(kernels.improve, *self.csr, self.cost, values, self.discount, slack, better)
-        return better, sum(p[0] for p in parts), max(p[1] for p in parts)
+        changes, low, high, excess = zip(*parts)
+        return Improvement(better, sum(changes), min(low), max(high), max(excess))
 
     def modified_step(
         self, values: np.ndarray, sweeps: int, contraction: float
-    ) -> tuple[np.ndarray, np.ndarray, float, int]:
-        """Return ``(values, policy, bound on the values' error, sweeps made)`` of one `ModifiedPolicyIteration` step.
+    ) -> tuple[np.ndarray, np.ndarray, float, int, float]:
+        """Return ``(values, policy, bound on the values' error, sweeps made, span of the backup's residual)``.
 
-        All in one call: on small problems the passes take less time than calling them.
+        A step of `ModifiedPolicyIteration` in one call: on small problems passes take less time than calling them.
         """
         n = self.n_states
         out, policy = np.empty(n), np.empty(n, dtype=np.int64)
-        error, made = kernels.modified_step(
+        error, made, span = kernels.modified_step(
             *self.csr, self.cost, _plain(values), self.discount, sweeps, contraction, ROUNDING, out, policy
         )
-        return out, policy, error, made
+        return out, policy, error, made, span
+
+    def rounding(self, *values: np.ndarray, mixed: bool = False) -> float:
+        """Return how far rounding may take a computed ``min_a (c + discount P V)``, less V, from the true one.
+
+        Per entry ``m + 2`` roundings for a longest row of m entries, each of at most u = 2^-53 relative to ``max |c| +
+        max |V|``; the rows' sums, which miss one by rounding themselves; and four more for what a bound made of the
+        residual is multiplied with. So a bound that adds this to a residual holds for the stored numbers. The backup
+        of a `mixed` policy has sums over actions besides, and probabilities whose sums miss one by rounding.
+        """
+        largest = max(max(abs(float(v.min())), abs(float(v.max()))) for v in values)
+        relative = self._relative_rounding + (2 * self.cost.shape[1] + 8) * _UNIT * mixed
+        return relative * (self._largest_cost + largest)
+
+    @cached_property
+    def _largest_cost(self) -> float:
+        return float(np.abs(self.cost, where=np.isfinite(self.cost), out=np.zeros_like(self.cost)).max())
+
+    @cached_property
+    def _relative_rounding(self) -> float:
+        sums, ones = np.empty(self.cost.shape), np.ones(self.n_states)
+        self._run(kernels.action_values, *self.csr, np.zeros_like(self.cost), ones, 1.0, sums)
+        longest = int(np.diff(self.csr[0].astype(np.int64)).max())
+        off = float(np.abs(sums[np.isfinite(self.cost)] - 1.0).max())
+        return off + (2 * longest + 5) * _UNIT
 
     def action_values(self, values: np.ndarray) -> np.ndarray:
         """Return Q, shape (S, A), with ``+inf`` at pairs that are not available."""

@@ -16,6 +16,8 @@ import numpy as np
 from optlab.bregman.elementary import logsumexp, quiet
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array
+from optlab.policy.arguments import as_count
+from optlab.policy.ownership import frozen
 
 __all__ = ["TabularPolicy", "as_log_table"]
 
@@ -58,10 +60,10 @@ class TabularPolicy:
             raise ValueError(
                 f"log_table must hold logarithms of rows that sum to one, but row {s} is {table[s].tolist()}"
             )
-        object.__setattr__(self, "log_table", _frozen(table))
+        object.__setattr__(self, "log_table", frozen(table))
         if self.mirror is not None:
             mirror = as_float_array(self.mirror, "mirror", shape=table.shape, finite=False)
-            object.__setattr__(self, "mirror", _frozen(mirror))
+            object.__setattr__(self, "mirror", frozen(mirror))
 
     @classmethod
     def from_probabilities(cls, probabilities: Any) -> TabularPolicy:
@@ -73,7 +75,8 @@ class TabularPolicy:
     @classmethod
     def uniform(cls, n_states: int, n_actions: int) -> TabularPolicy:
         """Return the policy that takes every action with the same probability."""
-        return cls(np.full((n_states, n_actions), -np.log(n_actions)))
+        shape = as_count(n_states, "n_states"), as_count(n_actions, "n_actions")
+        return cls(np.full(shape, -np.log(shape[1])))
 
     @classmethod
     def of(cls, log_table: np.ndarray, mirror: np.ndarray | None = None) -> TabularPolicy:
@@ -137,7 +140,7 @@ def as_log_table(problem: Any, start: Any, *, interior: bool = False) -> np.ndar
         If `interior` and an available action has probability zero.
     """
     if hasattr(start, "log_probabilities"):
-        table = np.asarray(start.log_probabilities(), dtype=np.float64)
+        table = frozen(np.asarray(start.log_probabilities(), dtype=np.float64))
         problem.probabilities_of(start)
     else:
         with quiet():
@@ -151,10 +154,3 @@ def as_log_table(problem: Any, start: Any, *, interior: bool = False) -> np.ndar
                 f"boundary of the simplex, but action {a} has none in state {s}"
             )
     return table
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    if array.flags.writeable:
-        array = array.copy()
-        array.setflags(write=False)
-    return array

@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.elementary import xlogx
+from optlab.bregman.elementary import quiet, xlogx
 from optlab.bregman.mirror_maps import NegativeEntropyMap
-from optlab.core.validation import as_number
+from optlab.core.validation import as_integer, as_number
 from optlab.policy.dual_certificates import soft_linear_bound
-from optlab.policy.evaluation import solve_evaluation
+from optlab.policy.evaluation import solve_values
+from optlab.policy.mdp import MDP
 from optlab.policy.policies import TabularPolicy
 from optlab.policy.step_sizes import LARGEST_STEP_SIZE, StepSizeRule, check_policy_step_size, policy_step_size
 from optlab.policy.tabular import TabularMethod, TabularState, excess_action_values
@@ -71,7 +72,10 @@ def soft_optimal(mdp: Any, temperature: float, tol: float = 1e-12, max_iter: int
     >>> soft_optimal(mdp, temperature=1.0).values.round(6)  # -log(1 + e^-1) / (1 - discount)
     array([-0.626523])
     """
-    tau = as_number(temperature, "temperature", above=0)
+    if not isinstance(mdp, MDP):
+        raise TypeError(f"mdp must be an optlab.policy.MDP, got {type(mdp).__name__}")
+    tau, tol = as_number(temperature, "temperature", above=0), as_number(tol, "tol", minimum=0)
+    max_iter = as_integer(max_iter, "max_iter", minimum=0)
     values = soft_values(mdp, mdp.uniform_log_probabilities(), tau)
     for _ in range(max_iter):
         before, log_policy = values, _soft_greedy(mdp, mdp.action_values(values), tau)
@@ -84,9 +88,9 @@ def soft_optimal(mdp: Any, temperature: float, tol: float = 1e-12, max_iter: int
 
 def soft_values(mdp: Any, log_policy: np.ndarray, temperature: float, guess: np.ndarray | None = None) -> np.ndarray:
     """Return V_tau of a policy given by its logarithm, shape (S,): values for the cost ``c + tau sum_a pi log pi``."""
-    table = np.exp(log_policy)
-    cost = mdp.policy_cost(table) + temperature * xlogx(np, table).sum(axis=1)
-    values, _ = solve_evaluation(mdp.transition_matrix(table), cost, mdp.discount, guess=guess)
+    table = mdp.probabilities_of(np.exp(log_policy))
+    cost = mdp.rows.mixed_cost(table) + temperature * xlogx(np, table).sum(axis=1)
+    values, _ = solve_values(mdp.rows.csr, table, cost, mdp.discount, guess=guess)
     return values
 
 
@@ -136,6 +140,7 @@ class SoftPolicyIteration(TabularMethod):
     step_size: StepSizeRule | None = None
 
     reference: ClassVar[str] = "zhan2023policy"
+    _certificate: ClassVar[str] = "soft_action_gap"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temperature", as_number(self.temperature, "temperature", above=0))
@@ -189,14 +194,15 @@ class SoftPolicyIteration(TabularMethod):
             rate = soft_linear_bound(state.k - 1, state.action_gap, state.log_gap, tau, state.first_step, gamma)
             bound = min(bound, rate)
         return super().measure(problem, state) | {
-            "soft_gap": max(float(problem.start @ (state.values - state.optimal_values)), 0.0),
-            "soft_action_gap": _largest_gap(problem, state.values, state.optimal_action_values),
-            "bound_soft": bound,
+            "soft_gap": problem.unit * max(float(problem.start @ (state.values - state.optimal_values)), 0.0),
+            "soft_action_gap": problem.unit * _largest_gap(problem, state.values, state.optimal_action_values),
+            "bound_soft": problem.unit * bound,
         }
 
 
 def _soft_greedy(mdp: Any, action_values: np.ndarray, temperature: float) -> np.ndarray:
-    return _ENTROPY.log_project(-excess_action_values(mdp, action_values) / temperature)
+    with quiet():  # at temperatures near zero only the best action is left
+        return _ENTROPY.log_project(-excess_action_values(mdp, action_values) / temperature)
 
 
 def _largest_gap(mdp: Any, values: np.ndarray, action_values: np.ndarray) -> float:

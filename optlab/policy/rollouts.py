@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from optlab.policy.mdp import MDP
+from optlab.policy.ownership import frozen
 
 __all__ = ["TableSimulator", "Transitions", "geometric_states", "monte_carlo", "simulator", "transitions"]
 
@@ -42,8 +43,8 @@ class TableSimulator:
         P = problem.transitions
         self.indices, self.indptr, self.cost = P.indices, P.indptr, problem.cost
         # one cumulative sum over all rows: a draw is a binary search, kept within its row
-        self.cumulated = np.concatenate([[0.0], np.cumsum(P.data)])
-        self.start = np.cumsum(problem.start)
+        self.cumulated = frozen(np.concatenate([[0.0], np.cumsum(P.data)]))
+        self.start = frozen(np.cumsum(problem.start))
         self.n_actions = problem.n_actions
 
     def reset(self, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core import Method, State
+from optlab.core import Method, State, Status
+from optlab.core.stopping import Verdict
 from optlab.policy.mdp import against_mdp
 from optlab.policy.policies import TabularPolicy, as_log_table
 
-__all__ = ["TabularMethod", "TabularState", "excess_action_values"]
+__all__ = ["TabularMethod", "TabularState", "excess_action_values", "rounding_floor", "unchanged"]
+
+_ROUNDED = 1e-12
 
 
 @dataclass
@@ -104,6 +107,31 @@ class TabularMethod(Method):
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the last step size and the linear systems solved so far."""
         return {"step_size": state.step_size, "policy_evaluations": float(state.policy_evaluations)}
+
+    _certificate: ClassVar[str] = "advantage_gap"
+
+    def verdict(self, problem: Any, state: Any, metrics: dict[str, float]) -> Verdict | None:
+        """Return that the run has converged once its policy is optimal up to rounding and does not change any more."""
+        if not metrics[self._certificate] <= rounding_floor(problem, state.values):
+            return None
+        return unchanged(state.policy, self.step(problem, state).policy, self._certificate, metrics)
+
+
+def rounding_floor(problem: Any, values: np.ndarray) -> float:
+    """Return the size, in the problem's units, below which a gap of `values` is the error of their evaluation."""
+    accuracy = 4e-12 * float(np.abs(values).max())
+    floor: float = problem.unit * (
+        accuracy + 4.0 * problem.rows.rounding(values, mixed=True) / (1.0 - problem.discount)
+    )
+    return floor
+
+
+def unchanged(policy: Any, following: Any, certificate: str, metrics: dict[str, float]) -> Verdict | None:
+    """Return the verdict of convergence if no probability changes by more than rounding of action values makes it."""
+    if not np.abs(policy.probabilities() - following.probabilities()).max() <= _ROUNDED:
+        return None
+    found = f"the policy no longer changes: {certificate} = {metrics[certificate]:.3g} is certified"
+    return Verdict(Status.CONVERGED, found)
 
 
 def excess_action_values(problem: Any, action_values: np.ndarray) -> np.ndarray:

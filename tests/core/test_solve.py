@@ -434,10 +434,16 @@ def test_a_method_may_end_its_run_at_a_record_point(status):
         def verdict(self, problem, state, metrics):
             return stopping.Verdict(status, "seen") if metrics["gap"] < 1e-3 else None
 
-    result = optlab.solve(Quadratic(), Knowing(), tol=1e-9, max_iter=1000)
+    result = optlab.solve(Quadratic(), Knowing(), max_iter=1000)
     assert result.status is status
     assert result.n_iter < 100
     assert result.message == f"seen after {result.n_iter} iterations."
+    missed = optlab.solve(Quadratic(), Knowing(), tol={"gap": 1e-9}, max_iter=1000)
+    if status is Status.CONVERGED:  # which is not said where the caller's tolerance is missed
+        assert missed.status is Status.STALLED
+        assert missed.message.startswith("seen, but gap = ")
+    else:
+        assert missed.status is status
     tolerant = optlab.solve(Quadratic(), Knowing(), tol=1e-2, max_iter=1000)
     assert tolerant.status is Status.CONVERGED, "convergence by tolerance is heard first"
     assert "within its tolerance" in tolerant.message

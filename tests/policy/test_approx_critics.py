@@ -116,7 +116,7 @@ def test_environments_without_a_table(critic):
 
 def test_refusals():
     network = MLP(1, 2)
-    with pytest.raises(ValueError, match="sampled_states and a sampling critic"):
+    with pytest.raises(optlab.IncompatibleError, match="sampled_states and a sampling critic"):
         optlab.solve(Line(), DAPO(policy=network, sampled_states=5), max_iter=1)
     with pytest.raises(TypeError, match="features must be a linear FunctionClass"):
         LSTDQ(features=network)

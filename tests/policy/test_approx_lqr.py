@@ -123,3 +123,14 @@ def test_refusals(problem):
         optlab.solve(problem, GaussianMirrorDescent(), x0=deterministic, max_iter=1)
     with pytest.raises(TypeError, match="GaussianPolicy"):
         optlab.solve(problem, HewerPolicyIteration(), x0=np.zeros((2, 3)), max_iter=1)
+
+
+def test_an_unstable_system_is_told_to_pass_a_start():
+    problem = LQR([[1.5]], [[1.0]], [[1.0]], [[1.0]], 0.9)
+    with pytest.raises(DomainError, match=r"pass x0=GaussianPolicy\(K, covariance\) with a gain that is"):
+        optlab.solve(problem, HewerPolicyIteration())
+    run = optlab.solve(problem, HewerPolicyIteration(), x0=GaussianPolicy([[1.0]], [[0.0]]))
+    assert run.success
+    assert run.metrics["gain_error"] < 1e-12
+    with pytest.raises(DomainError, match="the Riccati equation has no such solution"):
+        LQR([[1.5]], [[0.0]], [[1.0]], [[1.0]], 0.9).optimal_gain  # noqa: B018

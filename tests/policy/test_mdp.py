@@ -9,8 +9,18 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import optlab
 from optlab.core.serialization import fingerprint
-from optlab.policy import MDP, TabularPolicy, deep_sea, frozen_lake, garnet
+from optlab.policy import (
+    MDP,
+    ModifiedPolicyIteration,
+    PolicyIteration,
+    TabularPolicy,
+    ValueIteration,
+    deep_sea,
+    frozen_lake,
+    garnet,
+)
 from optlab.policy.evaluation import solve_evaluation
 
 
@@ -281,3 +291,70 @@ def test_bad_evaluation_arguments():
         mdp.evaluate(np.full((6, 3), 1 / 3), guess=np.zeros(5))
     with pytest.raises(ValueError, match="tol must be a number above 0"):
         mdp.evaluate(np.full((6, 3), 1 / 3), tol=0.0)
+
+
+@pytest.mark.parametrize("layout", ["dense", "sparse", "matrices"])
+@pytest.mark.parametrize("kind", ["float32", "seven decimals", "below zero by rounding"])
+def test_rounding_is_allowed_for_and_normalised(layout, kind):
+    exact = np.random.default_rng(1).dirichlet(np.ones(30), size=(30, 2))
+    if kind == "float32":
+        rounded = exact.astype(np.float32)
+    elif kind == "seven decimals":
+        rounded = exact.round(7)
+    else:
+        rounded = exact.copy()
+        rounded[:, :, 0] += rounded[:, :, 1]
+        rounded[:, :, 1] = -1e-17
+    given = {
+        "dense": lambda: rounded,
+        "sparse": lambda: sp.csr_matrix(rounded.reshape(60, 30)),
+        "matrices": lambda: [rounded[:, a] for a in range(2)],
+    }[layout]()
+    mdp = MDP(given, np.zeros((30, 2)))
+    assert mdp.transitions.data.min() > 0
+    np.testing.assert_allclose(mdp.transitions.sum(axis=1), 1.0, rtol=0, atol=1e-14)
+    stored = mdp.transitions.toarray().reshape(30, 2, 30)
+    np.testing.assert_allclose(stored, rounded, atol=1e-5)
+
+
+def test_what_is_more_than_rounding_is_refused_with_a_hint():
+    rough = np.random.default_rng(1).dirichlet(np.ones(30), size=(30, 2)).round(3)
+    with pytest.raises(ValueError, match=r"rows of P must sum to one.*P / P\.sum\(axis=-1, keepdims=True\) normalises"):
+        MDP(rough, np.zeros((30, 2)))
+    MDP(rough / rough.sum(axis=-1, keepdims=True), np.zeros((30, 2)))
+    P = np.eye(2)[:, None] + np.array([1e-6, -1e-6])
+    with pytest.raises(ValueError, match=r"P must hold probabilities.*state 0, action 0\) is -1e-06"):
+        MDP(P, np.zeros((2, 1)))
+    mdp = MDP(np.full((2, 2, 2), 0.5), np.zeros((2, 2)), start=np.array([0.3, 0.7], np.float32))
+    assert mdp.start.sum() == pytest.approx(1.0, abs=1e-15)
+    assert mdp.evaluate(np.full((2, 2), 0.5, np.float32)).values == pytest.approx(0.0)
+    with pytest.raises(ValueError, match=r"start / start\.sum\(\) would be one"):
+        MDP(np.full((2, 2, 2), 0.5), np.zeros((2, 2)), start=[0.3, 0.6])
+    with pytest.raises(ValueError, match=r"policy / policy\.sum\(axis=1, keepdims=True\) normalises"):
+        mdp.evaluate(np.full((2, 2), 0.4))
+
+
+def test_infinite_rewards_and_values_that_overflow_are_refused_with_a_hint():
+    P = np.full((2, 2, 2), 0.5)
+    with pytest.raises(ValueError, match=r"got -inf at index \[0, 1\].*available=np\.isfinite\(reward\)"):
+        MDP(P, reward=[[1.0, -np.inf], [0.0, 1.0]])
+    reward = np.array([[1.0, -np.inf], [0.0, 1.0]])
+    assert MDP(P, reward=reward, available=np.isfinite(reward)).optimal.policy.tolist() == [0, 1]
+    for reward in ([[1e308, -1e308], [0.0, 1.0]], [[1e308, 1e308], [1e308, 1e308]]):
+        with pytest.raises(ValueError, match="reward must be such that values"):
+            MDP(P, reward=reward)
+    with pytest.raises(ValueError, match="cost must be such that values"):
+        MDP(P, cost=[[1e308, 0.0], [0.0, 0.0]])
+    big = MDP(P, reward=[[1e305, 0.0], [0.0, 0.0]])
+    assert np.isfinite(big.to_reward_value(big.optimal.values)).all()
+    with pytest.raises(ValueError, match=r"grid must hold the 2 states, got \(3, 1\)"):
+        MDP(P, np.zeros((2, 2)), grid=(3, 1))
+
+
+def test_a_list_of_integers_is_no_start():
+    mdp = garnet(4, 2, 2)
+    for method in (PolicyIteration(), ModifiedPolicyIteration(), ValueIteration()):
+        with pytest.raises(ValueError, match=r"x0 could be actions or values.*got \[0, 1, 1, 0\]"):
+            optlab.solve(mdp, method, x0=[0, 1, 1, 0])
+        assert optlab.solve(mdp, method, x0=[0.0, 1.0, 1.0, 0.0], max_iter=1).n_iter == 1
+        assert optlab.solve(mdp, method, x0=np.array([0, 1, 1, 0]), max_iter=1).n_iter == 1

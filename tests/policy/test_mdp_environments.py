@@ -68,7 +68,7 @@ def test_tables_equal_those_of_gymnasium(name, options, own):
         theirs[going][:, :, np.setdiff1d(np.arange(S + 1), going)].sum(axis=2),
         atol=1e-15,
     )
-    np.testing.assert_allclose(own._scale * own.cost[going], other._scale * other.cost[going], atol=1e-12)
+    np.testing.assert_allclose(own.unit * own.cost[going], other.unit * other.cost[going], atol=1e-12)
     np.testing.assert_allclose(
         own.to_reward_value(own.optimal.values)[going], other.to_reward_value(other.optimal.values)[going], atol=1e-9
     )
@@ -84,6 +84,58 @@ def test_from_gymnasium_start_and_refusals():
         MDP.from_gymnasium(gymnasium.make("CartPole-v1"))
     with pytest.raises(ValueError, match=r"state 0, action 0 sums to 0\.5"):
         MDP.from_gymnasium({0: {0: [(0.5, 0, 1.0, False)]}})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_from_gymnasium_refuses_tables_that_are_not_the_model():
+    gymnasium = pytest.importorskip("gymnasium")
+    assert repr(MDP.from_gymnasium("FrozenLake-v1")) == repr(MDP.from_gymnasium(gymnasium.make("FrozenLake-v1")))
+    MDP.from_gymnasium(gymnasium.make("Taxi-v4", is_rainy=True))  # in the table
+    with pytest.raises(ValueError, match="by a flag that is not part of the state"):
+        MDP.from_gymnasium(gymnasium.make("Taxi-v4", fickle_passenger=True))
+    with pytest.raises(ValueError, match="without TransformReward, which changes it"):
+        MDP.from_gymnasium(gymnasium.wrappers.TransformReward(gymnasium.make("FrozenLake-v1"), lambda r: 2 * r))
+    with pytest.raises(TypeError, match=r"BlackjackEnv has no table.*as FrozenLake, CliffWalking and Taxi have"):
+        MDP.from_gymnasium("Blackjack-v1")
+
+
+def test_missing_actions_of_a_table_are_not_available():
+    loop = {0: [(1.0, 1, 0.0, False)]}
+    mdp = MDP.from_gymnasium({0: loop, 1: loop | {1: [(1.0, 0, 5.0, False)]}}, discount=0.9)
+    assert mdp.available.tolist() == [[True, False], [True, True], [True, True]]
+    # V(1) = 5 + .81 V(1)
+    np.testing.assert_allclose(mdp.to_reward_value(mdp.optimal.values), [0.9 * 5 / 0.19, 5 / 0.19, 0.0], atol=1e-9)
+    other = MDP.from_gymnasium({0: loop | {1: [(1.0, 0, 5.0, False)]}, 1: loop}, discount=0.9)
+    assert other.available.tolist() == [[True, True], [True, False], [True, True]]
+    both = np.array([[True, True], [True, False]])
+    assert MDP.from_gymnasium({0: loop | {1: [(1.0, 0, 5.0, False)]}, 1: loop}, available=both).available.sum() == 5
+    with pytest.raises(ValueError, match="available must leave at least one action in every state, state 1 has none"):
+        MDP.from_gymnasium({0: loop, 1: {1: [(1.0, 0, 5.0, False)]}}, available=[[1, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({0: {0: [(1.0, 1, 5.0, False)]}}, r"state 0, action 0: the next state must be one of 0\.\.0, got 1"),
+        ({0: {0: [(1.0, -1, 5.0, False)]}}, "state 0, action 0: the next state must be one of"),
+        ({0: {0: [(1.0, 0.5, 5.0, False)]}}, "the next state must be one of"),
+        ({0: {2: [(1.0, 0, 5.0)]}}, "state 0, action 2: a transition must be .* with 3 entries"),
+        ({0: {0: (1.0, 0, 5.0, False)}}, "a transition must be"),
+        ({0: {0: [(1.0, 0, 5.0, "no")]}}, "state 0, action 0: terminated must be True or False"),
+        ({0: {0: [(1.0, 0, None, False)]}}, "state 0, action 0: reward must be a number"),
+        ({0: {0: [("a", 0, 0.0, False)]}}, "state 0, action 0: probability must be a number"),
+        ({0: {0: [(1.0, 0, 0.0, False)]}, 2: {0: []}}, r"states 0\.\.1, got 2, and 1 is missing"),
+        ({"s": {0: [(1.0, 0, 0.0, False)]}}, "got 's', and 0 is missing"),
+        ({0: {"left": [(1.0, 0, 0.0, False)]}}, "actions of state 0 must be integers from 0 on, got 'left'"),
+        ({0: {0: [(1.0, 0, 0.0, False)]}, 1: {}}, "state 1 of the table has no action"),
+        ({0: 3}, "state 0 of the table must map actions"),
+        ({0: {0: 3}}, "state 0, action 0: transitions must come as a list"),
+        ({0: {0: [(1.5, 0, 0.0, False)]}}, "state 0, action 0"),
+    ],
+)
+def test_irregular_tables_are_refused_by_state_and_action(table, message):
+    with pytest.raises(ValueError, match=message):
+        MDP.from_gymnasium(table)
 
 
 def test_a_table_of_transitions_in_expectation():

@@ -33,11 +33,12 @@ def test_backups(mdp):
     np.testing.assert_allclose(mdp.rows.action_values(V), Q, rtol=1e-13)
     held = np.random.default_rng(1).integers(3, size=211)
     slack = 0.05
-    better, changes, gap = mdp.rows.improve(V, held, slack)
+    better, changes, low, high, excess = mdp.rows.improve(V, held, slack)
     keep = Q[np.arange(211), held] <= Q.min(axis=1) + slack
     np.testing.assert_array_equal(better, np.where(keep, held, Q.argmin(axis=1)))
     assert changes == (~keep).sum()
-    assert gap == pytest.approx((V - Q.min(axis=1)).max())
+    assert (low, high) == pytest.approx(((Q.min(axis=1) - V).min(), (Q.min(axis=1) - V).max()))
+    assert excess == pytest.approx((Q[np.arange(211), held] - V).max())
 
 
 def test_sweeps_and_linear_systems(mdp):

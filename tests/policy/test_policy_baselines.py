@@ -126,7 +126,7 @@ def test_every_baseline_respects_actions_that_are_not_available():
 )
 def test_extreme_parameters_stay_finite(method):
     result = optlab.solve(GARNET, method, max_iter=8, record="all")
-    assert result.status.value == "max_iter", result.message
+    assert result.status.value in ("max_iter", "converged"), result.message  # at once greedy, or the uniform policy
     table = result.solution.probabilities()
     assert not np.isnan(result.solution.log_table).any()
     np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-12)

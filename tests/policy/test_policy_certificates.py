@@ -143,3 +143,38 @@ def test_error_terms_of_the_dual_bounds_by_hand():
     last = dual_certificates.dual_linear_bound(1.0, 1.0, *histories, 2.0, 0.5, critic_error=0.125)
     np.testing.assert_allclose(last, [4.0, 2.0])
     np.testing.assert_allclose(dual_certificates.dual_sup_bound(4.0, [1.0], [2.0], [4.0], 0.5, 0.25), [4.0, 9.0])
+
+
+@pytest.mark.parametrize("K", [1, 2, 7])
+@pytest.mark.parametrize("discount", [0.1, 0.5, 0.99])
+def test_running_bounds_are_those_of_the_theorems(K, discount):
+    from optlab.policy.dual_error import COLUMNS, running_bounds
+
+    rng = np.random.default_rng(K)
+    trace = rng.random((K, len(COLUMNS))) + 0.1
+    column = {name: trace[:, i] for i, name in enumerate(COLUMNS)}
+    column["mismatch"][:] += 1.5
+    theta = column["mismatch"].max()
+    column["critic_error"][:] = 0.03
+    errors = {"drifts": column["drift"], "dual_errors": column["dual_error_next"], "critic_error": 0.03}
+    first = {"gap": column["gap"][0], "divergence": column["divergence_to_optimal"][0], "theta": theta}
+    for growth, name, bound in (
+        (1.0, "average_gap_bound", dual_certificates.dual_average_bound),
+        (theta / (theta - 1) * 1.001, "gap_bound", dual_certificates.dual_linear_bound),
+    ):
+        column["step_size"][:] = 0.7 * growth ** np.arange(K)
+        wanted = bound(step_sizes=column["step_size"], discount=discount, **first, **errors)[-1]
+        assert running_bounds(trace, discount)[name] == pytest.approx(wanted, rel=1e-12)
+    # one iteration by hand: (D*_0 + Z + theta (error + 2 tau eta)) / ((1 - gamma) eta) + theta delta_0
+    one = trace[:1]
+    at = dict(zip(COLUMNS, one[0]))
+    terms = (
+        at["divergence_to_optimal"] + at["drift"] + at["mismatch"] * (at["dual_error_next"] + 0.06 * at["step_size"])
+    )
+    by_hand = terms / ((1 - discount) * at["step_size"]) + at["mismatch"] * at["gap"]
+    assert running_bounds(one, discount)["average_gap_bound"] == pytest.approx(by_hand, rel=1e-12)
+    by_hand = terms / ((1 - discount) * at["step_size"] * at["mismatch"]) + (1 - 1 / at["mismatch"]) * at["gap"]
+    assert running_bounds(one, discount)["gap_bound"] == pytest.approx(by_hand, rel=1e-12)
+    slack = at["greedy_divergence"] / at["step_size"] + 0.06 + at["dual_error_max"] / at["step_size"]
+    by_hand = discount * at["sup_gap"] + slack / (1 - discount)
+    assert running_bounds(one, discount)["sup_gap_bound"] == pytest.approx(by_hand, rel=1e-12)

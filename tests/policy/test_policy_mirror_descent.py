@@ -23,7 +23,7 @@ from optlab.splitting import Geometric
 
 MAPS = ["kl", "euclidean", "tsallis:0.5", "tsallis:1.5", "hyperbolic:0.1"]
 GARNET = garnet(20, 4, 4, discount=0.9, seed=1)
-LAKE = frozen_lake("4x4", discount=0.9)
+LAKE = frozen_lake("4x4", discount=0.9).in_cost_form()
 
 
 def run(method, mdp=GARNET, max_iter=25, record="all", **options):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_float_array, as_integer, as_number, one_of
+from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.policy.arguments import as_count
 from optlab.policy.mdp import MDP
 
 __all__ = ["deep_sea", "lower_bound_chain", "lower_bound_start"]
@@ -38,7 +39,7 @@ def deep_sea(size: int = 8, discount: float = 0.99, start: str = "uniform") -> M
     >>> [int(mdp.optimal.policy[5 * i]) for i in range(4)], mdp.unreachable_states.tolist()
     ([1, 1, 1, 1], [1, 2, 3, 6, 7, 11])
     """
-    n = as_integer(size, "size", minimum=1)
+    n = as_count(size, "size")
     one_of(start, "start", ("uniform", "initial"))
     S = n * n + 1
     row, column = np.divmod(np.arange(n * n), n)
@@ -101,9 +102,9 @@ def lower_bound_chain(
     Examples
     --------
     >>> lower_bound_chain(12, 0.1)
-    <Lower-bound chain(12): 25 states, 2 actions, discount 0.9>
+    <Lower-bound chain(12): 25 states, 2 actions, discount 0.9, reward (maximised)>
     """
-    n = as_integer(length, "length", minimum=1)
+    n = as_count(length, "length")
     gamma = as_number(discount, "discount", above=0.0, below=1.0)
     delta = as_number(margin, "margin", above=0.0)
     one_of(calibration, "calibration", ("policy", "greedy"))
@@ -131,7 +132,7 @@ def lower_bound_start(length: int = 12, probability: Any = 0.5) -> np.ndarray:
     >>> lower_bound_start(2, 0.1)[0]
     array([0.9, 0.1])
     """
-    n = as_integer(length, "length", minimum=1)
+    n = as_count(length, "length")
     p = np.concatenate([_probabilities(n, probability), np.full(n, 0.5)])
     return np.stack([1.0 - p, p], axis=1)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_integer
+from optlab.policy.arguments import as_count
 from optlab.policy.mdp import MDP
 
 __all__ = ["mountain_car", "pendulum"]
@@ -40,9 +40,9 @@ def pendulum(n_angles: int = 31, n_speeds: int = 31, discount: float = 0.97, n_t
     >>> mdp.n_states, mdp.grid, int(mdp.optimal.values.argmin()) == 15 * 31 + 15
     (961, (31, 31), True)
     """
-    n = as_integer(n_angles, "n_angles", minimum=2)
-    m = as_integer(n_speeds, "n_speeds", minimum=2)
-    A = as_integer(n_torques, "n_torques", minimum=1)
+    n = as_count(n_angles, "n_angles", minimum=2)
+    m = as_count(n_speeds, "n_speeds", minimum=2)
+    A = as_count(n_torques, "n_torques")
     # an odd number of angles has no point at zero unless the grid is shifted by half a cell
     spacing = 2.0 * np.pi / n
     angles = -np.pi + spacing * (np.arange(n) + (0.5 if n % 2 else 0.0))
@@ -79,8 +79,8 @@ def mountain_car(n_positions: int = 41, n_speeds: int = 31, discount: float = 0.
     >>> mdp.n_states, mdp.n_actions, bool(mdp.optimal.values[mdp.coordinates[:, 0] >= 0.5].max() < 1e-9)
     (1271, 3, True)
     """
-    n = as_integer(n_positions, "n_positions", minimum=2)
-    m = as_integer(n_speeds, "n_speeds", minimum=2)
+    n = as_count(n_positions, "n_positions", minimum=2)
+    m = as_count(n_speeds, "n_speeds", minimum=2)
     positions, speeds = np.linspace(-1.2, 0.6, n), np.linspace(-0.07, 0.07, m)
     x, v, push = np.broadcast_arrays(positions[:, None, None], speeds[None, :, None], np.arange(-1.0, 2.0))
     after = np.clip(v + 0.001 * push - 0.0025 * np.cos(3.0 * x), -0.07, 0.07)

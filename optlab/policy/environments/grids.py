@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.core.validation import one_of
+from optlab.policy.arguments import as_flag
 from optlab.policy.mdp import MDP
 
 __all__ = ["cliff_walking", "frozen_lake", "taxi"]
@@ -55,6 +56,7 @@ def frozen_lake(
     0.5420259
     """
     rows = LAKES[one_of(size, "size", tuple(LAKES))].split("/")
+    as_flag(slippery, "slippery")
     one_of(objective, "objective", ("goal", "steps"))
     one_of(start, "start", ("uniform", "initial"))
     n = len(rows)

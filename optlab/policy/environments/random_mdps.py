@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_integer, as_number
+from optlab.core.validation import as_number
+from optlab.policy.arguments import as_count, as_generator
 from optlab.policy.mdp import MDP
 
 __all__ = ["garnet", "linear_mdp"]
@@ -42,12 +43,12 @@ def garnet(
     >>> garnet(20, 3, 4)
     <Garnet(20, 3, 4): 20 states, 3 actions, discount 0.9>
     """
-    S = as_integer(n_states, "n_states", minimum=1)
-    A = as_integer(n_actions, "n_actions", minimum=1)
-    b = as_integer(branching, "branching", minimum=1)
+    S = as_count(n_states, "n_states")
+    A = as_count(n_actions, "n_actions")
+    b = as_count(branching, "branching")
     if b > S:
         raise ValueError(f"branching must be at most n_states = {S}, got {b}")
-    rng = np.random.default_rng(seed)
+    rng = as_generator(seed)
     rows = S * A
     if 2 * b > S:
         successors = np.argsort(rng.random((rows, S)), axis=1)[:, :b]
@@ -102,11 +103,13 @@ def linear_mdp(
     >>> mdp.features.shape
     (60, 4, 8)
     """
-    S = as_integer(n_states, "n_states", minimum=1)
-    A = as_integer(n_actions, "n_actions", minimum=1)
-    d = as_integer(dimension, "dimension", minimum=1)
+    S = as_count(n_states, "n_states")
+    A = as_count(n_actions, "n_actions")
+    d = as_count(dimension, "dimension")
+    if not isinstance(concentrations, (tuple, list)) or len(concentrations) != 2:
+        raise TypeError(f"concentrations must be two numbers, got {type(concentrations).__name__}")
     first, second = (as_number(c, "concentrations", above=0.0) for c in concentrations)
-    rng = np.random.default_rng(seed)
+    rng = as_generator(seed)
     phi = rng.dirichlet(np.full(d, first), size=(S, A))
     mu = rng.dirichlet(np.full(S, second), size=d)
     P, cost = phi @ mu, phi @ rng.random(d)
