@@ -31,7 +31,6 @@ diagnosis = np.array(data.label_names)[data.labels]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.4), layout="constrained", width_ratios=(3, 2))
 model.plot_scores(diagnosis, ax=left)
 model.plot_variance(right)
-right.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
 
 # %%
 # Loadings say what a component is made of, feature by feature and in all views alike: the first is the size and the
