@@ -58,7 +58,7 @@ def one(strength: float, seed: int, p: tuple[int, ...] | None, permutations: int
     id="joint-lca-individual", paper=PAPER, title="Dominant individual structure: covariances lose, whitening repairs"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    reps, permutations = at_scale(scale, (2, 5), (20, 20), (100, 50))
+    reps, permutations = at_scale(scale, (2, 20), (20, 20), (100, 50))
     grid, p = at_scale(scale, ((H,), (15, 20, 25)), (STRENGTHS, None))
     rows = repeat(one, [(b, seed + i, p, permutations) for b in grid for i in range(reps)], scale != "smoke")
     order = ["joint", "whitened", "hybrid", "MCCA", "AJIVE", "JIVE", "concatenated PCA"]

@@ -441,7 +441,7 @@ def _activity(data: Prepared, view_scores: list[np.ndarray], rng: np.random.Gene
     K, r = len(view_scores), view_scores[0].shape[1]
     p = np.ones((K, r))
     for k in range(K if r else 0):
-        Y = data.reduced[k].scores
+        Y = data.scores[k]
         others = [view_scores[l] / np.maximum(view_scores[l].std(axis=0), 1e-300) for l in range(K) if l != k]
         target = np.mean(others, axis=0)  # signs are aligned by convention
 
