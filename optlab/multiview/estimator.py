@@ -50,23 +50,33 @@ class JointLCA(FittedComponents, BaseEstimator):
     penalty : str or Penalty, default "group"
         ``"group"`` (group lasso), ``"mcp"``, ``"scad"``, ``"l0"``, ``"adaptive"``, ``"factored"`` (ridge on the
         strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.penalties`.
-    lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "cv"
-        Penalty size, or how to choose it: ``"cv"``: rank by cross-validation with refit; ``"cv-lambda"``: penalty by
-        cross-validation with refit; ``"permutation"``: 95 % quantile of the strength of the leading component of
-        unlinked data; ``"sequential"``, ``"parallel"``: other permutation rules.
+    lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "permutation"
+        Penalty size (on the scale of correlations in the whitened variants, of covariances otherwise), or how to choose
+        it: ``"permutation"``: components whose p-value is at most 0.05, against the strength of the leading component
+        of unlinked data; ``"sequential"``, ``"parallel"``: other permutation rules; ``"cv"``: rank by cross-validation
+        with refit; ``"cv-lambda"``: penalty by cross-validation with refit. To give the rank r, pass ``lam=1e-9`` and
+        ``max_rank=r``.
     max_rank : int, optional
         Upper limit of the rank. Default: 10, or what the smallest view allows.
     refit : bool, default True
         Fit again without penalty at the selected rank: removes the downward shrinkage of the singular values (they are
         then a few percent too large, as singular values of noisy matrices are).
-    random_state : int, RandomState or None
-        Of folds, permutations and the randomised compression. None is 0: fits are reproducible by default.
-    variant : {"covariance", "whitened", "hybrid"}, default "covariance"
-        ``"whitened"`` runs on the leading `n_whiten` principal scores of each view with unit variance: better where
-        individual structure dominates or the signal is weak. ``"hybrid"`` then fits the covariances within the
-        subspaces found, which separates the components better. Both are extensions, not in the paper.
-    n_whiten : int, default 10
-        Principal components per view for these variants; 8 to 15 is a good range.
+    random_state : int, RandomState, Generator or None
+        Of folds, permutations, random starts and the randomised compression. An int gives the same fit every time; None
+        is 0, so that fits are reproducible by default. A RandomState or Generator is drawn from, and the next fit
+        differs.
+    variant : {"hybrid", "whitened", "covariance"}, default "hybrid"
+        ``"covariance"`` is the criterion of the paper: components count by their covariance, so that large individual
+        structure hides them. ``"whitened"`` runs on the leading `n_whiten` principal scores of each view with unit
+        variance: components count by their correlation, however small their variance. With many samples even links of
+        no consequence are found then; look at `explained_variance_ratio_`, or take ``"covariance"``. ``"hybrid"``
+        selects as ``"whitened"`` does and fits the covariances within the subspaces found, which separates the
+        components better. The two are extensions, not in the paper; what each finds is in the table of
+        ``docs/papers/joint_lca.md``.
+    n_whiten : int, optional
+        Principal components per view for these variants. Default: 10, an eighth of the samples if that is less, and at
+        least 2 and `max_rank`. More hide weak links: the largest correlation of m unlinked components each is near
+        ``2 ((m/n) (1 - m/n))^(1/2)``, 0.66 at an eighth.
     standardize : bool, default False
         Unit variance for every column.
     scaling : {"frobenius", "none"}, default "frobenius"
@@ -85,15 +95,24 @@ class JointLCA(FittedComponents, BaseEstimator):
     max_iter : int, default 500
     tol : float, default 1e-6
         On the relative violation of the stationarity conditions.
-    n_folds : int, default 5
-    n_permutations : int, default 50
+    n_folds : int, optional
+        Default: 5, or fewer where that leaves less than two samples in a fold.
+    n_permutations : int, default 1000
+        At most so many; fewer are drawn where the rank is clear before. Where it is not clear in the end,
+        `ModelFitWarning` says between which ranks the choice hangs. At least 19.
     off_diagonal_limit : float, default 0.03
         Warn above this off-diagonal share of energy (and above three times what sampling explains).
 
     Attributes
     ----------
     rank_ : int
-        Number of joint components; 0 is a legal answer.
+        Number of joint components, those active in two views or more; 0 is a legal answer.
+    joint_ : ndarray of bool, shape (rank,)
+        Which columns of the fit are joint. All are if a rule chose: what it selected and is active in fewer than two
+        views is left out. With `lam` a number nothing is left out: joint components come first, the others, which are
+        individual, after them; the shapes below then are those of all components.
+    n_individual_ : int
+        Components that were selected and are not joint.
     loadings_ : list of ndarray, shapes (p_k, rank)
         Orthonormal columns, for the centred and scaled features. A column of a view that is not active in a component
         means nothing.
@@ -107,7 +126,8 @@ class JointLCA(FittedComponents, BaseEstimator):
     strengths_ : ndarray, shape (K, rank)
         ``a_kj``: standard deviation of component j in view k.
     activity_ : ndarray of bool, shape (K, rank)
-        Whether view k takes part in component j, by permutation of its samples against the others (5 % level).
+        Whether view k takes part in component j, by permutation of its samples against the others (5 % level; in the
+        whitened coordinates of the whitened variants).
     explained_variance_ : ndarray, shape (K, rank)
         ``a_kj^2``: variance of view k due to joint component j.
     explained_variance_ratio_ : ndarray, shape (K, rank)
@@ -115,7 +135,8 @@ class JointLCA(FittedComponents, BaseEstimator):
     off_diagonal_energy_ : float
         Share of the energy of ``V_k' S_kl V_l`` off the diagonals: 0 where the model fits.
     lam_, selection_ : float, Selection or None
-        The penalty used and the evidence for it.
+        The penalty used and the evidence for it; ``selection_.decided`` and ``selection_.rank_range`` say whether other
+        permutations would choose another rank.
     result_, history_ : Result, History
         Of the penalised run of `optlab.solve`.
     refit_result_ : Result or None
@@ -129,7 +150,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     >>> from optlab.datasets.multiview import make_linked_views
     >>> from optlab.multiview import JointLCA
     >>> data = make_linked_views("S", seed=0)
-    >>> model = JointLCA(lam="permutation", n_permutations=20).fit(data.views)
+    >>> model = JointLCA().fit(data.views)
     >>> model.rank_, model.scores_.shape
     (3, (200, 3))
     """
@@ -395,7 +416,8 @@ class JointLCA(FittedComponents, BaseEstimator):
             warnings.warn(
                 f"{self.off_diagonal_energy_:.0%} of the energy of the cross-covariances lies off the diagonals of the "
                 f"fitted model ({self.expected_off_diagonal_energy_:.0%} would be sampling error): single components "
-                "are not comparable between views, only their subspaces are. Try variant='whitened', or fewer views",
+                "are not comparable between views, only their subspaces are. "
+                + ("Try variant='hybrid', or fewer views" if self.variant == "covariance" else "Try fewer views"),
                 ModelFitWarning,
                 stacklevel=5,
             )
