@@ -289,7 +289,7 @@ def _aligned(frames: dict[str, Any], samples: str) -> dict[str, Any]:
                     )
     if len(common) == 0:
         named = ", ".join(f"{frame.index[0]!r} in {name!r}" for name, frame in frames.items())
-        why = next((w for frame in frames.values() if (w := _why(order, frame.index))), "")
+        why = next((w for name in list(frames)[1:] if (w := _why(order, frames[name].index))), "")
         raise ValueError(f"the views have no sample in common; the first are {named}{why}")
     return {name: frame.loc[common] for name, frame in frames.items()}
 

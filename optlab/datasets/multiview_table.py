@@ -70,16 +70,10 @@ def read_table(
             raise ValueError(f"view {name!r}: {path} is not a table that can be read: it is empty")
         columns = _column_names(first, path, name, sep)
         names = _sample_column(columns, name, sample_column)
-        frame = pd.read_csv(
-            path,
-            sep=sep,
-            decimal=decimal,
-            encoding=encoding,
-            header=0,
-            names=columns,
-            index_col=False,
-            converters={} if names is None else {names: str},
-        )
+        layout = {"sep": sep, "encoding": encoding, "header": 0, "names": columns, "index_col": False}
+        frame = pd.read_csv(path, decimal=decimal, **layout)
+        if names is not None:  # again, as text: once 001 is a number and NA is missing they are lost
+            text = pd.read_csv(path, usecols=[names], dtype=str, keep_default_na=False, **layout)[names]
     except (pd.errors.EmptyDataError, pd.errors.ParserError, csv.Error, OSError, EOFError) as error:
         raise ValueError(f"view {name!r}: {path} is not a table that can be read: {error}") from None
     except UnicodeDecodeError as error:
@@ -89,10 +83,9 @@ def read_table(
         ) from None
     if names is None:
         return frame, False
-    frame = frame.set_index(names)
-    if (empty := frame.index == "").any():
+    if (empty := (text == "").to_numpy()).any():
         raise ValueError(f"view {name!r} has a row without a sample name, number {int(np.argmax(empty)) + 1}")
-    return frame, True
+    return frame.drop(columns=names).set_axis(text.tolist(), axis=0), True
 
 
 def _column_names(first: list[list[str]], path: Path, name: str, sep: str) -> list[str]:

@@ -536,3 +536,167 @@ def test_other_bad_calls(data, model):
         model.inverse_transform(np.zeros((4, 2)))
     with pytest.raises(ValueError, match="target must be a view of fit"):
         model.predict_view(data.views, "genes")
+
+
+# ---------------------------------------------------------------------- order of samples, joint components, decided ranks
+
+
+def test_new_views_must_have_their_samples_in_one_order(data):
+    names = [f"s{i}" for i in range(200)]
+    frames = {name: pd.DataFrame(X, index=names) for name, X in zip("abc", data.views)}
+    fitted = small().fit(frames)
+    shuffled = dict(frames, b=frames["b"].iloc[::-1])
+    message = r"the rows of views\['a'\] and views\['b'\] must be the same samples.*row 0 is 's0' in one and 's199'"
+    for call in (fitted.transform, fitted.score, fitted.transform_views, lambda v: fitted.predict_view(v, "c")):
+        with pytest.raises(ValueError, match=message):
+            call(shuffled)
+    assert fitted.score(frames) > 0.5
+    # the target takes no part
+    fitted.predict_view(shuffled, "b")
+
+
+def test_what_one_view_has_alone_is_not_joint():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((80, 1))
+    views = [z @ np.ones((1, p)) + rng.standard_normal((80, p)) for p in (6, 7)]
+    fitted = plain(lam=1e-9, max_rank=4).fit(views)  # four components by order, one of them joint
+    assert fitted.rank_ < 4
+    assert fitted.rank_ == fitted.joint_.sum() == (fitted.activity_.sum(axis=0) >= 2).sum()
+    assert fitted.joint_[: fitted.rank_].all()
+    assert fitted.n_individual_ == 4 - fitted.rank_
+    assert fitted.scores_.shape == (80, 4)
+    assert fitted.get_feature_names_out()[[0, -1]].tolist() == ["component1", f"individual{fitted.n_individual_}"]
+    assert [t.get_text() for t in fitted.plot_variance().get_legend().get_texts()] == (
+        [f"joint {j + 1}" for j in range(fitted.rank_)] + ["individual", "residual"]
+    )
+    assert fitted.plot_scores(components=(0, 3)).get_ylabel() == f"individual score {fitted.n_individual_}"
+    table = fitted.variance_table()
+    np.testing.assert_allclose(table["joint"] + table["individual"] + table["residual"], 1)
+    # what a rule chose and is not joint is left out
+    chosen = plain(lam="cv").fit(views)
+    assert chosen.scores_.shape == (80, chosen.rank_)
+    assert chosen.joint_.all()
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_a_component_is_kept_if_its_p_value_is_at_most_the_level():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        views = [rng.standard_normal((25, p)) for p in (3, 4)]
+        found = permutation_test(views, n_permutations=50, random_state=seed)
+        kept = found.table["p_value"] <= 0.05
+        assert found.rank == (np.argmin(kept) if not kept.all() else kept.size)
+        assert ((found.table["norm"] > found.lam) == kept).all()
+    with pytest.raises(ValueError, match=r"n_permutations must be at least 19 for quantile 0.95, got 18"):
+        permutation_test(views, n_permutations=18)
+
+
+def test_permutations_stop_where_the_rank_is_clear(data):
+    found = permutation_test(data.views, max_rank=5)
+    assert found.decided
+    assert found.rank_range == (3, 3)
+    assert found.null.size < 400
+
+
+def borderline():
+    rng = np.random.default_rng(0)  # p = 0.054
+    z = rng.standard_normal((30, 1))
+    return [0.5 * z + rng.standard_normal((30, 3)), 0.5 * z + rng.standard_normal((30, 3))]
+
+
+def test_seeds_agree_or_the_choice_is_called_undecided():
+    ranks, undecided = [], 0
+    for seed in range(10):
+        found = permutation_test(borderline(), random_state=seed, n_permutations=60)
+        ranks.append(found.rank)
+        undecided += not found.decided
+        assert found.rank_range[0] <= found.rank <= found.rank_range[1]
+    assert len(set(ranks)) > 1  # the case is one
+    assert undecided == 10
+    with pytest.warns(ModelFitWarning, match="the rank is undecided: . by the permutations drawn, between 0 and"):
+        plain(n_permutations=60).fit(borderline())
+
+
+def test_monte_carlo_p_values_are_valid():
+    # exact test: among 20 values that are exchangeable the largest is the data's with probability 1/20
+    found = [
+        permutation_test(
+            [np.random.default_rng(seed).standard_normal((12, p)) for p in (2, 3)],
+            max_rank=1,
+            n_permutations=19,
+            random_state=seed,
+        ).rank
+        for seed in range(300)
+    ]
+    assert np.mean(found) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+# ---------------------------------------------------------------------- small samples, missing values, units
+
+
+def test_few_samples(data):
+    few = [X[:7] for X in data.views]
+    assert cross_validate_rank(few).rank >= 0  # folds that fit
+    with pytest.raises(ValueError, match="cross-validation needs at least 5 samples, got 3"):
+        cross_validate_rank([X[:3] for X in few])
+    with pytest.raises(ValueError, match="n_folds must be at most 3"):
+        cross_validate_rank(few, n_folds=5)
+    assert JointLCA().fit([X[:3] for X in few]).rank_ == 0
+
+
+def test_missing_values_are_called_so(data):
+    frame = pd.DataFrame(data.views[0]).astype("Float64")
+    frame.iloc[5, 2] = pd.NA
+    with pytest.raises(
+        ValueError, match=r"views\['a'\] must be finite, got a missing value in row 5, column 2, one of 1"
+    ):
+        small().fit({"a": frame, "b": data.views[1]})
+    assert small().fit([frame.fillna(0.0), data.views[1]]).n_views_ == 2
+    with pytest.raises(ValueError, match=r"views\[1\] is missing \(None\)"):
+        small().fit([data.views[0], None])
+
+
+@pytest.mark.parametrize("factors", [(1e200, 1e-200, 1.0), (1e-200, 1e-200, 1e-150)])
+def test_units_do_not_matter(data, factors):
+    scaled = [X * f for X, f in zip(data.views, factors)]
+    np.testing.assert_allclose(
+        small().fit(scaled).singular_values_, small().fit(data.views).singular_values_, rtol=1e-9
+    )
+    with pytest.raises(ValueError, match="view0 has columns of standard deviation up to"):
+        small(scaling="none").fit(scaled)
+
+
+def test_a_column_that_is_constant_in_a_fold(data):
+    rare = np.zeros((200, 1))
+    rare[3] = 1.0
+    views = [np.hstack([data.views[0], rare]), data.views[1]]
+    assert cross_val_score(small(), views, cv=4).shape == (4,)
+    with pytest.raises(ValueError, match="is constant"):
+        cross_val_score(small(), [np.hstack([data.views[0], 0 * rare]), data.views[1]])
+    assert cross_val_score(small(), [X[:10] for X in data.views], cv=10).shape == (10,)
+
+
+def test_random_state_is_a_number_or_a_generator(data):
+    for bad in ("a", 1.5, -1, [1, 2]):
+        with pytest.raises((TypeError, ValueError), match="random_state must be an integer of at least 0"):
+            small(lam="permutation", random_state=bad).fit(data.views)
+    none, zero = (permutation_test(data.views, max_rank=2, random_state=state) for state in (None, 0))
+    np.testing.assert_array_equal(none.null, zero.null)
+
+
+def test_samples_are_copied_and_checked(data):
+    part = take_samples(data.views, slice(0, 5))
+    part[0][:] = 0.0
+    assert data.views[0][:5].any()
+    mask = np.arange(200) < 3
+    assert [X.shape[0] for X in take_samples({"a": data.views[0], "b": None}, mask).values() if X is not None] == [3]
+    for index, message in (
+        ([200], "below 200"),
+        (mask[:5], "one entry per sample"),
+        (["a"], "positions"),
+        (1, "positions"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            take_samples(data.views, index)
