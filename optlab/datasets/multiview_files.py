@@ -115,6 +115,8 @@ def read_views(
     """
     one_of(samples, "samples", ("same", "common"))
     one_of(missing, "missing", ("raise", "drop", "median"))
+    if not (labels is None or isinstance(labels, (str, int))):
+        raise TypeError(f"labels must be the name of a column, got {type(labels).__name__}")
     for value, called in ((sep, "sep"), (decimal, "decimal")):
         if not (value is None and called == "sep") and not (isinstance(value, str) and len(value) == 1):
             raise ValueError(f"{called} must be one character, got {value!r}")

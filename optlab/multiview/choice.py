@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer
 from optlab.multiview.linalg import one_thread_if_small
 from optlab.multiview.penalties import Penalty, as_penalty
 from optlab.multiview.prepare import fit_problem, prepare
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["ModelFitWarning", "Selection", "as_generator", "as_lam", "lambda_for_rank", "serial"]
+__all__ = ["ModelFitWarning", "Selection", "as_lam", "lambda_for_rank", "serial"]
 
 
 class ModelFitWarning(UserWarning):
@@ -115,15 +114,6 @@ def serial(function: Callable[..., Selection]) -> Callable[..., Selection]:
             return function(data, *args, **kwargs)
 
     return wrapped
-
-
-def as_generator(random_state: Any) -> np.random.Generator:
-    """A generator from what scikit-learn calls `random_state`; None is 0, so that fits are reproducible by default."""
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31 - 1))
-    return np.random.default_rng(0 if random_state is None else as_integer(random_state, "random_state", minimum=0))
 
 
 def as_lam(penalty: Penalty, norm: float) -> float:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer
-from optlab.multiview.choice import as_generator
+from optlab.core.validation import as_float_array, as_generator, as_integer
 from optlab.multiview.views import _columns, _is_sparse, read_views, standardised
 
 __all__ = ["Alignment", "align", "cross_val_score", "take_samples"]
@@ -180,7 +179,7 @@ def cross_val_score(estimator: Any, views: Any, *, cv: Any = 5, random_state: An
     if estimator.get_params().get("constant_columns") == "raise":
         standardised(checked)
         settings["constant_columns"] = "keep"
-    if hasattr(cv, "split"):
+    if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
         splitter = cv
     else:
         folds = as_integer(cv, "cv", minimum=2)

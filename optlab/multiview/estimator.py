@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from optlab.core.validation import as_integer, as_number, one_of
-from optlab.multiview.choice import ModelFitWarning, as_generator
+from optlab.core.validation import as_flag, as_generator, as_integer, as_number, one_of
+from optlab.multiview.choice import ModelFitWarning
 from optlab.multiview.fitted import FittedComponents
 from optlab.multiview.linalg import one_thread_if_small, polar
 from optlab.multiview.penalties import Penalty, as_penalty
@@ -252,6 +252,11 @@ class JointLCA(FittedComponents, BaseEstimator):
         as_penalty(self.penalty)
         one_of(self.variant, "variant", ("covariance", "whitened", "hybrid"))
         one_of(self.init, "init", ("spectral", "random"))
+        as_flag(self.refit, "refit")
+        as_integer(self.n_init, "n_init", minimum=1)
+        as_number(self.off_diagonal_limit, "off_diagonal_limit", minimum=0, finite=False)
+        if self.n_whiten is not None:
+            as_integer(self.n_whiten, "n_whiten", minimum=1)
         if isinstance(self.lam, str):
             one_of(self.lam, "lam", ("cv", "cv-lambda", "permutation", "sequential", "parallel"))
         else:

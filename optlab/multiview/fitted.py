@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from optlab.core.validation import as_float_array
+from optlab.core.validation import as_flag, as_float_array
 from optlab.multiview.scores import consensus_scores
 from optlab.multiview.views import View, _columns, common_index, read_array
 
@@ -174,6 +174,7 @@ class FittedComponents:
         hard threshold of Gavish and Donoho (2014); the residual is the rest.
         """
         check_is_fitted(self, "loadings_")
+        individual = as_flag(individual, "individual")
         joint = self._joint_shares().sum(axis=1)
         own, ranks = np.zeros(self.n_views_), np.zeros(self.n_views_, dtype=int)
         for k, values in enumerate(self._residual_spectra):

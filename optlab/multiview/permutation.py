@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta, binom
 
-from optlab.core.validation import as_integer, as_number, one_of
-from optlab.multiview.choice import Selection, as_generator, as_lam, lambda_for_rank, serial
+from optlab.core.validation import as_generator, as_integer, as_number, one_of
+from optlab.multiview.choice import Selection, as_lam, lambda_for_rank, serial
 from optlab.multiview.linalg import top_left
 from optlab.multiview.penalties import Penalty
 from optlab.multiview.prepare import Prepared, fit_problem, prepare

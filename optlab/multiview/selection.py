@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer, one_of
-from optlab.multiview.choice import Selection, as_generator, lambda_for_rank, serial
+from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
+from optlab.multiview.choice import Selection, lambda_for_rank, serial
 from optlab.multiview.penalties import Penalty
 from optlab.multiview.permutation import permutation_test
 from optlab.multiview.prepare import Prepared, fit_problem, prepare, rows
@@ -133,6 +133,7 @@ def cross_validate_lambda(
         With columns lam, loss, standard_error, rank (mean over the folds).
     """
     one_of(rule, "rule", ("min", "1se"))
+    refit = as_flag(refit, "refit")
     data = prepare(views, **preparation)
     folds = _folds(data.n, n_folds, n_repeats, random_state)
     R = min(data.rank_limit(max_rank), data.n - len(folds[0][1]) - 2)

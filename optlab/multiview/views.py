@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, first_index, one_of
+from optlab.core.validation import as_flag, as_float_array, first_index, one_of
 from optlab.datasets.multiview_table import first_row_number, unnamed_column
 
 __all__ = ["View", "ViewSet", "read_views", "standardised"]
@@ -354,6 +354,7 @@ def standardised(
     ValueError
         For a constant column, or a view in which all columns are constant.
     """
+    standardize = as_flag(standardize, "standardize")
     one_of(scaling, "scaling", ("frobenius", "none"))
     one_of(constant_columns, "constant_columns", ("raise", "keep"))
     if views.n < 3:

@@ -538,7 +538,7 @@ def test_other_bad_calls(data, model):
         model.predict_view(data.views, "genes")
 
 
-# ---------------------------------------------------------------------- order of samples, joint components, decided ranks
+# ---------------------------------------------------------------------- order of samples, joint components, decisions
 
 
 def test_new_views_must_have_their_samples_in_one_order(data):

@@ -82,7 +82,7 @@ def truncated_svd(X: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def per_view(value: Any, n_views: int, name: str) -> list[int]:
-    if np.ndim(value) == 0:
+    if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
         return [as_integer(value, name, minimum=0)] * n_views
     ranks = [as_integer(v, f"{name}[{k}]", minimum=0) for k, v in enumerate(value)]
     if len(ranks) != n_views:
