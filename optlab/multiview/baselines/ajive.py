@@ -46,7 +46,7 @@ class AJIVE(Baseline):
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
         rng = as_generator(self.random_state)
         n_samples = as_integer(self.n_samples, "n_samples", minimum=1)
-        wanted = per_view(self.signal_ranks, len(data.scores), "signal_ranks")
+        wanted = per_view(self.signal_ranks, len(data.scores), "signal_ranks", minimum=1)
         ranks = [min(r, min(Y.shape) - 1) for r, Y in zip(wanted, data.scores)]
         lefts, limits, wedin = [], [], np.zeros(n_samples)
         for Y, r in zip(data.scores, ranks):
