@@ -141,7 +141,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     unlinked = [d for d in designs if d not in linked]
     share = {rule: [mean_of(rows, "captured", design=d, rule=rule) for d in linked] for rule in rules}
     mean = {rule: float(np.mean(values)) for rule, values in share.items()}
-    deficit = np.max(list(share.values()), axis=0) - share[DEFAULT]
+    best = np.max(list(share.values()), axis=0)
+    near = {rule: int(np.sum(best - values <= 0.05)) for rule, values in share.items()}
+    deficit = best - share[DEFAULT]
     false = [row["rank"] > 0 for row in rows if row["design"] in unlinked and row["rule"] == DEFAULT]
     exact = {
         rule: float(np.mean([row["rank"] == row["true_rank"] for row in rows if row["rule"] == rule])) for rule in rules
@@ -170,9 +172,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             list(mean.values()),
         ),
         (
-            "It is the best or within 0.05 of the best in nine of ten designs (share).",
-            bool(np.mean(deficit <= 0.05) >= 0.9) if enough else None,
-            float(np.mean(deficit <= 0.05)),
+            f"No rule is the best or within 0.05 of the best in more of the {len(linked)} designs (numbers, rule by rule).",
+            near[DEFAULT] == max(near.values()) if enough else None,
+            list(near.values()),
         ),
         (
             "Nowhere does it fall more than 0.15 behind (largest deficit).",

@@ -32,14 +32,16 @@ def one(strength: float, seed: int, p: tuple[int, ...] | None, permutations: int
     data = make_linked_views("S", p=p, individual=individual, seed=seed)
     methods = with_true_rank(RANK)
     for variant in ("whitened", "hybrid"):
-        methods[variant] = joint(rank=RANK, variant=variant)
+        methods[variant] = joint(rank=RANK, variant=variant, n_whiten=10)
     rows = []
     for name, method in methods.items():
         fit = method.fit(data.views)
         rank = -1
         if name in ("joint", "whitened"):
             variant = "covariance" if name == "joint" else name
-            rank = joint("permutation", 5, n_permutations=permutations, variant=variant).fit(data.views).rank_
+            rank = (
+                joint("permutation", 5, n_permutations=permutations, variant=variant, n_whiten=10).fit(data.views).rank_
+            )
         rows.append(
             {
                 "individual": strength,

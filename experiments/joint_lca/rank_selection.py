@@ -26,7 +26,7 @@ MOST = 4  # components
 RULES = {
     "joint": lambda n, folds: joint("cv", MOST, n_folds=folds),
     "permutation": lambda n, folds: joint("permutation", MOST, n_permutations=n),
-    "whitened": lambda n, folds: joint("permutation", MOST, n_permutations=n, variant="whitened"),
+    "whitened": lambda n, folds: joint("permutation", MOST, n_permutations=n, variant="whitened", n_whiten=10),
     "AJIVE": lambda n, folds: AJIVE(RANK + INDIVIDUAL_RANK, n_samples=4 * n),
 }
 NAMES = {
