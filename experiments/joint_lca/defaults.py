@@ -172,7 +172,8 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             list(mean.values()),
         ),
         (
-            f"No rule is the best or within 0.05 of the best in more of the {len(linked)} designs (numbers, rule by rule).",
+            f"No rule is the best or within 0.05 of the best in more of the {len(linked)} designs (numbers, rule by "
+            "rule).",
             near[DEFAULT] == max(near.values()) if enough else None,
             list(near.values()),
         ),

@@ -161,6 +161,10 @@ def read_array(value: Any, name: str, *, finite: bool = True) -> Any:
         if value.dtype.kind not in "buif":
             raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
         array = scipy.sparse.csr_array(value)
+        try:
+            array.check_format(full_check=True)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a valid sparse array: {error}") from None
         if array.dtype.kind != "f":
             array = array.astype(np.float64)
         if 0 in array.shape:

@@ -262,6 +262,32 @@ def test_sparse_views_are_not_densified(monkeypatch):
     fitted.score(views)
 
 
+def test_sparse_views_of_the_caller_stay_as_they_are():
+    rng = np.random.default_rng(0)
+    given, parts = [], []
+    for p in (8, 9):
+        # duplicates, not sorted: what many a SciPy function puts in order in place
+        where = rng.integers(0, 30, 200), rng.integers(0, p, 200)
+        X = scipy.sparse.csr_array(scipy.sparse.coo_array((rng.random(200), where), shape=(30, p)))
+        X.indices, X.data, X.indptr = (X.indices[::-1].copy(), X.data[::-1].copy(), X.indptr)
+        X.has_sorted_indices = X.has_canonical_format = False
+        given.append(X)
+        parts.append([X.data.copy(), X.indices.copy(), X.indptr.copy()])
+    fitted = JointLCA(lam=0.0, max_rank=1, constant_columns="keep").fit(given)
+    fitted.transform(given)
+    fitted.score(given)
+    take_samples(given, [0, 1])
+    for X, (data, indices, indptr) in zip(given, parts):
+        np.testing.assert_array_equal(X.data, data)
+        np.testing.assert_array_equal(X.indices, indices)
+        np.testing.assert_array_equal(X.indptr, indptr)
+    np.testing.assert_allclose(fitted.transform([X.toarray() for X in given]), fitted.scores_, atol=1e-8)
+    broken = given[0].copy()
+    broken.indices[3] = 99
+    with pytest.raises(ValueError, match=r"views\[0\] is not a valid sparse array"):
+        small(max_rank=1).fit([broken, given[1]])
+
+
 @pytest.mark.parametrize("standardize", [False, True])
 def test_compressed_is_dense(standardize):
     data = make_linked_views("C", n=40, p=(60, 70, 90), seed=0)
