@@ -201,7 +201,7 @@ def as_generator(value: Any, name: str = "random_state") -> np.random.Generator:
 
     Examples
     --------
-    >>> as_generator(3).integers(100) == as_generator(3).integers(100)
+    >>> bool(as_generator(3).integers(100) == as_generator(3).integers(100))
     True
     """
     if isinstance(value, np.random.Generator):
