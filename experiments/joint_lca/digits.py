@@ -50,7 +50,7 @@ def image(model, component: int) -> np.ndarray:
 
 @optlab.figure(id="joint-lca-digits", paper=PAPER, title="Digits: what the four quadrants of an image share")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    ranks, permutations, n = at_scale(scale, ((2, 5), 5, 700), ((1, 2, 3, 5, 8, 10, 12), 50, 1797))
+    ranks, permutations, n = at_scale(scale, ((2, 5), 20, 700), ((1, 2, 3, 5, 8, 10, 12), 50, 1797))
     data = load_digits()
     views, labels = take_samples(data.frames(), np.arange(n)), data.labels[:n]
     model = joint("permutation", n_permutations=permutations, random_state=seed, constant_columns="keep").fit(views)

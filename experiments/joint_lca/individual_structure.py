@@ -32,14 +32,16 @@ def one(strength: float, seed: int, p: tuple[int, ...] | None, permutations: int
     data = make_linked_views("S", p=p, individual=individual, seed=seed)
     methods = with_true_rank(RANK)
     for variant in ("whitened", "hybrid"):
-        methods[variant] = joint(rank=RANK, variant=variant)
+        methods[variant] = joint(rank=RANK, variant=variant, n_whiten=10)
     rows = []
     for name, method in methods.items():
         fit = method.fit(data.views)
         rank = -1
         if name in ("joint", "whitened"):
             variant = "covariance" if name == "joint" else name
-            rank = joint("permutation", 5, n_permutations=permutations, variant=variant).fit(data.views).rank_
+            rank = (
+                joint("permutation", 5, n_permutations=permutations, variant=variant, n_whiten=10).fit(data.views).rank_
+            )
         rows.append(
             {
                 "individual": strength,
@@ -58,7 +60,7 @@ def one(strength: float, seed: int, p: tuple[int, ...] | None, permutations: int
     id="joint-lca-individual", paper=PAPER, title="Dominant individual structure: covariances lose, whitening repairs"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    reps, permutations = at_scale(scale, (2, 5), (20, 20), (100, 50))
+    reps, permutations = at_scale(scale, (2, 20), (20, 20), (100, 50))
     grid, p = at_scale(scale, ((H,), (15, 20, 25)), (STRENGTHS, None))
     rows = repeat(one, [(b, seed + i, p, permutations) for b in grid for i in range(reps)], scale != "smoke")
     order = ["joint", "whitened", "hybrid", "MCCA", "AJIVE", "JIVE", "concatenated PCA"]

@@ -26,7 +26,7 @@ MOST = 4  # components
 RULES = {
     "joint": lambda n, folds: joint("cv", MOST, n_folds=folds),
     "permutation": lambda n, folds: joint("permutation", MOST, n_permutations=n),
-    "whitened": lambda n, folds: joint("permutation", MOST, n_permutations=n, variant="whitened"),
+    "whitened": lambda n, folds: joint("permutation", MOST, n_permutations=n, variant="whitened", n_whiten=10),
     "AJIVE": lambda n, folds: AJIVE(RANK + INDIVIDUAL_RANK, n_samples=4 * n),
 }
 NAMES = {
@@ -60,7 +60,7 @@ def one(sweep: str, value: float, seed: int, size: dict, effort: tuple[int, int]
     id="joint-lca-rank", paper=PAPER, title="Joint rank found, and loading error, over noise, views, individual parts"
 )
 def figure(scale: str, seed: int) -> optlab.Figure:
-    reps, effort = at_scale(scale, (2, (5, 2)), (30, (20, 5)), (100, (50, 5)))
+    reps, effort = at_scale(scale, (2, (20, 2)), (30, (20, 5)), (100, (50, 5)))
     size = at_scale(scale, {"n": 60, "p": (12, 14, 16)}, {})
     grids = {name: values for name, (_, values, _) in SWEEPS.items()}
     if scale == "smoke":

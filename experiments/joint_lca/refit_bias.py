@@ -63,7 +63,7 @@ def one(design: str, seed: int, small: bool, permutations: int) -> list[dict]:
 
 @optlab.figure(id="joint-lca-refit", paper=PAPER, title="Shrinkage of the strengths, and what refitting repairs")
 def figure(scale: str, seed: int) -> optlab.Figure:
-    reps, permutations, points = at_scale(scale, (2, 5, 4), (30, 20, 12), (200, 50, 30))
+    reps, permutations, points = at_scale(scale, (2, 20, 4), (30, 20, 12), (200, 50, 30))
     tasks = [(design, seed + i, scale == "smoke", permutations) for design in SHOWN for i in range(reps)]
     rows = repeat(one, tasks, scale != "smoke")
     data = make_linked_views("S", p=SIZES if scale == "smoke" else None, seed=seed)

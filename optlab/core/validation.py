@@ -181,6 +181,36 @@ def as_number(
     return number
 
 
+def as_flag(value: Any, name: str) -> bool:
+    """Return `value` if it is True or False.
+
+    Examples
+    --------
+    >>> as_flag("no", "refit")
+    Traceback (most recent call last):
+        ...
+    TypeError: refit must be True or False, got str
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
+
+
+def as_generator(value: Any, name: str = "random_state") -> np.random.Generator:
+    """Return a generator: one given as it is, a RandomState drawn from, an int as the seed; None is 0.
+
+    Examples
+    --------
+    >>> bool(as_generator(3).integers(100) == as_generator(3).integers(100))
+    True
+    """
+    if isinstance(value, np.random.Generator):
+        return value
+    if isinstance(value, np.random.RandomState):
+        return np.random.default_rng(value.randint(2**31 - 1))
+    return np.random.default_rng(0 if value is None else as_integer(value, name, minimum=0))
+
+
 def as_integer(value: Any, name: str, *, minimum: int | None = None) -> int:
     """Return `value` as an int after checking its range.
 

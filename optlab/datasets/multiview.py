@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer, one_of
+from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
 from optlab.datasets.multiview_files import MultiviewDataset, read_views
 
 __all__ = [
@@ -125,6 +125,12 @@ def _orthonormal(rng: np.random.Generator, p: int, r: int) -> np.ndarray:
     return q * np.where(np.diag(upper) < 0, -1.0, 1.0)
 
 
+def _sizes(p: Any) -> list[int]:
+    if not isinstance(p, (Sequence, np.ndarray)) or isinstance(p, (str, bytes)) or len(p) == 0:
+        raise TypeError(f"p must be a list of the numbers of features, got {type(p).__name__}")
+    return [as_integer(size, f"p[{k}]", minimum=1) for k, size in enumerate(p)]
+
+
 def make_linked_views(
     design: str | Design = "S",
     *,
@@ -166,17 +172,24 @@ def make_linked_views(
     >>> [X.shape for X in data.views], data.rank
     ([(200, 40), (200, 60), (200, 80)], 3)
     """
-    spec = DESIGNS[one_of(design, "design", tuple(DESIGNS))] if isinstance(design, str) else design
-    rng = np.random.default_rng(seed)
+    spec = design if isinstance(design, Design) else DESIGNS[one_of(design, "design", tuple(DESIGNS))]
+    exact = as_flag(exact, "exact")
+    rng = as_generator(seed, "seed")
     n = as_integer(spec.n if n is None else n, "n", minimum=3)
-    sizes = list(spec.p if p is None else p)
+    sizes = _sizes(spec.p if p is None else p)
     if n_views is not None:
         sizes = [sizes[k % len(sizes)] for k in range(as_integer(n_views, "n_views", minimum=2))]
     K = len(sizes)
-    a = np.atleast_2d(np.asarray(spec.a if strengths is None else strengths, dtype=float))
+    a = np.atleast_2d(
+        as_float_array(spec.a if strengths is None else strengths, "strengths", ndim=(1, 2), allow_empty=True)
+    )
+    if len(a) == 0:
+        raise ValueError(f"strengths must have a row for each view, or one for all, got shape {a.shape}")
     a = np.array([a[k % len(a)] for k in range(K)])
-    b = np.asarray(spec.b if individual is None else individual, dtype=float)
-    sigma = np.atleast_1d(np.asarray(spec.sigma if noise is None else noise, dtype=float))
+    b = as_float_array(spec.b if individual is None else individual, "individual", ndim=1, allow_empty=True)
+    sigma = np.atleast_1d(
+        as_float_array(spec.sigma if noise is None else noise, "noise", ndim=(0, 1), nonnegative=True)
+    )
     sigma = np.array([sigma[k % len(sigma)] for k in range(K)])
     r, extra = a.shape[1], b.size
     for k, size in enumerate(sizes):
@@ -237,9 +250,13 @@ def linked_covariances(
     >>> round(float(np.linalg.norm(blocks[0, 1])), 12)
     6.0
     """
-    rng = np.random.default_rng(seed)
-    a = np.asarray(strengths, dtype=float)
-    V = [_orthonormal(rng, size, a.shape[1]) for size in p]
+    rng = as_generator(seed, "seed")
+    a, sizes = as_float_array(strengths, "strengths", ndim=2), _sizes(p)
+    if len(sizes) != len(a):
+        raise ValueError(f"p must have one size for each of {len(a)} rows of strengths, got {len(sizes)}")
+    if min(sizes) < a.shape[1]:
+        raise ValueError(f"p must be at least {a.shape[1]}, the number of components, got {min(sizes)}")
+    V = [_orthonormal(rng, size, a.shape[1]) for size in sizes]
     blocks = {(k, l): (V[k] * (a[k] * a[l])) @ V[l].T for k in range(len(V)) for l in range(k + 1, len(V))}
     return blocks, V
 
@@ -280,7 +297,7 @@ def subspace_error(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) 
     (0.0, 1.0)
     """
     errors = []
-    for A, B in zip(estimate, truth):
+    for A, B in zip(*_pair_of_loadings(estimate, truth)):
         if A.shape[1] + B.shape[1] == 0:
             errors.append(0.0)
             continue
@@ -294,7 +311,7 @@ def subspace_error(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) 
 def largest_angle(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
     """Largest principal angle between the spanned subspaces, in radians, over all views."""
     worst = 0.0
-    for A, B in zip(estimate, truth):
+    for A, B in zip(*_pair_of_loadings(estimate, truth)):
         P, Q = _basis(A), _basis(B)
         if P.shape[1] > Q.shape[1]:
             P, Q = Q, P
@@ -311,6 +328,7 @@ def loading_error(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -
     """
     from scipy.optimize import linear_sum_assignment
 
+    estimate, truth = _pair_of_loadings(estimate, truth)
     A = [_unit(M) for M in estimate]
     B = [_unit(M) for M in truth]
     r = B[0].shape[1]
@@ -331,12 +349,30 @@ def loading_error(estimate: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -
 
 def score_correlation(estimate: np.ndarray, truth: np.ndarray) -> float:
     """Mean canonical correlation of two sets of scores (same samples in the rows), in [0, 1]."""
-    A, B = estimate - estimate.mean(axis=0), truth - truth.mean(axis=0)
+    A, B = (as_float_array(Z, name, ndim=2, allow_empty=True) for Z, name in ((estimate, "estimate"), (truth, "truth")))
+    if len(A) != len(B) or len(A) == 0:
+        raise ValueError(f"estimate and truth must have the same samples, got {len(A)} and {len(B)} rows")
+    A, B = A - A.mean(axis=0), B - B.mean(axis=0)
     r = B.shape[1]
     if r == 0 or A.shape[1] == 0:
         return 0.0
     values = np.linalg.svd(_basis(A).T @ _basis(B), compute_uv=False)
     return float(np.sum(values[:r]) / r)
+
+
+def _pair_of_loadings(estimate: Any, truth: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Loadings of the same views on the same features."""
+    found = []
+    for value, name in ((estimate, "estimate"), (truth, "truth")):
+        if not isinstance(value, (list, tuple)) or len(value) == 0:
+            raise TypeError(f"{name} must be a list of loadings, one matrix per view, got {type(value).__name__}")
+        found.append([as_float_array(V, f"{name}[{k}]", ndim=2, allow_empty=True) for k, V in enumerate(value)])
+    if [len(V) for V in found[0]] != [len(V) for V in found[1]]:
+        raise ValueError(
+            "estimate and truth must have the same views and features, got "
+            f"{[len(V) for V in found[0]]} and {[len(V) for V in found[1]]} features"
+        )
+    return found[0], found[1]
 
 
 def _basis(A: np.ndarray) -> np.ndarray:

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from optlab.core.validation import as_float_array
+
 
 def standardize(features: np.ndarray) -> np.ndarray:
-    """Return the columns of `features` with mean 0 and variance 1; a constant column becomes 0.
+    """Return the columns of `features` with mean 0 and variance 1, as a new array; a constant column becomes 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but finite numbers; the message names the index.
 
     Examples
     --------
@@ -19,6 +26,7 @@ def standardize(features: np.ndarray) -> np.ndarray:
     array([[-1.,  0.],
            [ 1.,  0.]])
     """
+    features = as_float_array(features, "features", ndim=(1, 2))
     centred = features - features.mean(axis=0)
     scale = centred.std(axis=0)
     # rounding leaves a constant column at 1e-16 of its size

@@ -66,6 +66,10 @@ def certify(problem: LinkedComponents, solution: LinkedSolution, *, max_iter: in
     >>> round(certify(problem, solution).gap, 12)
     0.0
     """
+    if not isinstance(problem, LinkedComponents):
+        raise TypeError(f"problem must be a LinkedComponents, got {type(problem).__name__}")
+    if not isinstance(solution, LinkedSolution):
+        raise TypeError(f"solution must be a LinkedSolution, got {type(solution).__name__}")
     objective = problem.measure(solution)["objective"]
     if type(problem.penalty) is GroupLasso:
         return Certificate(objective, _group_bound(problem))

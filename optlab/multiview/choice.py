@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["Selection", "as_lam", "lambda_for_rank", "serial"]
+__all__ = ["ModelFitWarning", "Selection", "as_lam", "lambda_for_rank", "serial"]
+
+
+class ModelFitWarning(UserWarning):
+    """The data do not bear the fit out: the shared-SVD model is far off, or the rank hangs on chance."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Selection:
         Leading norms of permuted data.
     x : str
         Column for the horizontal axis of `plot`.
+    rank_range : pair of int, or None
+        Smallest and largest rank that other permutations might have chosen; equal where the choice is decided. None for
+        rules that do not say.
     """
 
     method: str
@@ -46,6 +53,12 @@ class Selection:
     table: Mapping[str, np.ndarray] = field(repr=False)
     null: np.ndarray | None = field(default=None, repr=False)
     x: str = "rank"
+    rank_range: tuple[int, int] | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether other permutations would choose the same rank; True for rules that draw none."""
+        return self.rank_range is None or self.rank_range[0] == self.rank_range[1]
 
     def to_frame(self) -> pandas.DataFrame:
         """The table as a pandas DataFrame."""
@@ -67,7 +80,10 @@ class Selection:
             ax.set_ylabel("held-out loss (less that of rank 0)")
             best = int(np.argmin(table["loss"]))
             ax.plot(x[best], table["loss"][best], "o", ms=10, mfc="none", mec="black")
-            ax.annotate(f"rank {self.rank}", (x[best], table["loss"][best]), xytext=(6, 8), textcoords="offset points")
+            # below: there are no smaller losses
+            end = (x[best], table["loss"][best] - table["standard_error"][best])
+            ax.annotate(f"rank {self.rank}", end, xytext=(0, -6), textcoords="offset points", ha="center", va="top")
+            ax.margins(y=0.15)
         elif "null_quantile" in table:
             ax.plot(x, table["norm"], **style(0), label="data")
             ax.plot(x, table["null_quantile"], "--", color="0.4", label="permuted")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from optlab.multiview.views import _columns, _is_sparse
+from optlab.core.validation import as_float_array, as_generator, as_integer
+from optlab.multiview.views import _columns, _is_sparse, read_views, standardised
 
 __all__ = ["Alignment", "align", "cross_val_score", "take_samples"]
 
@@ -51,7 +52,7 @@ def _loadings(fit: Any, name: str) -> list[np.ndarray]:
     loadings = getattr(fit, "loadings_", fit)
     if not isinstance(loadings, (list, tuple)):
         raise TypeError(f"{name} must be a fitted estimator or a list of loadings, got {type(fit).__name__}")
-    return [np.asarray(V, dtype=float) for V in loadings]
+    return [as_float_array(V, f"{name}[{k}]", ndim=2, allow_empty=True) for k, V in enumerate(loadings)]
 
 
 def align(a: Any, b: Any) -> Alignment:
@@ -98,7 +99,14 @@ def align(a: Any, b: Any) -> Alignment:
 
 
 def take_samples(views: Any, index: Any) -> Any:
-    """The samples `index` of every view, in the container the caller has (list or dict; DataFrames stay such).
+    """Copies of the samples `index` of every view, in the container the caller has (list or dict, DataFrames too).
+
+    Parameters
+    ----------
+    views : sequence or mapping of matrices
+        None stands for a missing view and stays None.
+    index : slice, array_like of int or of bool
+        Positions of the samples, or a mask.
 
     Examples
     --------
@@ -107,20 +115,46 @@ def take_samples(views: Any, index: Any) -> Any:
     [(2, 2), (2, 3)]
     """
 
-    def cut(X: Any) -> Any:
+    def cut(X: Any, name: str) -> Any:
         if X is None:
             return None
         if _columns(X) is not None:
-            return X.iloc[index]
-        return X.tocsr()[index] if _is_sparse(X) else np.asarray(X)[index]
+            return X.iloc[_positions(index, len(X), name)]
+        matrix = X.tocsr() if _is_sparse(X) else np.asarray(X)
+        if matrix.ndim == 0:
+            raise TypeError(f"{name} must be a matrix with the samples in its rows, got {type(X).__name__}")
+        return matrix[_positions(index, matrix.shape[0], name)]
 
     if isinstance(views, Mapping):
-        return {name: cut(X) for name, X in views.items()}
-    return [cut(X) for X in views]
+        return {name: cut(X, f"views[{name!r}]") for name, X in views.items()}
+    if not isinstance(views, (list, tuple)) and getattr(views, "ndim", 0) != 3:
+        raise TypeError(f"views must be a list of matrices or a dict of them, got {type(views).__name__}")
+    return [cut(X, f"views[{k}]") for k, X in enumerate(views)]
 
 
-def cross_val_score(estimator: Any, views: Any, *, cv: Any = 5, random_state: int | None = 0) -> np.ndarray:
+def _positions(index: Any, n: int, name: str) -> np.ndarray:
+    """`index` as positions below n: a copy is taken of the rows, never a window on the caller's."""
+    if isinstance(index, slice):
+        return np.arange(n)[index]
+    found = np.asarray(index)
+    if found.ndim != 1 or (found.dtype.kind not in "iub" and found.size):
+        raise TypeError(f"index must be positions of samples or a mask, got {index!r:.80}")
+    if found.dtype == bool:
+        if found.size != n:
+            raise ValueError(f"index must have one entry per sample of {name}, {n}, got {found.size}")
+        return np.flatnonzero(found)
+    found = found.astype(int)
+    outside = (found < -n) | (found >= n)
+    if outside.any():
+        raise ValueError(f"index must be below {n}, the samples of {name}, got {found[outside][0]}")
+    return found
+
+
+def cross_val_score(estimator: Any, views: Any, *, cv: Any = 5, random_state: Any = 0) -> np.ndarray:
     """Scores of an estimator over folds of the samples, as scikit-learn's function does for a single matrix.
+
+    A column that varies, but not among the training samples of a fold (a rare 0/1 feature), has loading zero in that
+    fold; a column that is constant in all samples is refused as in `JointLCA.fit`.
 
     Parameters
     ----------
@@ -129,17 +163,34 @@ def cross_val_score(estimator: Any, views: Any, *, cv: Any = 5, random_state: in
     views : sequence or mapping of matrices
     cv : int or splitter, default 5
         Number of shuffled folds, or anything with ``split(X)`` such as scikit-learn's `ShuffleSplit`.
-    random_state : int or None
-        Of the shuffled folds.
+    random_state : int, RandomState, Generator or None
+        Of the shuffled folds. None is 0.
     """
     from sklearn.base import clone
     from sklearn.model_selection import KFold
 
-    first = next(iter(views.values())) if isinstance(views, Mapping) else views[0]
-    n = first.shape[0] if hasattr(first, "shape") else len(first)
-    splitter = KFold(cv, shuffle=True, random_state=random_state) if isinstance(cv, (int, np.integer)) else cv
+    for method in ("get_params", "fit", "score"):
+        if not callable(getattr(estimator, method, None)):
+            raise TypeError(f"estimator must have fit, score and get_params, got {type(estimator).__name__}")
+    if isinstance(estimator, type):
+        raise TypeError(f"estimator must be an instance, got the class {estimator.__name__}")
+    checked = read_views(views)
+    settings = {}
+    if estimator.get_params().get("constant_columns") == "raise":
+        standardised(checked)
+        settings["constant_columns"] = "keep"
+    if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
+        splitter = cv
+    else:
+        folds = as_integer(cv, "cv", minimum=2)
+        if folds > checked.n:
+            raise ValueError(f"cv must be at most {checked.n}, the number of samples, got {folds}")
+        seed = (
+            random_state if isinstance(random_state, (int, np.integer)) else as_generator(random_state).integers(2**31)
+        )
+        splitter = KFold(folds, shuffle=True, random_state=as_integer(seed, "random_state", minimum=0))
     scores = []
-    for train, test in splitter.split(np.zeros((n, 1))):
-        fitted = clone(estimator).fit(take_samples(views, train))
+    for train, test in splitter.split(np.zeros((checked.n, 1))):
+        fitted = clone(estimator).set_params(**settings).fit(take_samples(views, train))
         scores.append(fitted.score(take_samples(views, test)))
     return np.array(scores)

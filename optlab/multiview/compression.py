@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, one_of
 from optlab.multiview.views import View
 
 __all__ = ["Reduced", "reduce_view"]
@@ -107,13 +107,15 @@ def reduce_view(
     """
     n, p = view.n, view.p
     small = min(n, p)
+    if isinstance(compression, str):
+        one_of(compression, "compression", ("auto", "exact"))
+    else:
+        compression = as_integer(compression, "compression", minimum=1)
     if compression == "auto":
         too_big = n * small > 2e7 if view.sparse else small > _EXACT_SIDE
         compression = min(_RANDOM_RANK, small) if too_big else "exact"
-    if compression != "exact":
-        rank = as_integer(compression, "compression", minimum=1)
-        if rank + oversample < small:
-            return _randomized(view, rank, oversample, np.random.default_rng(0) if rng is None else rng)
+    if compression != "exact" and int(compression) + oversample < small:
+        return _randomized(view, int(compression), oversample, np.random.default_rng(0) if rng is None else rng)
     if p <= n:
         scores = view.dense()
         return Reduced(scores, view, "identity", float(np.einsum("ij,ij->", scores, scores)))

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from optlab.core.validation import as_number, one_of
+from optlab.core.validation import as_flag, as_generator, as_integer, as_number, one_of
+from optlab.multiview.choice import ModelFitWarning
 from optlab.multiview.fitted import FittedComponents
 from optlab.multiview.linalg import one_thread_if_small, polar
 from optlab.multiview.penalties import Penalty, as_penalty
+from optlab.multiview.permutation import exceedances
 from optlab.multiview.prepare import Prepared, fit_problem, prepare
 from optlab.multiview.problem import LinkedComponents, LinkedSolution
 from optlab.multiview.scores import consensus_scores, view_strengths
@@ -29,12 +31,11 @@ from optlab.multiview.selection import (
     lambda_path,
     permutation_test,
 )
+from optlab.multiview.views import read_views
 
 __all__ = ["JointLCA", "ModelFitWarning"]
 
-
-class ModelFitWarning(UserWarning):
-    """The shared-SVD model does not fit: cross-covariances are far from diagonal in the fitted loadings."""
+_LEVEL = 0.05  # of the tests of activity
 
 
 class JointLCA(FittedComponents, BaseEstimator):
@@ -49,23 +50,33 @@ class JointLCA(FittedComponents, BaseEstimator):
     penalty : str or Penalty, default "group"
         ``"group"`` (group lasso), ``"mcp"``, ``"scad"``, ``"l0"``, ``"adaptive"``, ``"factored"`` (ridge on the
         strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.penalties`.
-    lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "cv"
-        Penalty size, or how to choose it: ``"cv"``: rank by cross-validation with refit; ``"cv-lambda"``: penalty by
-        cross-validation with refit; ``"permutation"``: 95 % quantile of the strength of the leading component of
-        unlinked data; ``"sequential"``, ``"parallel"``: other permutation rules.
+    lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "permutation"
+        Penalty size (on the scale of correlations in the whitened variants, of covariances otherwise), or how to choose
+        it: ``"permutation"``: components whose p-value is at most 0.05, against the strength of the leading component
+        of unlinked data; ``"sequential"``, ``"parallel"``: other permutation rules; ``"cv"``: rank by cross-validation
+        with refit; ``"cv-lambda"``: penalty by cross-validation with refit. To give the rank r, pass ``lam=1e-9`` and
+        ``max_rank=r``.
     max_rank : int, optional
         Upper limit of the rank. Default: 10, or what the smallest view allows.
     refit : bool, default True
         Fit again without penalty at the selected rank: removes the downward shrinkage of the singular values (they are
         then a few percent too large, as singular values of noisy matrices are).
-    random_state : int, RandomState or None
-        Of folds, permutations and the randomised compression. None is 0: fits are reproducible by default.
-    variant : {"covariance", "whitened", "hybrid"}, default "covariance"
-        ``"whitened"`` runs on the leading `n_whiten` principal scores of each view with unit variance: better where
-        individual structure dominates or the signal is weak. ``"hybrid"`` then fits the covariances within the
-        subspaces found, which separates the components better. Both are extensions, not in the paper.
-    n_whiten : int, default 10
-        Principal components per view for these variants; 8 to 15 is a good range.
+    random_state : int, RandomState, Generator or None
+        Of folds, permutations, random starts and the randomised compression. An int gives the same fit every time; None
+        is 0, so that fits are reproducible by default. A RandomState or Generator is drawn from, and the next fit
+        differs.
+    variant : {"hybrid", "whitened", "covariance"}, default "hybrid"
+        ``"covariance"`` is the criterion of the paper: components count by their covariance, so that large individual
+        structure hides them. ``"whitened"`` runs on the leading `n_whiten` principal scores of each view with unit
+        variance: components count by their correlation, however small their variance. With many samples even links of
+        no consequence are found then; look at `explained_variance_ratio_`, or take ``"covariance"``. ``"hybrid"``
+        selects as ``"whitened"`` does and fits the covariances within the subspaces found, which separates the
+        components better. The two are extensions, not in the paper; what each finds is in the table of
+        ``docs/papers/joint_lca.md``.
+    n_whiten : int, optional
+        Principal components per view for these variants. Default: 10, an eighth of the samples if that is less, and at
+        least 2 and `max_rank`. More hide weak links: the largest correlation of m unlinked components each is near
+        ``2 ((m/n) (1 - m/n))^(1/2)``, 0.66 at an eighth.
     standardize : bool, default False
         Unit variance for every column.
     scaling : {"frobenius", "none"}, default "frobenius"
@@ -84,15 +95,24 @@ class JointLCA(FittedComponents, BaseEstimator):
     max_iter : int, default 500
     tol : float, default 1e-6
         On the relative violation of the stationarity conditions.
-    n_folds : int, default 5
-    n_permutations : int, default 50
+    n_folds : int, optional
+        Default: 5, or fewer where that leaves less than two samples in a fold.
+    n_permutations : int, default 1000
+        At most so many; fewer are drawn where the rank is clear before. Where it is not clear in the end,
+        `ModelFitWarning` says between which ranks the choice hangs. At least 19.
     off_diagonal_limit : float, default 0.03
         Warn above this off-diagonal share of energy (and above three times what sampling explains).
 
     Attributes
     ----------
     rank_ : int
-        Number of joint components; 0 is a legal answer.
+        Number of joint components, those active in two views or more; 0 is a legal answer.
+    joint_ : ndarray of bool, shape (rank,)
+        Which columns of the fit are joint. All are if a rule chose: what it selected and is active in fewer than two
+        views is left out. With `lam` a number nothing is left out: joint components come first, the others, which are
+        individual, after them; the shapes below then are those of all components.
+    n_individual_ : int
+        Components that were selected and are not joint.
     loadings_ : list of ndarray, shapes (p_k, rank)
         Orthonormal columns, for the centred and scaled features. A column of a view that is not active in a component
         means nothing.
@@ -106,7 +126,8 @@ class JointLCA(FittedComponents, BaseEstimator):
     strengths_ : ndarray, shape (K, rank)
         ``a_kj``: standard deviation of component j in view k.
     activity_ : ndarray of bool, shape (K, rank)
-        Whether view k takes part in component j, by permutation of its samples against the others (5 % level).
+        Whether view k takes part in component j, by permutation of its samples against the others (5 % level; in the
+        whitened coordinates of the whitened variants).
     explained_variance_ : ndarray, shape (K, rank)
         ``a_kj^2``: variance of view k due to joint component j.
     explained_variance_ratio_ : ndarray, shape (K, rank)
@@ -114,7 +135,8 @@ class JointLCA(FittedComponents, BaseEstimator):
     off_diagonal_energy_ : float
         Share of the energy of ``V_k' S_kl V_l`` off the diagonals: 0 where the model fits.
     lam_, selection_ : float, Selection or None
-        The penalty used and the evidence for it.
+        The penalty used and the evidence for it; ``selection_.decided`` and ``selection_.rank_range`` say whether other
+        permutations would choose another rank.
     result_, history_ : Result, History
         Of the penalised run of `optlab.solve`.
     refit_result_ : Result or None
@@ -128,7 +150,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     >>> from optlab.datasets.multiview import make_linked_views
     >>> from optlab.multiview import JointLCA
     >>> data = make_linked_views("S", seed=0)
-    >>> model = JointLCA(lam="permutation", n_permutations=20).fit(data.views)
+    >>> model = JointLCA().fit(data.views)
     >>> model.rank_, model.scores_.shape
     (3, (200, 3))
     """
@@ -136,13 +158,13 @@ class JointLCA(FittedComponents, BaseEstimator):
     def __init__(
         self,
         penalty: str | Penalty = "group",
-        lam: float | str = "cv",
+        lam: float | str = "permutation",
         max_rank: int | None = None,
         refit: bool = True,
         random_state: Any = None,
         *,
-        variant: str = "covariance",
-        n_whiten: int = 10,
+        variant: str = "hybrid",
+        n_whiten: int | None = None,
         standardize: bool = False,
         scaling: str = "frobenius",
         constant_columns: str = "raise",
@@ -153,8 +175,8 @@ class JointLCA(FittedComponents, BaseEstimator):
         refine_every: int = 5,
         max_iter: int = 500,
         tol: float = 1e-6,
-        n_folds: int = 5,
-        n_permutations: int = 50,
+        n_folds: int | None = None,
+        n_permutations: int = 1000,
         off_diagonal_limit: float = 0.03,
     ) -> None:
         self.penalty = penalty
@@ -197,16 +219,8 @@ class JointLCA(FittedComponents, BaseEstimator):
             not possible; the message names the view.
         """
         self._check_settings()
-        rng = _generator(self.random_state)
-        data = prepare(
-            views,
-            standardize=self.standardize,
-            scaling=self.scaling,
-            constant_columns=self.constant_columns,
-            compression=self.compression,
-            whiten=None if self.variant == "covariance" else self.n_whiten,
-            rng=rng,
-        )
+        rng = as_generator(self.random_state)
+        data = self._prepare(views, rng)
         self._remember(data)
         with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
             self._fit_prepared(data, rng)
@@ -238,10 +252,32 @@ class JointLCA(FittedComponents, BaseEstimator):
         as_penalty(self.penalty)
         one_of(self.variant, "variant", ("covariance", "whitened", "hybrid"))
         one_of(self.init, "init", ("spectral", "random"))
+        as_flag(self.refit, "refit")
+        as_integer(self.n_init, "n_init", minimum=1)
+        as_number(self.off_diagonal_limit, "off_diagonal_limit", minimum=0, finite=False)
+        if self.n_whiten is not None:
+            as_integer(self.n_whiten, "n_whiten", minimum=1)
         if isinstance(self.lam, str):
             one_of(self.lam, "lam", ("cv", "cv-lambda", "permutation", "sequential", "parallel"))
         else:
             as_number(self.lam, "lam", minimum=0)
+
+    def _prepare(self, views: Any, rng: np.random.Generator | None = None) -> Prepared:
+        checked, whiten = read_views(views), None
+        if self.variant != "covariance":
+            whiten = self.n_whiten
+            if whiten is None:
+                few = max(2, min(10, checked.n // 8))
+                whiten = few if self.max_rank is None else max(few, as_integer(self.max_rank, "max_rank", minimum=0))
+        return prepare(
+            checked,
+            standardize=self.standardize,
+            scaling=self.scaling,
+            constant_columns=self.constant_columns,
+            compression=self.compression,
+            whiten=whiten,
+            rng=rng,
+        )
 
     def _remember(self, data: Prepared) -> None:
         self.view_names_ = list(data.names)
@@ -270,6 +306,7 @@ class JointLCA(FittedComponents, BaseEstimator):
         else:
             kind = {"permutation": "single"}.get(self.lam, self.lam)
             chosen = permutation_test(data, kind=kind, n_permutations=self.n_permutations, **common)
+            self._warn_about_choice(chosen)
         assert chosen.lam is not None
         return chosen.lam, chosen
 
@@ -303,13 +340,24 @@ class JointLCA(FittedComponents, BaseEstimator):
                 [r.scores for r in data.reduced], max_rank=rank, pair_weights=self.pair_weights
             )
             coordinates, diagonals, norms = self._unwhitened(data, plain, coordinates, norms)
+        view_scores = [r.scores @ V for r, V in zip(data.reduced, coordinates)]
+        p_values = _activity(data, view_scores, rng)
+        self.joint_ = np.sum(p_values <= _LEVEL, axis=0) >= 2
+        self.rank_ = int(self.joint_.sum())
+        # what was asked for by number is kept, what a rule chose is kept if it is joint
+        order = np.flatnonzero(self.joint_) if self.selection_ else np.argsort(~self.joint_, kind="stable")
+        self.n_individual_ = rank - self.rank_
+        self.joint_ = self.joint_[order]
+        self.activity_p_values_ = p_values[:, order]
+        self.activity_ = self.activity_p_values_ <= _LEVEL
+        coordinates = tuple(V[:, order] for V in coordinates)
+        norms, diagonals, rank = norms[order], diagonals[:, :, order], order.size
         fit = LinkedSolution(coordinates, diagonals, norms)
-        self.rank_ = rank
         self.singular_values_ = norms
         self.pair_singular_values_ = diagonals
         self._coordinates = coordinates
         self.loadings_ = [r.expand(V) for r, V in zip(data.reduced, coordinates)]
-        self.view_scores_ = [r.scores @ V for r, V in zip(data.reduced, coordinates)]
+        self.view_scores_ = [T[:, order] for T in view_scores]
         self.score_variances_ = np.array([T.var(axis=0, ddof=1) for T in self.view_scores_]).reshape(
             self.n_views_, rank
         )
@@ -319,7 +367,6 @@ class JointLCA(FittedComponents, BaseEstimator):
         self.total_variance_ = np.array([r.total / (data.n - 1) for r in data.reduced])
         self.explained_variance_ = self.strengths_**2
         self.explained_variance_ratio_ = self.explained_variance_ / self.total_variance_[:, None]
-        self.activity_p_values_, self.activity_ = _activity(data, self.view_scores_, rng)
         self.off_diagonal_energy_ = plain.off_diagonal_energy(fit)
         self._residual_spectra = self._residuals(data)
         self._warn_about_fit()
@@ -351,14 +398,15 @@ class JointLCA(FittedComponents, BaseEstimator):
 
     def _residuals(self, data: Prepared) -> list[np.ndarray]:
         """Singular values of each view without its joint part, for `variance_table`."""
-        spectra = []
-        for r, V, C in zip(data.reduced, self._coordinates, self.score_maps_):
-            rest = r.scores - (self.scores_ @ C) @ V.T
+        spectra, r = [], self.rank_
+        for reduced, V, T in zip(data.reduced, self._coordinates, self.view_scores_):
+            Z = self.scores_[:, :r]
+            rest = reduced.scores - (Z @ _regression(Z, T[:, :r])) @ V[:, :r].T
             spectra.append(np.sqrt(np.maximum(np.linalg.eigvalsh(_small_gram(rest))[::-1], 0.0)))
         return spectra
 
     def _warn_about_fit(self) -> None:
-        if self.rank_ < 2:
+        if len(self.joint_) < 2:
             return
         # what uncorrelated but finite samples leave off the diagonals
         expected = whole = 0.0
@@ -373,30 +421,31 @@ class JointLCA(FittedComponents, BaseEstimator):
             warnings.warn(
                 f"{self.off_diagonal_energy_:.0%} of the energy of the cross-covariances lies off the diagonals of the "
                 f"fitted model ({self.expected_off_diagonal_energy_:.0%} would be sampling error): single components "
-                "are not comparable between views, only their subspaces are. Try variant='whitened', or fewer views",
+                "are not comparable between views, only their subspaces are. "
+                + ("Try variant='hybrid', or fewer views" if self.variant == "covariance" else "Try fewer views"),
                 ModelFitWarning,
                 stacklevel=5,
             )
 
+    def _warn_about_choice(self, chosen: Selection) -> None:
+        if chosen.decided:
+            return
+        assert chosen.rank_range is not None
+        low, high = chosen.rank_range
+        shown = ", ".join(f"{p:.3g}" for p in chosen.table["p_value"][low : high + 1])
+        warnings.warn(
+            f"the rank is undecided: {chosen.rank} by the permutations drawn, between {low} and {high} by others (the "
+            f"p-values of the components from number {low + 1} on are {shown}, too near 0.05 for their number). Draw "
+            f"more than n_permutations={self.n_permutations}, report both ranks, or give one as max_rank with lam=1e-9",
+            ModelFitWarning,
+            stacklevel=6,
+        )
+
     def path(self, views: Any, lams: Any = None) -> Selection:
         """Strengths and rank over a grid of penalties, with the settings of this estimator; see `lambda_path`."""
-        data = prepare(
-            views,
-            standardize=self.standardize,
-            scaling=self.scaling,
-            constant_columns=self.constant_columns,
-            compression=self.compression,
-            whiten=None if self.variant == "covariance" else self.n_whiten,
-        )
+        self._check_settings()
+        data = self._prepare(views)
         return lambda_path(data, lams, max_rank=self.max_rank, penalty=self.penalty, pair_weights=self.pair_weights)
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31 - 1))
-    return np.random.default_rng(0 if random_state is None else random_state)
 
 
 def _regression(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
@@ -410,23 +459,22 @@ def _small_gram(X: np.ndarray) -> np.ndarray:
     return X @ X.T if X.shape[0] < X.shape[1] else X.T @ X
 
 
-def _activity(
-    data: Prepared, view_scores: list[np.ndarray], rng: np.random.Generator, n_permutations: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each view takes part in each component: p-values, and whether they are at most 5 %.
+def _activity(data: Prepared, view_scores: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """p-values of every view's part in every component, shape (K, rank).
 
     The statistic of view k is ``||X_k' t_j||`` with the mean score ``t_j`` of the other views: what its loading could
     attain at best, compared with the same after a permutation of its samples.
     """
     K, r = len(view_scores), view_scores[0].shape[1]
     p = np.ones((K, r))
-    if r == 0:
-        return p, np.zeros((K, r), dtype=bool)
-    for k in range(K):
-        Y = data.reduced[k].scores
+    for k in range(K if r else 0):
+        Y = data.scores[k]
         others = [view_scores[l] / np.maximum(view_scores[l].std(axis=0), 1e-300) for l in range(K) if l != k]
         target = np.mean(others, axis=0)  # signs are aligned by convention
-        observed = np.linalg.norm(Y.T @ target, axis=0)
-        null = np.array([np.linalg.norm(Y.T @ target[rng.permutation(len(Y))], axis=0) for _ in range(n_permutations)])
-        p[k] = (1 + np.sum(null >= observed, axis=0)) / (n_permutations + 1)
-    return p, p <= 0.05
+
+        def draw(Y: np.ndarray = Y, target: np.ndarray = target) -> np.ndarray:
+            return np.linalg.norm(Y.T @ target[rng.permutation(len(Y))], axis=0)
+
+        draws, counts = exceedances(draw, np.linalg.norm(Y.T @ target, axis=0), _LEVEL, 1000)
+        p[k] = (1 + counts) / (len(draws) + 1)
+    return p

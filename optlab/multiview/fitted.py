@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from optlab.core.validation import as_flag, as_float_array
 from optlab.multiview.scores import consensus_scores
-from optlab.multiview.views import View, _columns, read_array
+from optlab.multiview.views import View, _columns, common_index, read_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,8 @@ class FittedComponents:
     means_: list[np.ndarray]
     scales_: list[np.ndarray]
     rank_: int
+    joint_: np.ndarray
+    activity_: np.ndarray
     loadings_: list[np.ndarray]
     strengths_: np.ndarray
     score_variances_: np.ndarray
@@ -48,7 +51,7 @@ class FittedComponents:
                 raise ValueError(
                     f"views has {unknown[0]!r}, which was not in fit; there were {', '.join(map(repr, names))}"
                 )
-            given = {names.index(str(key)): value for key, value in views.items()}
+            given = {names.index(str(key)): value for key, value in views.items() if value is not None}
         else:
             if not isinstance(views, (list, tuple)):
                 raise TypeError(f"views must be a list of matrices or a dict of them, got {type(views).__name__}")
@@ -63,11 +66,11 @@ class FittedComponents:
             raise ValueError(f"views must hold all views of fit here; {missing[0]!r} is missing")
         if not given:
             raise ValueError("views must hold at least one view, got none")
+        labels = {k: f"views[{names[k]!r}]" if isinstance(views, Mapping) else f"views[{k}]" for k in given}
         result: list[View | None] = [None] * len(names)
         for k, value in given.items():
-            label = f"views[{names[k]!r}]" if isinstance(views, Mapping) else f"views[{k}]"
-            array = read_array(value, label)
-            self._check_features(k, _columns(value), array.shape[1], label)
+            array = read_array(value, labels[k])
+            self._check_features(k, _columns(value), array.shape[1], labels[k])
             result[k] = View(array, self.means_[k], self.scales_[k])
         sizes = {k: view.n for k, view in enumerate(result) if view is not None}
         first = next(iter(sizes))
@@ -77,7 +80,17 @@ class FittedComponents:
                     f"all views must have the same samples as rows, got {sizes[first]} rows in {names[first]} and {n} "
                     f"rows in {names[k]}"
                 )
+        common_index(list(given.values()), list(labels.values()))
         return result
+
+    def _view_number(self, view: Any, name: str) -> int:
+        """Position of a view given by name or position."""
+        check_is_fitted(self, "loadings_")
+        if isinstance(view, str) and view in self.view_names_:
+            return self.view_names_.index(view)
+        if isinstance(view, (int, np.integer)) and not isinstance(view, bool) and 0 <= view < self.n_views_:
+            return int(view)
+        raise ValueError(f"{name} must be a view of fit ({', '.join(self.view_names_)}) or its position, got {view!r}")
 
     def _check_features(self, k: int, columns: tuple[str, ...] | None, p: int, label: str) -> None:
         fitted = self.feature_names_in_[k]
@@ -111,9 +124,10 @@ class FittedComponents:
     def inverse_transform(self, scores: Any) -> list[np.ndarray]:
         """Joint part of every view from joint scores, in the features' own units, shapes (n, p_k)."""
         check_is_fitted(self, "loadings_")
-        Z = np.asarray(scores, dtype=float)
-        if Z.ndim != 2 or Z.shape[1] != self.rank_:
-            raise ValueError(f"scores must have shape (n, {self.rank_}), got {Z.shape}")
+        r = len(self.joint_)
+        Z = as_float_array(scores, "scores", allow_empty=True)
+        if Z.ndim != 2 or Z.shape[1] != r:
+            raise ValueError(f"scores must have shape (n, {r}), got {Z.shape}")
         return [
             (Z @ C) @ V.T * scale + mean
             for C, V, scale, mean in zip(self.score_maps_, self.loadings_, self.scales_, self.means_)
@@ -121,15 +135,11 @@ class FittedComponents:
 
     def predict_view(self, views: Any, target: int | str) -> np.ndarray:
         """Predict one view, by position or name, from the others given."""
-        check_is_fitted(self, "loadings_")
-        k = self.view_names_.index(target) if isinstance(target, str) and target in self.view_names_ else target
-        if isinstance(k, str) or not 0 <= k < self.n_views_:
-            raise ValueError(
-                f"target must be a view of fit ({', '.join(self.view_names_)}) or its position, got {target!r}"
-            )
+        k = self._view_number(target, "target")
+        others: Any = views
         if isinstance(views, Mapping):
-            others: Any = {name: X for name, X in views.items() if str(name) != self.view_names_[k]}
-        else:
+            others = {name: X for name, X in views.items() if str(name) != self.view_names_[k]}
+        elif isinstance(views, (list, tuple)):
             others = [None if i == k else X for i, X in enumerate(views)]
         return self.inverse_transform(self.transform(others))[k]
 
@@ -159,12 +169,13 @@ class FittedComponents:
     def variance_table(self, individual: bool = True) -> dict[str, np.ndarray]:
         """Shares of each view's variance: joint, individual, residual; columns of equal length.
 
-        The joint share is ``sum_j a_kj^2`` over the total. The individual part are the leading principal components of
-        what the joint scores leave, as many as pass the optimal hard threshold of Gavish and Donoho (2014); the
-        residual is the rest.
+        The joint share is ``sum_j a_kj^2`` over the total, of the joint components in which the view is active. The
+        individual part are the leading principal components of what the joint scores leave, as many as pass the optimal
+        hard threshold of Gavish and Donoho (2014); the residual is the rest.
         """
         check_is_fitted(self, "loadings_")
-        joint = self.explained_variance_ratio_.sum(axis=1)
+        individual = as_flag(individual, "individual")
+        joint = self._joint_shares().sum(axis=1)
         own, ranks = np.zeros(self.n_views_), np.zeros(self.n_views_, dtype=int)
         for k, values in enumerate(self._residual_spectra):
             if individual:
@@ -179,10 +190,17 @@ class FittedComponents:
             "individual_rank": ranks,
         }
 
+    def _joint_shares(self) -> np.ndarray:
+        """Shares of variance due to the joint components, 0 where a view takes no part, shape (K, rank)."""
+        shares = np.where(self.activity_, self.explained_variance_ratio_, 0.0)
+        return np.asarray(shares[:, : self.rank_])
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the joint scores: component1, component2, ..."""
+        """Names of the scores: component1, component2, ... for joint ones, individual1, ... for those that are not."""
         check_is_fitted(self, "loadings_")
-        return np.array([f"component{j + 1}" for j in range(self.rank_)], dtype=object)
+        own = len(self.joint_) - self.rank_
+        names = [f"component{j + 1}" for j in range(self.rank_)] + [f"individual{j + 1}" for j in range(own)]
+        return np.array(names, dtype=object)
 
     def plot_loadings(self, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
         """Bars of the `top` largest loadings of a component in a view, with the names of the features."""

@@ -18,15 +18,20 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is None:
         import matplotlib.pyplot as plt
 
-        _, ax = plt.subplots()
+        _, ax = plt.subplots(layout="constrained")
     return ax
 
 
 def _component(model: Any, component: int) -> int:
-    j = as_integer(component, "component", minimum=0)
-    if j >= model.rank_:
-        raise ValueError(f"component must be below the rank {model.rank_}, got {j}")
+    j, r = as_integer(component, "component", minimum=0), len(model.joint_)
+    if j >= r:
+        raise ValueError(f"component must be below the rank {r}, got {j}")
     return j
+
+
+def _name(model: Any, j: int) -> str:
+    """What a component is: joint, or of single views."""
+    return f"joint score {j + 1}" if model.joint_[j] else f"individual score {j + 1 - model.rank_}"
 
 
 def plot_loadings(model: Any, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
@@ -44,10 +49,8 @@ def plot_loadings(model: Any, view: int | str = 0, component: int = 0, top: int 
     """
     from optlab.plotting import style
 
-    k = model.view_names_.index(view) if isinstance(view, str) and view in model.view_names_ else view
-    if isinstance(k, str) or not 0 <= k < model.n_views_:
-        raise ValueError(f"view must be one of {', '.join(model.view_names_)} or its position, got {view!r}")
-    j = _component(model, component)
+    k, j = model._view_number(view, "view"), _component(model, component)
+    top = as_integer(top, "top", minimum=1)
     ax = _axes(ax)
     v = model.loadings_[k][:, j]
     order = np.argsort(-np.abs(v))[:top][::-1]
@@ -56,9 +59,10 @@ def plot_loadings(model: Any, view: int | str = 0, component: int = 0, top: int 
     ax.barh([names[i] for i in order], v[order], color=colours)
     ax.axvline(0.0, color="0.3", lw=0.8)
     ax.set_xlabel("loading")
-    ax.set_title(
-        f"{model.view_names_[k]}, component {j + 1} ({model.explained_variance_ratio_[k, j]:.0%} of its variance)"
-    )
+    share = f"{model.explained_variance_ratio_[k, j]:.0%} of its variance"
+    if not model.activity_[k, j]:
+        share = "takes no part"
+    ax.set_title(f"{model.view_names_[k]}, component {j + 1} ({share})")
     return ax
 
 
@@ -75,42 +79,46 @@ def plot_scores(model: Any, labels: Any = None, components: tuple[int, int] = (0
     """
     from optlab.plotting import PALETTE, style
 
-    ax = _axes(ax)
+    if not (isinstance(components, (list, tuple)) and len(components) == 2):
+        raise ValueError(f"components must be a pair of positions, got {components!r}")
     i = _component(model, components[0])
     x = model.scores_[:, i]
-    if model.rank_ > 1:
+    if len(model.joint_) > 1:
         j = _component(model, components[1])
-        y, name = model.scores_[:, j], f"joint score {j + 1}"
+        y, name = model.scores_[:, j], _name(model, j)
     else:
-        x, y, name, i = np.arange(x.size), x, "joint score 1", -1
+        x, y, name, i = np.arange(x.size), x, _name(model, 0), -1
     groups = np.zeros(x.size, dtype=int) if labels is None else np.asarray(labels)
     if groups.shape != (x.size,):
         raise ValueError(f"labels must have shape ({x.size},), got {groups.shape}")
-    for g, value in enumerate(np.unique(groups)):
+    ax = _axes(ax)
+    for g, value in enumerate(dict.fromkeys(sorted(groups.tolist(), key=lambda v: (str(type(v)), v)))):
         member = groups == value
         # the shift keeps more groups than colours apart
         look = {"color": style(g)["color"], "marker": style(g + g // len(PALETTE))["marker"]}
         ax.scatter(x[member], y[member], s=14, alpha=0.8, label=str(value), **look)
     if labels is not None:
         ax.legend(fontsize=7)
-    ax.set_xlabel("sample" if i < 0 else f"joint score {i + 1}")
+    ax.set_xlabel("sample" if i < 0 else _name(model, i))
     ax.set_ylabel(name)
     return ax
 
 
 def plot_variance(model: Any, ax: Axes | None = None) -> Axes:
-    """Stacked bars per view: every joint component, the individual part, the residual."""
+    """Stacked bars per view: every joint component (where the view takes part), the individual part, the residual.
+
+    The legend is below the axes; on axes of your own leave room for it, as ``layout="constrained"`` does.
+    """
     from optlab.plotting import style
 
-    ax = _axes(ax)
     table = model.variance_table()
+    ax = _axes(ax)
     bottom = np.zeros(model.n_views_)
-    for j in range(model.rank_):
-        share = model.explained_variance_ratio_[:, j]
+    for j, share in enumerate(model._joint_shares().T):
         ax.bar(model.view_names_, share, bottom=bottom, color=style(j)["color"], label=f"joint {j + 1}")
         bottom = bottom + share
     ax.bar(model.view_names_, table["individual"], bottom=bottom, color="0.6", label="individual")
     ax.bar(model.view_names_, table["residual"], bottom=bottom + table["individual"], color="0.88", label="residual")
     ax.set_ylabel("share of variance")
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
     return ax

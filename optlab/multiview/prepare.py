@@ -92,7 +92,7 @@ def prepare(
 
     Parameters
     ----------
-    views : sequence or mapping of matrices
+    views : sequence or mapping of matrices, or ViewSet
     standardize : bool
         Unit variance for every column.
     scaling : {"frobenius", "none"}
@@ -106,7 +106,7 @@ def prepare(
     """
     if isinstance(views, Prepared):
         return views
-    checked: ViewSet = read_views(views)
+    checked = views if isinstance(views, ViewSet) else read_views(views)
     scaled = standardised(checked, standardize=standardize, scaling=scaling, constant_columns=constant_columns)
     reduced = tuple(reduce_view(view, compression, rng) for view in scaled)
     whitened = None

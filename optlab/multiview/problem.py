@@ -141,9 +141,12 @@ class LinkedComponents:
         >>> problem.n_views, problem.max_rank
         (2, 2)
         """
+        if not isinstance(blocks, Mapping):
+            raise TypeError(f"blocks must be a dict of matrices by pairs (k, l), got {type(blocks).__name__}")
         checked = {}
         for key, S in blocks.items():
-            if not (isinstance(key, tuple) and len(key) == 2 and 0 <= key[0] < key[1]):
+            pair = isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, (int, np.integer)) for k in key)
+            if not (pair and 0 <= key[0] < key[1]):
                 raise ValueError(f"blocks must have keys (k, l) with k < l, got {key!r}")
             checked[key] = np.asarray(as_float_array(S, f"blocks[{key}]", ndim=2), dtype=float)
         if (0, 1) not in checked:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from optlab.core.validation import as_float_array, as_integer
+
 __all__ = ["consensus_scores", "factor_weights", "one_factor", "view_strengths"]
 
 
@@ -36,11 +38,16 @@ def one_factor(diagonals: np.ndarray, weights: np.ndarray | None = None, max_ite
     >>> one_factor(np.outer(a, a)).round(6)
     array([3., 2., 1.])
     """
-    D = np.array(diagonals, dtype=float)
+    D = np.array(as_float_array(diagonals, "diagonals", ndim=2), dtype=float)
     K = len(D)
     if K < 3:
         raise ValueError(f"strengths of single views are identified for three or more views only, got {K}")
-    W = np.ones((K, K)) if weights is None else np.array(weights, dtype=float)
+    if D.shape != (K, K) or not np.allclose(D, D.T, rtol=1e-6, atol=1e-12 * np.abs(D).max()):
+        raise ValueError(f"diagonals must be a symmetric matrix, got shape {D.shape} or unequal halves")
+    W = np.ones((K, K))
+    if weights is not None:
+        W = np.array(as_float_array(weights, "weights", shape=(K, K), nonnegative=True), dtype=float)
+    max_iter = as_integer(max_iter, "max_iter", minimum=0)
     np.fill_diagonal(D, 0.0)
     np.fill_diagonal(W, 0.0)
     if not np.any(D):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer, one_of
+from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
 from optlab.multiview.choice import Selection, lambda_for_rank, serial
 from optlab.multiview.penalties import Penalty
 from optlab.multiview.permutation import permutation_test
@@ -39,11 +39,11 @@ def cross_validate_rank(
     views: Any,
     *,
     max_rank: int | None = None,
-    n_folds: int = 5,
+    n_folds: int | None = None,
     n_repeats: int = 1,
     penalty: str | Penalty = "group",
     pair_weights: Any = None,
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Any = 0,
     **preparation: Any,
 ) -> Selection:
     """Choose the rank by cross-validation of refitted (unpenalised) fits, and a penalty that gives it.
@@ -56,13 +56,14 @@ def cross_validate_rank(
     views : sequence or mapping of matrices, or Prepared
     max_rank : int, optional
         Largest rank tried; default 10 or what the views allow.
-    n_folds : int, default 5
+    n_folds : int, optional
+        Default: 5, or fewer where that leaves less than two samples in a fold.
     n_repeats : int, default 1
         Repetitions with other folds.
     penalty, pair_weights
         See `LinkedComponents`.
-    random_state : int or numpy.random.Generator
-        Of the folds.
+    random_state : int, RandomState, Generator or None
+        Of the folds. None is 0.
     **preparation
         See `prepare`: ``standardize``, ``scaling``, ``whiten`` ... Means are those of the training samples; scales (and
         whitening, if any) are those of all samples.
@@ -73,8 +74,8 @@ def cross_validate_rank(
         With columns rank, loss, standard_error.
     """
     data = prepare(views, **preparation)
-    R = min(data.rank_limit(max_rank), data.n - data.n // n_folds - 2)
     folds = _folds(data.n, n_folds, n_repeats, random_state)
+    R = min(data.rank_limit(max_rank), data.n - len(folds[0][1]) - 2)
     losses = np.zeros((len(folds), R + 1))
     for i, (train, test) in enumerate(folds):
         problem, means = _training_problem(data, train, R, penalty, pair_weights)
@@ -102,13 +103,13 @@ def cross_validate_lambda(
     lams: Sequence[float] | None = None,
     *,
     max_rank: int | None = None,
-    n_folds: int = 5,
+    n_folds: int | None = None,
     n_repeats: int = 1,
     penalty: str | Penalty = "group",
     pair_weights: Any = None,
     refit: bool = True,
     rule: str = "min",
-    random_state: int | np.random.Generator | None = 0,
+    random_state: Any = 0,
     **preparation: Any,
 ) -> Selection:
     """Choose the penalty by cross-validation, on a grid, with the loss of the refitted fit.
@@ -132,11 +133,12 @@ def cross_validate_lambda(
         With columns lam, loss, standard_error, rank (mean over the folds).
     """
     one_of(rule, "rule", ("min", "1se"))
+    refit = as_flag(refit, "refit")
     data = prepare(views, **preparation)
-    R = min(data.rank_limit(max_rank), data.n - data.n // n_folds - 2)
+    folds = _folds(data.n, n_folds, n_repeats, random_state)
+    R = min(data.rank_limit(max_rank), data.n - len(folds[0][1]) - 2)
     whole = data.problem(max_rank=R, penalty=penalty, pair_weights=pair_weights)
     grid = _grid(whole, lams)
-    folds = _folds(data.n, n_folds, n_repeats, random_state)
     losses, ranks = np.zeros((len(folds), grid.size)), np.zeros((len(folds), grid.size))
     for i, (train, test) in enumerate(folds):
         problem, means = _training_problem(data, train, R, penalty, pair_weights)
@@ -251,12 +253,17 @@ def _held_out_loss(
     return 0.5 * float(np.sum(d * d) - 2 * np.sum(d * c))
 
 
-def _folds(n: int, n_folds: int, n_repeats: int, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    n_folds = as_integer(n_folds, "n_folds", minimum=2)
+def _folds(n: int, n_folds: int | None, n_repeats: int, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test samples of every fold; the first test fold is the largest."""
+    if n < 5:
+        raise ValueError(
+            f"cross-validation needs at least 5 samples, got {n}; choose by permutation, or pass lam=a number"
+        )
+    n_folds = min(5, n // 2) if n_folds is None else as_integer(n_folds, "n_folds", minimum=2)
     n_repeats = as_integer(n_repeats, "n_repeats", minimum=1)
     if n_folds > n // 2:
         raise ValueError(f"n_folds must be at most {n // 2}, half the number of samples, got {n_folds}")
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     folds = []
     for _ in range(n_repeats):
         for test in np.array_split(rng.permutation(n), n_folds):

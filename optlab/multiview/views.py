@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, first_index, one_of
+from optlab.core.validation import as_flag, as_float_array, first_index, one_of
+from optlab.datasets.multiview_table import first_row_number, unnamed_column
 
 __all__ = ["View", "ViewSet", "read_views", "standardised"]
 
@@ -143,8 +144,15 @@ def _columns(value: Any) -> tuple[str, ...] | None:
     return tuple(str(c) for c in columns)
 
 
+def _plain_type(frame: Any) -> Any:
+    """float32 where all columns are, else float64: nullable columns would come out as objects."""
+    return np.float32 if all(dtype == np.float32 for dtype in frame.dtypes) else np.float64
+
+
 def read_array(value: Any, name: str, *, finite: bool = True) -> Any:
     """Return one view as a dense floating-point array or a CSR array, without a copy where it is one already."""
+    if value is None:
+        raise ValueError(f"{name} is missing (None): only transform and predict_view do without some of the views")
     if _is_sparse(value):
         import scipy.sparse
 
@@ -153,6 +161,10 @@ def read_array(value: Any, name: str, *, finite: bool = True) -> Any:
         if value.dtype.kind not in "buif":
             raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
         array = scipy.sparse.csr_array(value)
+        try:
+            array.check_format(full_check=True)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a valid sparse array: {error}") from None
         if array.dtype.kind != "f":
             array = array.astype(np.float64)
         if 0 in array.shape:
@@ -170,7 +182,15 @@ def read_array(value: Any, name: str, *, finite: bool = True) -> Any:
             raise TypeError(
                 f"{name} must hold real numbers; column {kinds[0]!r} is not numeric (encode it, or drop it)"
             )
-        value = frame.to_numpy()
+        value = frame.to_numpy(dtype=_plain_type(frame), na_value=np.nan)
+        absent = np.isnan(value)
+        if finite and absent.any():
+            i, j = (int(x) for x in np.argwhere(absent)[0])
+            raise ValueError(
+                f"{name} must be finite, got a missing value in row {frame.index[i]!r}, column {frame.columns[j]!r}, "
+                f"one of {int(absent.sum())}; drop or fill them, or pass the frames through "
+                "optlab.datasets.multiview.read_views(..., missing='median')"
+            )
     return as_float_array(value, name, ndim=2, finite=finite)
 
 
@@ -226,20 +246,59 @@ def read_views(views: Any, *, name: str = "views", minimum: int = 2) -> ViewSet:
                 f"all views must have the same samples as rows, got {rows[0]} rows in {called[0]} and {rows[k]} rows "
                 f"in {called[k]}"
             )
-    index = None
+    index = common_index(values, called)
+    _refuse_row_numbers(arrays, values, called)
+    return ViewSet(arrays, tuple(labels), tuple(_columns(v) for v in values), index)
+
+
+def common_index(values: Sequence[Any], called: Sequence[str]) -> Any:
+    """The index that all DataFrames among the views have; None without any.
+
+    Raises
+    ------
+    ValueError
+        Where two differ: the views do not hold the same samples in the same order.
+    """
+    index, first = None, ""
     for value, label in zip(values, called):
-        if _columns(value) is None:
+        other = getattr(value, "index", None)
+        if _columns(value) is None or other is None:
             continue
         if index is None:
-            index, first = value.index, label
-        elif not index.equals(value.index):
-            different = int(np.argmax(np.asarray(index) != np.asarray(value.index)))
+            index, first = other, label
+        elif not index.equals(other):
+            row = next((i for i, (a, b) in enumerate(zip(index, other)) if a != b), 0)
             raise ValueError(
-                f"the rows of {first} and {label} must be the same samples in the same order; row {different} is "
-                f"{index[different]!r} in one and {value.index[different]!r} in the other "
-                "(align them: frame.loc[common_index])"
+                f"the rows of {first} and {label} must be the same samples in the same order; row {row} is "
+                f"{index[row]!r} in one and {other[row]!r} in the other (align them: frame.loc[common_index])"
             )
-    return ViewSet(arrays, tuple(labels), tuple(_columns(v) for v in values), index)
+    return index
+
+
+def _refuse_row_numbers(arrays: Sequence[Any], values: Sequence[Any], called: Sequence[str]) -> None:
+    """Columns that only number the rows: the strongest component of views that have them, and no component at all."""
+    found = []
+    for array, value, label in zip(arrays, values, called):
+        features = _columns(value)
+        if features is not None and (unnamed := unnamed_column(features)):
+            raise ValueError(
+                f"{label} has a column {unnamed!r}: row names of the file it was read from, no feature; read it with "
+                "pandas.read_csv(..., index_col=0), or drop the column"
+            )
+        if array.shape[0] < 5 or _is_sparse(array):
+            continue
+        ends = array[[0, 1, -1]]
+        likely = np.isin(ends[0], (0, 1)) & (ends[1] == ends[0] + 1) & (ends[2] == ends[0] + len(array) - 1)
+        for j in np.flatnonzero(likely):
+            if first_row_number(array[:, j]) is not None:
+                found.append((label, f"column {j}" + (f" ({features[j]!r})" if features else "")))
+                break
+    if len(found) > 1:
+        (one, first), (other, second) = found[:2]
+        raise ValueError(
+            f"{first} of {one} only numbers the rows, and so does {second} of {other}: that would become a joint "
+            "component; drop it, or make it the index if it names the samples"
+        )
 
 
 def moments(array: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -256,9 +315,17 @@ def moments(array: Any) -> tuple[np.ndarray, np.ndarray]:
     width = max(1, _BLOCK // max(n, 1))
     for start in range(0, p, width):
         block = array[:, start : start + width].astype(np.float64)
-        mean[start : start + width] = m = block.mean(axis=0)
+        with np.errstate(over="ignore"):
+            mean[start : start + width] = m = block.mean(axis=0)
         block -= m
-        d = np.sqrt(np.einsum("ij,ij->j", block, block) / max(n - 1, 1))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            d = np.einsum("ij,ij->j", block, block)
+            if np.any((d < 1e-280) | ~(d < 1e280)):  # the square of 1e200 is inf, that of 1e-200 zero
+                size = np.abs(block).max(axis=0, initial=0.0)
+                block /= np.where(size > 0, size, 1.0)
+                d = size * np.sqrt(np.einsum("ij,ij->j", block, block) / max(n - 1, 1))
+            else:
+                d = np.sqrt(d / max(n - 1, 1))
         # a constant column of large numbers has a mean that is off in the last digit
         d[d <= 1e-13 * np.abs(m)] = 0.0
         deviation[start : start + width] = d
@@ -291,6 +358,7 @@ def standardised(
     ValueError
         For a constant column, or a view in which all columns are constant.
     """
+    standardize = as_flag(standardize, "standardize")
     one_of(scaling, "scaling", ("frobenius", "none"))
     one_of(constant_columns, "constant_columns", ("raise", "keep"))
     if views.n < 3:
@@ -308,8 +376,15 @@ def standardised(
                 f"{'is 1' if flat.sum() == 1 else f'are {int(flat.sum())}'} of its {flat.size} columns; drop "
                 f"constant columns, or pass constant_columns='keep' to give them loading zero"
             )
+        top = deviation.max()
+        if not 1e-290 < top < 1e290 or (scaling == "none" and not standardize and not 1e-70 < top < 1e70):
+            raise ValueError(
+                f"{views.names[k]} has columns of standard deviation up to {top:.3g}, whose products leave the range "
+                "of numbers; give it in other units, or pass scaling='frobenius'"
+            )
         scale = np.where(flat, 1.0, deviation) if standardize else np.ones(array.shape[1])
         if scaling == "frobenius":
-            scale = scale * np.sqrt(np.sum((deviation / scale) ** 2))
+            unit = top / scale.max()
+            scale = scale * (unit * np.sqrt(np.sum((deviation / scale / unit) ** 2)))
         result.append(View(array, mean, scale))
     return tuple(result)

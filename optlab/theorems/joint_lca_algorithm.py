@@ -236,10 +236,10 @@ REACHED = {2.0: 1e-4, 5.0: 1e-6}
 
 
 def _re_entry(
-    seed: int, count: int, lams: tuple[float, ...], method: AlternatingProcrustes, max_iter: int = 2000
+    seeds: tuple[int, ...], count: int, lams: tuple[float, ...], method: AlternatingProcrustes, max_iter: int = 2000
 ) -> Evidence:
     missed, worst = [], dict.fromkeys(lams, 0.0)
-    for data_seed in (seed, seed + 1)[: 1 if count < 10 else 2]:
+    for data_seed in seeds:
         data = make_linked_views("S", seed=data_seed)
         for lam in lams:
             problem = LinkedComponents(data.views, lam=lam, max_rank=6)
@@ -265,12 +265,15 @@ def _re_entry(
     source=MEASURED,
 )
 def re_entry(scale: str, seed: int) -> Evidence:
-    return _re_entry(seed, at_scale(scale, 4, 20, 100), at_scale(scale, (5.0,), (2.0, 5.0)), AlternatingProcrustes())
+    seeds, count, lams = at_scale(
+        scale, ((seed,), 60, (5.0,)), ((seed, seed + 1), 40, (2.0, 5.0)), ((seed, seed + 1), 100, (2.0, 5.0))
+    )
+    return _re_entry(seeds, count, lams, AlternatingProcrustes())
 
 
 @re_entry.control("no refinement")
 def _(scale: str, seed: int) -> Evidence:
-    return _re_entry(seed, 2, (5.0,), AlternatingProcrustes(refine_every=0), 100)
+    return _re_entry((seed,), 2, (5.0,), AlternatingProcrustes(refine_every=0), 100)
 
 
 # ------------------------------------------------------------------------------------------------- certificates

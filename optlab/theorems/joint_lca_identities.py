@@ -227,7 +227,9 @@ def _(scale: str, seed: int) -> Evidence:
 def _compressed(seed: int, n: int, p: tuple[int, ...], compression: str | int) -> Evidence:
     """Compare the estimator, on compressed views, with the method on all p_k x p_l cross-covariances."""
     data, lam = make_linked_views("C", n=n, p=p, seed=seed), 0.1
-    model = JointLCA(lam=lam, max_rank=5, tol=1e-11, max_iter=3000, compression=compression, refit=False)
+    model = JointLCA(
+        lam=lam, max_rank=5, variant="covariance", tol=1e-11, max_iter=3000, compression=compression, refit=False
+    )
     compressed = model.fit(data.views).result_
     views = [v.dense() for v in standardised(read_views(data.views))]
     blocks = {(k, l): views[k].T @ views[l] / (n - 1) for k in range(len(p)) for l in range(k + 1, len(p))}
@@ -273,7 +275,8 @@ def _invariances(seed: int, n: int, scaling: str, only: str = "") -> Evidence:
     data = make_linked_views("S", n=n, p=(8, 9, 10), individual=(2,), seed=seed)
     views, rng = data.views, np.random.default_rng(seed)
     # scaled by total variance lam is a share; unscaled the first singular value is about 20
-    model = JointLCA(lam=0.06 if scaling == "frobenius" else 2.0, max_rank=3, tol=1e-11, max_iter=3000, scaling=scaling)
+    lam = 0.06 if scaling == "frobenius" else 2.0
+    model = JointLCA(lam=lam, max_rank=3, variant="covariance", tol=1e-11, max_iter=3000, scaling=scaling)
 
     def fitted(changed: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         model.fit(changed)

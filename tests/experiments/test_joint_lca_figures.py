@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2] / "experiments" / "joint_lca"
 IDS = (
     "joint-lca-breast-cancer",
     "joint-lca-convergence",
+    "joint-lca-defaults",
     "joint-lca-digits",
     "joint-lca-individual",
     "joint-lca-linnerud",
@@ -65,6 +66,22 @@ def test_strengths_on_other_samples_do_not_see_the_noise_of_their_own(modules):
     views = [rng.standard_normal((60, p)) for p in (20, 25, 30)]  # nothing in common
     fitted = modules["refit_bias"].joint(rank=1, scaling="none").fit(views).singular_values_
     assert modules["refit_bias"].cross_fitted(views, 1, rng) < 0.4 * fitted
+
+
+def test_mouse_designs_choose_the_same_rank_with_every_random_state_or_say_so(modules):
+    defaults = modules["defaults"]
+    rows = [row for seed in (0, 1) for row in defaults.agreement("mouse, weak", seed, 10)]
+    assert defaults.split_without_notice(rows) == 0
+    told = [{**row, "rank": i % 2, "decided": True} for i, row in enumerate(rows)]
+    assert defaults.split_without_notice(told) == 2
+
+
+def test_captured_share(modules):
+    captured, Z = modules["defaults"].captured, np.random.default_rng(0).standard_normal((50, 2))
+    assert captured(Z @ [[1.0, 2.0], [0.0, 3.0]] + 1.0, Z) == pytest.approx(1.0)
+    assert captured(Z[:, :0], Z) == 0.0
+    assert captured(Z[:, :1], Z) == pytest.approx(0.5, abs=0.05)
+    assert np.isnan(captured(Z, Z[:, :0]))
 
 
 def test_mean_of_selects_rows(modules):

@@ -32,11 +32,16 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    return JointLCA(lam=0.1).fit(data.views)
+    return plain(lam=0.1).fit(data.views)
+
+
+def plain(**settings):
+    """The criterion of the paper's abstract; the default is the hybrid."""
+    return JointLCA(**{"variant": "covariance", **settings})
 
 
 def small(**settings):
-    return JointLCA(**{"lam": 0.1, "max_rank": 4, **settings})
+    return plain(**{"lam": 0.1, "max_rank": 4, **settings})
 
 
 # ---------------------------------------------------------------------- scikit-learn conventions
@@ -50,7 +55,7 @@ def test_parameters_follow_scikit_learn():
     estimator = JointLCA(penalty=MCP(2.0), lam=0.3, max_rank=5)
     assert clone(estimator).get_params() == estimator.get_params()
     assert estimator.set_params(lam="cv").lam == "cv"
-    assert JointLCA().lam == "cv"
+    assert (JointLCA().lam, JointLCA().variant, JointLCA().n_permutations) == ("permutation", "hybrid", 1000)
     assert repr(JointLCA(lam=0.2)) == "JointLCA(lam=0.2)"
 
 
@@ -98,7 +103,7 @@ def test_attributes(data, model):
 
 
 def test_refit_removes_the_shrinkage(data, model):
-    shrunk = JointLCA(lam=0.1, refit=False).fit(data.views)
+    shrunk = plain(lam=0.1, refit=False).fit(data.views)
     assert shrunk.refit_result_ is None
     assert np.all(shrunk.singular_values_ < model.singular_values_ - 0.05)
     assert subspace_error(shrunk.loadings_, model.loadings_) < 0.1
@@ -107,14 +112,14 @@ def test_refit_removes_the_shrinkage(data, model):
 @pytest.mark.parametrize("penalty", ["group", "mcp", "scad", "l0", "adaptive", "factored", "lasso"])
 def test_every_penalty_runs_through_the_estimator(data, penalty):
     lam = 0.05 if penalty in ("adaptive", "lasso") else 0.01 if penalty == "l0" else 0.1
-    fitted = JointLCA(penalty=penalty, lam=lam, max_rank=5).fit(data.views)
+    fitted = plain(penalty=penalty, lam=lam, max_rank=5).fit(data.views)
     assert fitted.rank_ == 3
     assert subspace_error(fitted.loadings_, data.loadings) < 0.25
 
 
 def test_two_views_give_the_singular_vectors_of_the_cross_covariance(data):
     X, Y = (V - V.mean(axis=0) for V in data.views[:2])
-    fitted = JointLCA(lam=5.0, scaling="none").fit(data.views[:2])
+    fitted = plain(lam=5.0, scaling="none").fit(data.views[:2])
     left, values, _ = np.linalg.svd(X.T @ Y / 199)
     r = fitted.rank_
     assert r == np.sum(values > 5.0)
@@ -123,20 +128,20 @@ def test_two_views_give_the_singular_vectors_of_the_cross_covariance(data):
 
 
 def test_rank_zero_is_a_legal_answer(data):
-    fitted = JointLCA(lam=1e3).fit(data.views)
+    fitted = plain(lam=1e3).fit(data.views)
     assert fitted.rank_ == 0
     assert fitted.scores_.shape == (200, 0)
     assert fitted.transform(data.views).shape == (200, 0)
     assert [X.shape for X in fitted.inverse_transform(np.zeros((2, 0)))] == [(2, 12), (2, 15), (2, 18)]
     assert fitted.score(data.views) == 0
-    assert JointLCA(max_rank=0).fit(data.views).rank_ == 0
+    assert plain(max_rank=0).fit(data.views).rank_ == 0
 
 
 def test_same_random_state_same_fit(data):
-    first, second = (JointLCA(lam="permutation", n_permutations=10, random_state=3).fit(data.views) for _ in range(2))
+    first, second = (plain(lam="permutation", n_permutations=150, random_state=3).fit(data.views) for _ in range(2))
     assert first.lam_ == second.lam_
     np.testing.assert_array_equal(first.scores_, second.scores_)
-    JointLCA(lam=0.1, init="random", n_init=2, random_state=np.random.RandomState(0)).fit(data.views)
+    plain(lam=0.1, init="random", n_init=2, random_state=np.random.RandomState(0)).fit(data.views)
 
 
 # ---------------------------------------------------------------------- using a fit
@@ -160,7 +165,7 @@ def test_a_subset_of_the_views_can_be_transformed(data, model):
 
 def test_noiseless_reconstruction_and_prediction():
     data = make_linked_views("S", p=(12, 15, 18), individual=(), exact=True, noise=0.0, seed=1)
-    fitted = JointLCA(lam=0.01).fit(data.views)
+    fitted = plain(lam=0.01).fit(data.views)
     assert fitted.rank_ == 3
     for X, back in zip(data.views, fitted.inverse_transform(fitted.scores_)):
         np.testing.assert_allclose(back, X, atol=1e-7)
@@ -175,7 +180,7 @@ def test_noiseless_reconstruction_and_prediction():
 
 def test_variance_shares_add_up_and_find_the_individual_part():
     data = make_linked_views("S", seed=0)
-    table = JointLCA(lam=0.06).fit(data.views).variance_table()
+    table = plain(lam=0.06).fit(data.views).variance_table()
     np.testing.assert_allclose(table["joint"] + table["individual"] + table["residual"], 1)
     np.testing.assert_array_equal(table["individual_rank"], 2)
     truth = [J.var(axis=0).sum() / X.var(axis=0).sum() for J, X in zip(data.joint, data.views)]
@@ -183,7 +188,7 @@ def test_variance_shares_add_up_and_find_the_individual_part():
 
 
 def test_score_prefers_the_right_rank(data):
-    scores = {r: cross_val_score(JointLCA(lam=1e-6, max_rank=r), data.views, cv=4).mean() for r in (1, 3)}
+    scores = {r: cross_val_score(plain(lam=1e-6, max_rank=r), data.views, cv=4).mean() for r in (1, 3)}
     assert scores[3] > scores[1] > 0
     frames = {"a": pd.DataFrame(data.views[0]), "b": pd.DataFrame(data.views[1])}
     assert cross_val_score(small(), frames, cv=3).shape == (3,)
@@ -193,7 +198,7 @@ def test_score_prefers_the_right_rank(data):
 def test_inactive_view_is_reported():
     strengths = [[3.5, 3.0], [3.0, 2.8], [3.2, 0.0]]
     data = make_linked_views("S", p=(12, 15, 18), strengths=strengths, individual=(2,), seed=3)
-    fitted = JointLCA(lam=0.08).fit(data.views)
+    fitted = plain(lam=0.08).fit(data.views)
     assert fitted.rank_ == 2
     found = align(data.loadings[:2], fitted.loadings_[:2]).pairs
     second = found[1, 1]
@@ -251,10 +256,36 @@ def test_sparse_views_are_not_densified(monkeypatch):
 
     monkeypatch.setattr(View, "dense", refuse)
     views = [scipy.sparse.random_array((50, p), density=0.05, rng=p, format="csr") for p in (3000, 4000)]
-    fitted = JointLCA(lam=0.0, max_rank=2, constant_columns="keep").fit(views)
+    fitted = plain(lam=0.0, max_rank=2, constant_columns="keep").fit(views)
     assert fitted.loadings_[1].shape == (4000, 2)
     fitted.transform(views)
     fitted.score(views)
+
+
+def test_sparse_views_of_the_caller_stay_as_they_are():
+    rng = np.random.default_rng(0)
+    given, parts = [], []
+    for p in (8, 9):
+        # duplicates, not sorted: what many a SciPy function puts in order in place
+        where = rng.integers(0, 30, 200), rng.integers(0, p, 200)
+        X = scipy.sparse.csr_array(scipy.sparse.coo_array((rng.random(200), where), shape=(30, p)))
+        X.indices, X.data, X.indptr = (X.indices[::-1].copy(), X.data[::-1].copy(), X.indptr)
+        X.has_sorted_indices = X.has_canonical_format = False
+        given.append(X)
+        parts.append([X.data.copy(), X.indices.copy(), X.indptr.copy()])
+    fitted = JointLCA(lam=0.0, max_rank=1, constant_columns="keep").fit(given)
+    fitted.transform(given)
+    fitted.score(given)
+    take_samples(given, [0, 1])
+    for X, (data, indices, indptr) in zip(given, parts):
+        np.testing.assert_array_equal(X.data, data)
+        np.testing.assert_array_equal(X.indices, indices)
+        np.testing.assert_array_equal(X.indptr, indptr)
+    np.testing.assert_allclose(fitted.transform([X.toarray() for X in given]), fitted.scores_, atol=1e-8)
+    broken = given[0].copy()
+    broken.indices[3] = 99
+    with pytest.raises(ValueError, match=r"views\[0\] is not a valid sparse array"):
+        small(max_rank=1).fit([broken, given[1]])
 
 
 @pytest.mark.parametrize("standardize", [False, True])
@@ -311,7 +342,7 @@ def test_whitening_repairs_dominant_individual_structure():
 def test_whitened_variant_finds_the_rank():
     data = make_linked_views("H", p=(20, 25, 30), seed=0)
     for variant in ("whitened", "hybrid"):
-        fitted = JointLCA(lam="permutation", n_permutations=20, variant=variant, n_whiten=8).fit(data.views)
+        fitted = JointLCA(lam="permutation", n_permutations=150, variant=variant, n_whiten=8).fit(data.views)
         assert fitted.rank_ == 3
         assert score_correlation(fitted.scores_, data.scores) > 0.9
         np.testing.assert_allclose(fitted.transform(data.views), fitted.scores_, atol=1e-8)
@@ -322,10 +353,10 @@ def test_a_model_that_does_not_fit_is_told():
     z = rng.standard_normal((500, 3))
     views = [z @ rng.standard_normal((3, 6)) + 0.05 * rng.standard_normal((500, 6)) for _ in range(4)]
     with pytest.warns(ModelFitWarning, match="off the diagonals"):
-        fitted = JointLCA(lam=1e-6, max_rank=3).fit(views)
+        fitted = plain(lam=1e-6, max_rank=3).fit(views)
     assert fitted.off_diagonal_energy_ > 3 * fitted.expected_off_diagonal_energy_
     # two views always fit
-    assert JointLCA(lam=1e-6, max_rank=3).fit(views[:2]).off_diagonal_energy_ < 1e-12
+    assert plain(lam=1e-6, max_rank=3).fit(views[:2]).off_diagonal_energy_ < 1e-12
 
 
 def test_strengths_of_views():
@@ -338,7 +369,7 @@ def test_strengths_of_views():
 
 
 def test_align_undoes_order_and_signs(data, model):
-    other = JointLCA(lam=0.1).fit(data.views)
+    other = plain(lam=0.1).fit(data.views)
     rng = np.random.default_rng(0)
     order = np.array([2, 0, 1])
     flips = rng.choice([-1.0, 1.0], 3)
@@ -368,7 +399,7 @@ def test_half_samples_agree_after_alignment():
 def test_selection_rules_find_the_rank(design):
     data = make_linked_views(design, p=(12, 15, 18), individual=(2,), seed=0)
     for lam in ("cv", "cv-lambda", "permutation", "sequential", "parallel"):
-        fitted = JointLCA(lam=lam, max_rank=4, n_permutations=20, n_folds=4).fit(data.views)
+        fitted = plain(lam=lam, max_rank=4, n_permutations=200, n_folds=4).fit(data.views)
         assert fitted.rank_ == data.rank, lam
         assert fitted.selection_.lam == fitted.lam_
         frame = fitted.selection_.to_frame()
@@ -431,7 +462,7 @@ def test_path_is_monotone_and_starts_warm(data):
     assert np.all(np.diff(path.table["rank"]) <= 0)
     assert np.all(np.diff(path.table["objective"]) >= -1e-12)
     assert path.plot().get_xscale() == "log"
-    assert JointLCA(max_rank=3).path(data.views, [0.01, 0.1]).table["lam"].tolist() == [0.01, 0.1]
+    assert plain(max_rank=3).path(data.views, [0.01, 0.1]).table["lam"].tolist() == [0.01, 0.1]
 
 
 def test_plots(data, model):
@@ -531,3 +562,167 @@ def test_other_bad_calls(data, model):
         model.inverse_transform(np.zeros((4, 2)))
     with pytest.raises(ValueError, match="target must be a view of fit"):
         model.predict_view(data.views, "genes")
+
+
+# ---------------------------------------------------------------------- order of samples, joint components, decisions
+
+
+def test_new_views_must_have_their_samples_in_one_order(data):
+    names = [f"s{i}" for i in range(200)]
+    frames = {name: pd.DataFrame(X, index=names) for name, X in zip("abc", data.views)}
+    fitted = small().fit(frames)
+    shuffled = dict(frames, b=frames["b"].iloc[::-1])
+    message = r"the rows of views\['a'\] and views\['b'\] must be the same samples.*row 0 is 's0' in one and 's199'"
+    for call in (fitted.transform, fitted.score, fitted.transform_views, lambda v: fitted.predict_view(v, "c")):
+        with pytest.raises(ValueError, match=message):
+            call(shuffled)
+    assert fitted.score(frames) > 0.5
+    # the target takes no part
+    fitted.predict_view(shuffled, "b")
+
+
+def test_what_one_view_has_alone_is_not_joint():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((80, 1))
+    views = [z @ np.ones((1, p)) + rng.standard_normal((80, p)) for p in (6, 7)]
+    fitted = plain(lam=1e-9, max_rank=4).fit(views)  # four components by order, one of them joint
+    assert fitted.rank_ < 4
+    assert fitted.rank_ == fitted.joint_.sum() == (fitted.activity_.sum(axis=0) >= 2).sum()
+    assert fitted.joint_[: fitted.rank_].all()
+    assert fitted.n_individual_ == 4 - fitted.rank_
+    assert fitted.scores_.shape == (80, 4)
+    assert fitted.get_feature_names_out()[[0, -1]].tolist() == ["component1", f"individual{fitted.n_individual_}"]
+    assert [t.get_text() for t in fitted.plot_variance().get_legend().get_texts()] == (
+        [f"joint {j + 1}" for j in range(fitted.rank_)] + ["individual", "residual"]
+    )
+    assert fitted.plot_scores(components=(0, 3)).get_ylabel() == f"individual score {fitted.n_individual_}"
+    table = fitted.variance_table()
+    np.testing.assert_allclose(table["joint"] + table["individual"] + table["residual"], 1)
+    # what a rule chose and is not joint is left out
+    chosen = plain(lam="cv").fit(views)
+    assert chosen.scores_.shape == (80, chosen.rank_)
+    assert chosen.joint_.all()
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_a_component_is_kept_if_its_p_value_is_at_most_the_level():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        views = [rng.standard_normal((25, p)) for p in (3, 4)]
+        found = permutation_test(views, n_permutations=50, random_state=seed)
+        kept = found.table["p_value"] <= 0.05
+        assert found.rank == (np.argmin(kept) if not kept.all() else kept.size)
+        assert ((found.table["norm"] > found.lam) == kept).all()
+    with pytest.raises(ValueError, match=r"n_permutations must be at least 19 for quantile 0.95, got 18"):
+        permutation_test(views, n_permutations=18)
+
+
+def test_permutations_stop_where_the_rank_is_clear(data):
+    found = permutation_test(data.views, max_rank=5)
+    assert found.decided
+    assert found.rank_range == (3, 3)
+    assert found.null.size < 400
+
+
+def borderline():
+    rng = np.random.default_rng(0)  # p = 0.054
+    z = rng.standard_normal((30, 1))
+    return [0.5 * z + rng.standard_normal((30, 3)), 0.5 * z + rng.standard_normal((30, 3))]
+
+
+def test_seeds_agree_or_the_choice_is_called_undecided():
+    ranks, undecided = [], 0
+    for seed in range(10):
+        found = permutation_test(borderline(), random_state=seed, n_permutations=60)
+        ranks.append(found.rank)
+        undecided += not found.decided
+        assert found.rank_range[0] <= found.rank <= found.rank_range[1]
+    assert len(set(ranks)) > 1  # the case is one
+    assert undecided == 10
+    with pytest.warns(ModelFitWarning, match="the rank is undecided: . by the permutations drawn, between 0 and"):
+        plain(n_permutations=60).fit(borderline())
+
+
+def test_monte_carlo_p_values_are_valid():
+    # exact test: among 20 values that are exchangeable the largest is the data's with probability 1/20
+    found = [
+        permutation_test(
+            [np.random.default_rng(seed).standard_normal((12, p)) for p in (2, 3)],
+            max_rank=1,
+            n_permutations=19,
+            random_state=seed,
+        ).rank
+        for seed in range(300)
+    ]
+    assert np.mean(found) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+# ---------------------------------------------------------------------- small samples, missing values, units
+
+
+def test_few_samples(data):
+    few = [X[:7] for X in data.views]
+    assert cross_validate_rank(few).rank >= 0  # folds that fit
+    with pytest.raises(ValueError, match="cross-validation needs at least 5 samples, got 3"):
+        cross_validate_rank([X[:3] for X in few])
+    with pytest.raises(ValueError, match="n_folds must be at most 3"):
+        cross_validate_rank(few, n_folds=5)
+    assert JointLCA().fit([X[:3] for X in few]).rank_ == 0
+
+
+def test_missing_values_are_called_so(data):
+    frame = pd.DataFrame(data.views[0]).astype("Float64")
+    frame.iloc[5, 2] = pd.NA
+    with pytest.raises(
+        ValueError, match=r"views\['a'\] must be finite, got a missing value in row 5, column 2, one of 1"
+    ):
+        small().fit({"a": frame, "b": data.views[1]})
+    assert small().fit([frame.fillna(0.0), data.views[1]]).n_views_ == 2
+    with pytest.raises(ValueError, match=r"views\[1\] is missing \(None\)"):
+        small().fit([data.views[0], None])
+
+
+@pytest.mark.parametrize("factors", [(1e200, 1e-200, 1.0), (1e-200, 1e-200, 1e-150)])
+def test_units_do_not_matter(data, factors):
+    scaled = [X * f for X, f in zip(data.views, factors)]
+    np.testing.assert_allclose(
+        small().fit(scaled).singular_values_, small().fit(data.views).singular_values_, rtol=1e-9
+    )
+    with pytest.raises(ValueError, match="view0 has columns of standard deviation up to"):
+        small(scaling="none").fit(scaled)
+
+
+def test_a_column_that_is_constant_in_a_fold(data):
+    rare = np.zeros((200, 1))
+    rare[3] = 1.0
+    views = [np.hstack([data.views[0], rare]), data.views[1]]
+    assert cross_val_score(small(), views, cv=4).shape == (4,)
+    with pytest.raises(ValueError, match="is constant"):
+        cross_val_score(small(), [np.hstack([data.views[0], 0 * rare]), data.views[1]])
+    assert cross_val_score(small(), [X[:10] for X in data.views], cv=10).shape == (10,)
+
+
+def test_random_state_is_a_number_or_a_generator(data):
+    for bad in ("a", 1.5, -1, [1, 2]):
+        with pytest.raises((TypeError, ValueError), match="random_state must be an integer of at least 0"):
+            small(lam="permutation", random_state=bad).fit(data.views)
+    none, zero = (permutation_test(data.views, max_rank=2, random_state=state) for state in (None, 0))
+    np.testing.assert_array_equal(none.null, zero.null)
+
+
+def test_samples_are_copied_and_checked(data):
+    part = take_samples(data.views, slice(0, 5))
+    part[0][:] = 0.0
+    assert data.views[0][:5].any()
+    mask = np.arange(200) < 3
+    assert [X.shape[0] for X in take_samples({"a": data.views[0], "b": None}, mask).values() if X is not None] == [3]
+    for index, message in (
+        ([200], "below 200"),
+        (mask[:5], "one entry per sample"),
+        (["a"], "positions"),
+        (1, "positions"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            take_samples(data.views, index)

@@ -169,3 +169,154 @@ def test_errors_of_files(tmp_path, frames):
     paths["genes"].write_text("id,a\n")
     with pytest.raises(ValueError, match="view 'genes' must not be empty, got 0 rows"):
         read_views(paths, sample_column="id")
+
+
+# ---------------------------------------------------------------------- what pandas, R and spreadsheets write
+
+
+def noise(n=60):
+    rng = np.random.default_rng(0)
+    return {
+        name: pd.DataFrame(rng.standard_normal((n, p)), columns=[f"{name}{j}" for j in range(p)])
+        for name, p in (("genes", 8), ("lipids", 6))
+    }
+
+
+def test_row_numbers_of_a_csv_are_no_feature(tmp_path):
+    for name, frame in noise().items():
+        frame.to_csv(tmp_path / f"{name}.csv")  # pandas' default writes the row numbers first
+    data = read_views(tmp_path)
+    assert {name: X.shape for name, X in data.views.items()} == {"genes": (60, 8), "lipids": (60, 6)}
+    assert data.sample_names == [str(i) for i in range(60)]
+    assert JointLCA().fit(data.views).rank_ == 0
+    for name in ("genes", "lipids"):  # and again
+        pd.read_csv(tmp_path / f"{name}.csv").to_csv(tmp_path / f"{name}.csv", index=False)
+    assert read_views(tmp_path).feature_names["lipids"] == [f"lipids{j}" for j in range(6)]
+
+
+def test_row_numbers_with_a_name_are_refused(tmp_path):
+    frames = noise()
+    numbered = {name: frame.assign(X=np.arange(1, 61)) for name, frame in frames.items()}
+    message = r"column 'X' of view 'genes' only numbers the rows, and so does 'X' of 'lipids'.*sample_column='X'"
+    with pytest.raises(ValueError, match=message):
+        read_views(numbered)
+    for name, frame in numbered.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        read_views(tmp_path)
+    assert read_views(tmp_path, sample_column="X").sample_names[0] == "1"
+    # a running number in one view is shared with none
+    assert read_views(dict(frames, genes=numbered["genes"])).views["genes"].shape == (60, 9)
+    unnamed = {name: frame.assign(**{"Unnamed: 0": np.arange(60)}) for name, frame in frames.items()}
+    with pytest.raises(ValueError, match=r"has a column 'Unnamed: 0'.*index_col=0"):
+        read_views(unnamed)
+    with pytest.raises(ValueError, match=r"views\['genes'\] has a column 'Unnamed: 0'.*index_col=0"):
+        JointLCA().fit(unnamed)
+    with pytest.raises(ValueError, match=r"column 8 \('X'\) of views\['genes'\] only numbers the rows"):
+        JointLCA().fit(numbered)
+    with pytest.raises(ValueError, match=r"column 8 of views\[0\] only numbers the rows, and so does column 6"):
+        JointLCA().fit([frame.to_numpy() for frame in numbered.values()])
+
+
+def test_numbers_from_zero_and_from_one_are_not_matched(tmp_path):
+    for start, (name, frame) in enumerate(noise().items()):
+        frame.set_axis(np.arange(start, start + 60), axis=0).to_csv(tmp_path / f"{name}.csv")
+    with pytest.raises(ValueError, match="'genes' are numbered from 0, those of 'lipids' from 1"):
+        read_views(tmp_path, samples="common")
+
+
+def test_tables_of_r(tmp_path, frames):
+    for name, frame in frames.items():
+        body = "\n".join(
+            f'"{i}"\t' + "\t".join(map(repr, map(float, row))) for i, row in zip(frame.index, frame.values)
+        )
+        heads = "\t".join(f'"{c}"' for c in frame.columns)
+        (tmp_path / f"{name}.txt").write_text(f"{heads}\n{body}\n")  # write.table: one name short
+    for settings in ({}, {"sample_column": 0}):
+        data = read_views(tmp_path, **settings)
+        assert data.sample_names == list(frames["genes"].index)
+        np.testing.assert_array_equal(data.views["lipids"], frames["lipids"].to_numpy())
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "csv.bz2", "tsv.xz"])
+def test_compressed_files(tmp_path, frames, suffix):
+    for name, frame in frames.items():
+        frame.to_csv(tmp_path / f"{name}.{suffix}", sep="," if "csv" in suffix else "\t")
+    for source in (tmp_path, sorted(tmp_path.iterdir())):
+        data = read_views(source)
+        assert list(data.views) == ["genes", "lipids"]
+        np.testing.assert_allclose(data.views["genes"], frames["genes"].to_numpy(), rtol=1e-12)
+
+
+def test_separator_decimal_and_encoding(tmp_path, frames):
+    frames["lipids"] = frames["lipids"].rename(columns={"lipids0": "ölsäure"})
+    for name, frame in frames.items():
+        frame.to_csv(tmp_path / f"{name}.csv", sep=";", decimal=",", index_label="id", encoding="latin-1")
+    wanted = {"sample_column": "id", "sep": ";", "decimal": ",", "encoding": "latin-1"}
+    data = read_views(tmp_path, **wanted)
+    np.testing.assert_allclose(data.views["genes"], frames["genes"].to_numpy(), rtol=1e-12)
+    assert data.feature_names["lipids"][0] == "ölsäure"
+    for left_out, message in (
+        ("sep", r"genes.csv has a single column, 'id;genes0;.* pass sep=';' \(and decimal=','"),
+        ("decimal", r"column 'genes0' is not numeric.*decimal=','"),
+        ("encoding", r"pass the encoding it has, such as encoding='latin-1'"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            read_views(tmp_path, **{k: v for k, v in wanted.items() if k != left_out})
+    for bad in ({"sep": ""}, {"sep": ";;"}, {"decimal": None}, {"encoding": "klingon"}, {"encoding": 3}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))} must"):
+            read_views(tmp_path, **bad)
+
+
+def test_names_of_samples_are_text(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x\n001,1\nNA,2\n1,4\n")
+    (tmp_path / "b.csv").write_text("name,y\n1,7\n001,3\nNA,5\n")
+    data = read_views(tmp_path, sample_column={"a": "id", "b": 0})
+    assert data.sample_names == ["001", "NA", "1"]
+    assert data.views["b"].ravel().tolist() == [3.0, 5.0, 7.0]
+    with pytest.raises(ValueError, match=r"sample_column names the view 'c'; the views are 'a', 'b'"):
+        read_views(tmp_path, sample_column={"c": "id"})
+    (tmp_path / "b.csv").write_text("name,y\n1,7\n,3\nNA,5\n")
+    with pytest.raises(ValueError, match="view 'b' has a row without a sample name, number 2"):
+        read_views(tmp_path, sample_column=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["P01 ", "P02 ", "P03 "], "'P01' and 'P01 ' differ in blanks at the ends"),
+        (["p01", "p02", "p03"], "'P01' and 'p01' differ in upper and lower case"),
+        ([0, 1, 2], "the rows of one view have names, those of the other are only numbered"),
+    ],
+)
+@pytest.mark.parametrize("samples", ["same", "common"])
+def test_why_names_do_not_match(names, words, samples):
+    a = pd.DataFrame({"x": [1.0, 2.0, 4.0]}, index=["P01", "P02", "P03"])
+    b = pd.DataFrame({"y": [1.0, 3.0, 4.0]}, index=names)
+    with pytest.raises(ValueError, match=words):
+        read_views({"a": a, "b": b}, samples=samples)
+
+
+def test_numbers_written_differently():
+    a = pd.DataFrame({"x": [1.0, 2.0, 4.0]}, index=["001", "002", "003"])
+    b = pd.DataFrame({"y": [1.0, 3.0, 4.0]}, index=[1, 2, 3])
+    with pytest.raises(ValueError, match="'001' and '1' differ in how a number is written"):
+        read_views({"a": a, "b": b}, samples="common")
+
+
+def test_columns_and_levels(tmp_path, frames):
+    (tmp_path / "a.csv").write_text("id,x,x\np,1,2\nq,2,3\n")
+    with pytest.raises(ValueError, match="different names for its columns, 'x' is there twice"):
+        read_views({"a": tmp_path / "a.csv", "b": frames["genes"]}, sample_column="id")
+    levels = frames["genes"].set_axis(pd.MultiIndex.from_product([["m"], frames["genes"].index]), axis=0)
+    with pytest.raises(ValueError, match="one name per row, its index have 2 levels"):
+        read_views(dict(frames, genes=levels))
+
+
+def test_what_is_read_is_a_copy(frames):
+    data = read_views(frames)
+    data.views["genes"][:] = 0.0
+    handed_out = data.frames()["lipids"]
+    handed_out.iloc[:] = 0.0
+    assert frames["genes"].to_numpy().any()
+    assert data.views["lipids"].any()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_generator, as_integer
 from optlab.multiview.baselines.base import Baseline, per_view, truncated_svd
 from optlab.multiview.prepare import Prepared
 
@@ -44,23 +44,24 @@ class AJIVE(Baseline):
         self.random_state = random_state
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
-        rng = np.random.default_rng(self.random_state)
-        wanted = per_view(self.signal_ranks, len(data.scores), "signal_ranks")
+        rng = as_generator(self.random_state)
+        n_samples = as_integer(self.n_samples, "n_samples", minimum=1)
+        wanted = per_view(self.signal_ranks, len(data.scores), "signal_ranks", minimum=1)
         ranks = [min(r, min(Y.shape) - 1) for r, Y in zip(wanted, data.scores)]
-        lefts, limits, wedin = [], [], np.zeros(self.n_samples)
+        lefts, limits, wedin = [], [], np.zeros(n_samples)
         for Y, r in zip(data.scores, ranks):
             u, s, v = truncated_svd(Y, r + 1)
             lefts.append(u[:, :r])
             limits.append((s[r - 1] + s[r]) / 2)
             if self.rank is None:
-                left = _noise(Y.T, u[:, :r], self.n_samples, rng)
-                right = _noise(Y, v[:r].T, self.n_samples, rng)
+                left = _noise(Y.T, u[:, :r], n_samples, rng)
+                right = _noise(Y, v[:r].T, n_samples, rng)
                 wedin += np.minimum(np.maximum(left, right) / s[r - 1], 1.0) ** 2
         joint, values, _ = np.linalg.svd(np.hstack(lefts), full_matrices=False)
         self.squared_singular_values_ = values**2
         if self.rank is None:
             random = []
-            for _ in range(self.n_samples):
+            for _ in range(n_samples):
                 bases = np.hstack([np.linalg.qr(rng.standard_normal((data.n, r)))[0] for r in ranks])
                 random.append(np.linalg.eigvalsh(bases.T @ bases)[-1])
             self.wedin_bound_ = float(np.percentile(len(lefts) - wedin, 5))
@@ -68,6 +69,8 @@ class AJIVE(Baseline):
             rank = int(np.sum(values**2 > max(self.wedin_bound_, self.random_bound_)))
         else:
             rank = as_integer(self.rank, "rank", minimum=0)
+            if rank > values.size:
+                raise ValueError(f"rank must be at most {values.size}, the signal ranks together, got {rank}")
         # a joint direction must be visible in every view
         kept = [
             j for j in range(rank) if all(np.linalg.norm(Y.T @ joint[:, j]) >= t for Y, t in zip(data.scores, limits))

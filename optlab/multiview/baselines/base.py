@@ -81,10 +81,10 @@ def truncated_svd(X: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.
     return left[:, :rank], values[:rank], right[:rank]
 
 
-def per_view(value: Any, n_views: int, name: str) -> list[int]:
-    if np.ndim(value) == 0:
-        return [as_integer(value, name, minimum=0)] * n_views
-    ranks = [as_integer(v, f"{name}[{k}]", minimum=0) for k, v in enumerate(value)]
+def per_view(value: Any, n_views: int, name: str, minimum: int = 0) -> list[int]:
+    if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
+        return [as_integer(value, name, minimum=minimum)] * n_views
+    ranks = [as_integer(v, f"{name}[{k}]", minimum=minimum) for k, v in enumerate(value)]
     if len(ranks) != n_views:
         raise ValueError(f"{name} must have one entry for each of {n_views} views, got {len(ranks)}")
     return ranks

@@ -19,7 +19,7 @@ import numpy as np
 
 from optlab.core.protocols import Method, State
 from optlab.core.solver import solve
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_flag, as_integer
 from optlab.multiview.baselines.base import Baseline, check_rank, per_view, truncated_svd
 from optlab.multiview.prepare import Prepared
 
@@ -215,7 +215,7 @@ class JIVE(Baseline):
         problem = JointIndividual(X, rank, tuple(per_view(self.individual_ranks, len(X), "individual_ranks")))
         self.result_ = solve(
             problem,
-            AlternatingJIVE(self.orthogonal_individual),
+            AlternatingJIVE(as_flag(self.orthogonal_individual, "orthogonal_individual")),
             max_iter=as_integer(self.max_iter, "max_iter", minimum=1),
             tol={"change": self.tol},
             record=1,

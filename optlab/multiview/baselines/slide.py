@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.validation import as_float_array, as_generator, as_integer, as_number
 from optlab.multiview.baselines.base import Baseline
 from optlab.multiview.prepare import Prepared
 
@@ -54,19 +55,24 @@ class SLIDE(Baseline):
         self.random_state = random_state
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, list[np.ndarray]]:
+        as_integer(self.max_iter, "max_iter", minimum=1)
+        as_number(self.tol, "tol", minimum=0)
         X = [Y / np.linalg.norm(Y) for Y in data.scores]
         if self.structure is None:
             self.structure_ = self._select(X)
         else:
-            self.structure_ = np.asarray(self.structure, dtype=bool)
-            if self.structure_.ndim != 2 or len(self.structure_) != len(X):
+            structure = as_float_array(self.structure, "structure", ndim=2)
+            self.structure_ = structure.astype(bool)
+            if len(self.structure_) != len(X):
                 raise ValueError(f"structure must have one row for each of {len(X)} views, got {self.structure_.shape}")
         U, V = slide_given_structure(X, self.structure_, self.max_iter, self.tol)
         shared = self.structure_.sum(axis=0) >= 2
         return np.sqrt(data.n - 1) * U[:, shared], [B[:, shared] for B in V]
 
     def _select(self, X: list[np.ndarray]) -> np.ndarray:
-        rng = np.random.default_rng(self.random_state)
+        rng = as_generator(self.random_state)
+        as_integer(self.n_lambda, "n_lambda", minimum=1)
+        as_integer(self.n_folds, "n_folds", minimum=2)
         share = (self.n_folds - 1) / self.n_folds
         structures = self._candidates(X, share)
         errors = np.zeros(len(structures))
