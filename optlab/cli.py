@@ -227,7 +227,7 @@ def _run(
         _stop(f"cannot use the scheduler {scheduler}: {error}" if isinstance(error, OSError) else str(error))
     except KeyboardInterrupt:  # while loading, before anything ran
         raise typer.Exit(130) from None
-    _print_summary(summary, len(chosen))
+    _print_summary(summary)
     typer.echo(summary.report)
     raise typer.Exit(130 if summary.interrupted else 0 if summary.passed else 1)
 
@@ -261,62 +261,59 @@ def _print_record(record: dict[str, Any]) -> None:
     from rich.markup import escape
     from tqdm import tqdm
 
-    from optlab.reproduce.report import _why
-    from optlab.reproduce.runner import passed
+    from optlab.reproduce.report import why
+    from optlab.reproduce.tally import Tally, standing
 
-    good = passed(record)
-    if record["status"] != "done":
+    tally = Tally.of([record])
+    stands = standing(record)
+    if record["status"] == "error":
         text = "error"
+    elif record["status"] == "skipped":
+        text = f"skipped: {record['reason']}"
     elif record["kind"] == "figure":
-        held = [claim["holds"] for claim in record["claims"]]
-        text = f"{held.count(True)}/{len(held) - held.count(None)} claims"
-        if None in held:
-            text += f", {held.count(None)} not tested at this scale"
+        text = f"{tally.held}/{tally.held + tally.failed_claims} claims"
+        text += "".join(f", {n} {words}" for n, words in tally.reasons())
     else:
-        controls = record["controls"]
-        text = record["evidence"]["verdict"].replace("_", " ")
-        text += f", {sum(c['passed'] for c in controls)}/{len(controls)} controls refuted"
+        text = record["evidence"]["verdict"].replace("_", " ") + f", {tally.refuted}/{tally.controls} controls refuted"
     time = "cached" if record.get("cached") else f"{record['seconds']:.1f} s"
-    mark = "[green]✔[/green]" if good else "[red]✘[/red]"
     with tqdm.external_write_mode():
         console = _console()
-        console.print(
-            f"{mark} {record['kind']:<8}[bold]{escape(record['id'])}[/bold]  {text}  [dim]{time}[/dim]", soft_wrap=True
-        )
-        if not good:
-            console.print(f"    [red]{escape(_why(record))}[/red]", soft_wrap=True)
+        line = f"{_MARKS[stands]} {record['kind']:<8}[bold]{escape(record['id'])}[/bold]  {escape(text)}"
+        console.print(f"{line}  [dim]{time}[/dim]", soft_wrap=True)
+        if stands == "failed":
+            console.print(f"    [red]{escape(why(record))}[/red]", soft_wrap=True)
 
 
-def _print_summary(summary: Any, wanted: int) -> None:
-    from optlab.reproduce.runner import passed
+# how a record stands; only what ran and held has a tick
+_MARKS = {
+    "held": "[green]✔[/green]",
+    "partly": "[yellow]◐[/yellow]",
+    "untested": "[dim]–[/dim]",
+    "skipped": "[yellow]–[/yellow]",
+    "failed": "[red]✘[/red]",
+}
 
-    records = summary.records
-    claims = [c["holds"] for r in records for c in r.get("claims", ())]
-    theorems = [r for r in records if r["kind"] == "theorem" and r["status"] == "done"]
-    verdicts = [r["evidence"]["verdict"] for r in theorems]
-    controls = [c["passed"] for r in theorems for c in r["controls"]]
-    errors = sum(r["status"] != "done" for r in records)
+
+def _print_summary(summary: Any) -> None:
+    from rich.markup import escape
+
+    from optlab.reproduce.tally import COLUMNS
+
+    tally = summary.tally
     console = _console()
     table = _table("")
     table.title = None
-    for column in ("figures", "claims held", "theorems hold", "not applicable", "controls refuted", "errors"):
-        table.add_column(column, justify="right")
-    table.add_row(
-        str(sum(r["kind"] == "figure" for r in records)),
-        f"{claims.count(True)}/{len(claims) - claims.count(None)}",
-        f"{verdicts.count('holds')}/{len(verdicts)}",
-        str(verdicts.count("not_applicable")),
-        f"{controls.count(True)}/{len(controls)}",
-        str(errors),
-    )
+    for column in COLUMNS:
+        table.add_column(column.lower(), justify="right")
+    table.add_row(*tally.cells())
     console.print(table)
+    color = {"good": "green", "mild": "yellow", "bad": "red"}[tally.look]
+    sentence = tally.sentence("interrupted" if summary.interrupted else "finished")
+    console.print(f"[{color}]{escape(sentence)}[/{color}]", soft_wrap=True)
     if summary.interrupted:
-        console.print(
-            f"[yellow]Interrupted with {len(records)} of {wanted} done; run again to go on from there.[/yellow]"
-        )
-    elif not summary.passed:
-        failed = sum(not passed(r) for r in records)
-        console.print(f"[red]{failed} of {len(records)} did not come out as they should.[/red]")
+        console.print("[yellow]Run again to go on from there.[/yellow]")
+    if tally.failed:
+        console.print(f"[red]{tally.failed} of {tally.records} did not come out as they should.[/red]")
 
 
 def _print_bench(record: dict[str, Any]) -> None:
