@@ -78,4 +78,4 @@ def _wants_log(observed: np.ndarray, bound: np.ndarray | None) -> bool:
     if values.size == 0 or np.any(values < 0) or not np.any(values > 0):
         return False
     positive = values[values > 0]
-    return bool(positive.max() / positive.min() > 30)
+    return bool(np.log(positive.max()) - np.log(positive.min()) > np.log(30))

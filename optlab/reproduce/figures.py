@@ -67,10 +67,10 @@ class Figure:
     draw : callable
         ``draw(ax)`` with one Axes; with `panels` other than (1, 1) it gets the array of Axes, one-dimensional
         if there is a single row or column.
-    claims : sequence of (sentence, bool, number) or (sentence, None, number, reason)
+    claims : sequence of (sentence, bool, number) or (sentence, bool, number, reason)
         What the paper says, whether the figure shows it, and the number behind the verdict (a float, or a
-        string where one number does not tell it). None instead of the bool: not tested, with the reason in a few
-        words; default "not tested at this scale".
+        string where one number does not tell it). None instead of the bool: not tested; `reason` says why in a few
+        words, and is shown only then; default "not tested at this scale".
     numbers : sequence of (sentence, number)
         What was measured beside the claims and is reported, not judged.
     caption : str
@@ -231,7 +231,7 @@ def number_text(number: Any) -> str:
     if isinstance(number, (float, np.floating)):
         return f"{float(number):.4g}"
     if isinstance(number, (tuple, list, np.ndarray)):
-        return ", ".join(map(number_text, np.asarray(number).ravel().tolist()))
+        return ", ".join(map(number_text, number.ravel().tolist() if isinstance(number, np.ndarray) else number))
     return str(number)
 
 
@@ -240,7 +240,7 @@ def _as_claim(value: Any, i: int) -> Claim:
         sentence, holds, *rest = value
     except (TypeError, ValueError):
         raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}") from None
-    if not isinstance(sentence, str) or len(rest) > (2 if holds is None else 1):
+    if not isinstance(sentence, str) or len(rest) > 2 or any(not isinstance(reason, str) for reason in rest[1:]):
         raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}")
     if not (holds is None or isinstance(holds, (bool, np.bool_))):
         raise TypeError(f"claims[{i}]: whether it holds must be True, False or None, got {holds!r}")
