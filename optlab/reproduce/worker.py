@@ -72,8 +72,9 @@ def _run_figure(spec: Any, scale: str, seed: int) -> Outcome:
         return record | {"status": "skipped", "reason": figure.skipped}, {}
     files = {name: data for table, values in figure.tables().items() for name, data in _packed(table, values)}
     canvas = figure.render()
-    # vector graphics are for papers; at the smallest scale they would cost as much as the run itself
-    files |= _pictures(canvas, "figure", ("png",) if scale == "smoke" else ("png", "pdf"))
+    # vector graphics and fine pixels are for papers; at the smallest scale they would cost as much as the run itself
+    smoke = scale == "smoke"
+    files |= _pictures(canvas, "figure", ("png",) if smoke else ("png", "pdf"), dpi=100 if smoke else 200)
     width, height = canvas.get_size_inches()
     return record | {"aspect": float(width / height)}, files
 
@@ -128,12 +129,12 @@ def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
     return {f"{name}.csv": _csv(evidence.columns()), **pictures}
 
 
-def _pictures(canvas: Any, name: str, formats: tuple[str, ...]) -> dict[str, bytes]:
+def _pictures(canvas: Any, name: str, formats: tuple[str, ...], dpi: int = 200) -> dict[str, bytes]:
     from optlab.plotting import to_bytes
 
     files = {}
     for suffix in formats:
-        files[f"{name}.{suffix}"] = to_bytes(canvas, suffix)
+        files[f"{name}.{suffix}"] = to_bytes(canvas, suffix, dpi)
         canvas.set_layout_engine("none")  # settled by the first; the others are the same picture
     return files
 

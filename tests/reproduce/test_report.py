@@ -30,7 +30,7 @@ MADE = {
 
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch):
-    picture = lambda canvas, name, formats: {f"{name}.{suffix}": b"picture" for suffix in formats}
+    picture = lambda canvas, name, formats, dpi=200: {f"{name}.{suffix}": b"picture" for suffix in formats}
     monkeypatch.setattr(worker, "_pictures", picture)
 
 

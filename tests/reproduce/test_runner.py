@@ -25,7 +25,7 @@ def real_pictures():
 @pytest.fixture(autouse=True)
 def _quick_pictures(request, monkeypatch):
     if "real_pictures" not in request.fixturenames:
-        picture = lambda canvas, name, formats: {f"{name}.{suffix}": b"picture" for suffix in formats}
+        picture = lambda canvas, name, formats, dpi=200: {f"{name}.{suffix}": b"picture" for suffix in formats}
         monkeypatch.setattr(worker, "_pictures", picture)
 
 
