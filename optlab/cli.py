@@ -58,7 +58,9 @@ _BenchIds = Annotated[
         show_default=False,
     ),
 ]
-_Scale = Annotated[Scale, typer.Option(help="smoke: under a minute; cpu: minutes; paper: the paper's own size.")]
+_Scale = Annotated[
+    Scale, typer.Option(help="smoke: about a minute on two cores; cpu: minutes; paper: the paper's own size.")
+]
 _Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default: one per core.", show_default=False)
 ]
