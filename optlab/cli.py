@@ -146,8 +146,8 @@ def list_(
         _stop(f"no paper, package or family is called {paper!r}; there are {', '.join(papers)}")
     found = catalogue.matching(every, word, paper)
     if as_json:
-        rows = [{"kind": e.kind, "id": e.id, "paper": e.paper, "title": e.title} for e in found]
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        listed = [{"kind": e.kind, "id": e.id, "paper": e.paper, "title": e.title} for e in found]
+        typer.echo(json.dumps(listed, indent=1, ensure_ascii=False))
         return
     console = _console()
     headings = {"figure": "Figures", "theorem": "Theorems", "method": "Methods", "problem": "Problems"}
