@@ -1,5 +1,6 @@
 # Two commands do everything on a machine with Python 3.11+ and make: `make reproduce` and `make test`.
-# Each makes its own virtual environment in .venv and keeps it until pyproject.toml changes.
+# Each makes its own virtual environment in .venv, with the versions that constraints.txt pins, and keeps it until
+# pyproject.toml or constraints.txt changes.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,13 @@ OUT ?= results
 # what `make bench` measures: ids or families, such as BENCH=transport; everything if empty
 BENCH ?=
 
-.PHONY: reproduce verify bench test lint types floors doctest unit slow docs clean
+# what pins the versions; `make CONSTRAINTS=` takes the newest that pyproject.toml allows
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable
+# kernels of OpenBLAS under which the numerically delicate tests must hold; those this processor cannot run are skipped
+KERNELS ?= Haswell SkylakeX
+
+.PHONY: reproduce verify bench test lint types floors doctest unit slow delicate docs lock clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/optlab reproduce --scale $(SCALE) --out $(OUT)
@@ -41,29 +48,39 @@ unit: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests -m slow
 
+delicate: $(VENV)/.installed-test
+	$(BIN)/python tests/delicate.py $(KERNELS)
+
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
+
+# resolve pyproject.toml anew, for every Python from 3.11 on and every platform at once, into constraints.txt
+lock: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
+		--extra reproduce --extra test --extra docs --extra peers --extra theory --extra distributed --extra parquet \
+		--no-annotate --custom-compile-command "make lock" --output-file constraints.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "optlab needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.x $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(INSTALL) '.[reproduce]'
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+$(VENV)/.installed-test: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(INSTALL) '.[reproduce,test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-peers: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+$(VENV)/.installed-peers: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(INSTALL) '.[reproduce,peers]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+$(VENV)/.installed-docs: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(INSTALL) '.[reproduce,docs]'
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -1,4 +1,4 @@
-"""The command line: ``optlab list | reproduce | verify | bench``. The only place that knows all parts of the
+"""The command line: ``optlab list | show | reproduce | verify | bench``. The only place that knows all parts of the
 library.
 
 Exit status: 0 if every claim and theorem held and every bar was met, 1 if not, 2 for a mistake in the call
@@ -26,6 +26,16 @@ app = typer.Typer(
 )
 
 
+class Kind(StrEnum):
+    """What can be listed."""
+
+    figure = "figure"
+    theorem = "theorem"
+    method = "method"
+    problem = "problem"
+    benchmark = "benchmark"
+
+
 class Scale(StrEnum):
     """How large the runs are."""
 
@@ -35,17 +45,22 @@ class Scale(StrEnum):
 
 
 _Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or papers; default: everything.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...", help="Ids, papers or patterns ('bdrs-*'); default: everything.", show_default=False
+    ),
 ]
 _BenchIds = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[ID]...",
-        help="Ids, or families (the first word of ids: transport, policy, ...); default: everything.",
+        help="Ids, patterns, or families (the first word of ids: transport, policy, ...); default: everything.",
         show_default=False,
     ),
 ]
-_Scale = Annotated[Scale, typer.Option(help="smoke: under a minute; cpu: minutes; paper: the paper's own size.")]
+_Scale = Annotated[
+    Scale, typer.Option(help="smoke: about a minute on two cores; cpu: minutes; paper: the paper's own size.")
+]
 _Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default: one per core.", show_default=False)
 ]
@@ -112,41 +127,85 @@ def bench(
 
 
 @app.command("list")
-def list_() -> None:
-    """Show every figure, theorem, method, problem and benchmark, a line each."""
-    from optlab import benchmarks
-    from optlab.reproduce.discovery import discover
+def list_(
+    word: Annotated[
+        str, typer.Argument(metavar="[WORD]", help="Only what has it in id, paper or title; or a pattern ('bdrs-*').")
+    ] = "",
+    paper: Annotated[str, typer.Option(help="Only what belongs to this paper, package or family.")] = "",
+    kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Show figures, theorems, methods, problems and benchmarks, a line each."""
+    import json
 
+    from optlab import catalogue
+
+    every = catalogue.entries(catalogue.KINDS if kind is None else (kind.value,))
+    papers = sorted({entry.paper for entry in every})
+    if paper and paper not in papers:
+        _stop(f"no paper, package or family is called {paper!r}; there are {', '.join(papers)}")
+    found = catalogue.matching(every, word, paper)
+    if as_json:
+        listed = [{"kind": e.kind, "id": e.id, "paper": e.paper, "title": e.title} for e in found]
+        typer.echo(json.dumps(listed, indent=1, ensure_ascii=False))
+        return
     console = _console()
-    tasks = discover()
-    for kind, heading in (("figure", "Figures"), ("theorem", "Theorems"), ("file", "Files that cannot be loaded")):
-        rows = [task for task in tasks if task.kind == kind]
+    headings = {"figure": "Figures", "theorem": "Theorems", "method": "Methods", "problem": "Problems"}
+    headings |= {"benchmark": "Benchmarks", "broken": "What cannot be loaded"}
+    for name, heading in headings.items():
+        rows = [entry for entry in found if entry.kind == name]
         if not rows:
             continue
         table = _table(heading)
-        for column in ("id", "paper", "title" if kind != "file" else "error"):
-            table.add_column(column, no_wrap=True)
-        for task in rows:
-            last = task.title if kind != "file" else task.error.strip().splitlines()[-1]
-            table.add_row(task.id, task.paper, last)
+        # of methods and problems the package stands in the name
+        columns = ["id", "title"] if name in ("method", "problem") else ["id", "paper", "title"]
+        for column in columns:
+            table.add_column({"paper": "family"}.get(column, column) if name == "benchmark" else column, no_wrap=True)
+        for entry in rows:
+            table.add_row(*(getattr(entry, column) for column in columns))
         console.print(table)
-    methods, problems, broken = _families()
-    for heading, classes in (("Methods", methods), ("Problems", problems), ("Packages that cannot be loaded", broken)):
-        if classes:
-            table = _table(heading)
-            table.add_column("name", no_wrap=True)
-            table.add_column("what it is", no_wrap=True)
-            for name, line in classes:
-                table.add_row(name, line)
-            console.print(table)
-    found = benchmarks.discover()
-    if found:
-        table = _table("Benchmarks")
-        table.add_column("id", no_wrap=True)
-        table.add_column("title", no_wrap=True)
-        for spec in found.values():
-            table.add_row(spec.id, spec.title)
-        console.print(table)
+    if not found:
+        typer.echo("nothing fits")
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `optlab list` shows it.")],
+    out: _Out = "results",
+) -> None:
+    """Show one of them: what it states, where it comes from, its code, how to run it, and its last result."""
+    import difflib
+
+    from rich.markup import escape
+
+    from optlab import catalogue
+
+    every = catalogue.entries()
+    found = [entry for entry in every if id in (entry.id, entry.id.rpartition(".")[2], f"optlab.{entry.id}")]
+    if not found:
+        near = difflib.get_close_matches(id, [entry.id for entry in every], n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        _stop(f"nothing is called {id!r}{hint} (`optlab list` shows every id)")
+    console = _console()
+    for entry in found:
+        for label, text in [*catalogue.facts(entry), ("run", catalogue.command(entry)), *_last_result(entry, out)]:
+            line = f"[dim]{label:>10}[/dim]  {escape(text)}" if label else f"[bold]{escape(text)}[/bold]"
+            console.print(line, soft_wrap=True)
+
+
+def _last_result(entry: Any, out: str) -> list[tuple[str, str]]:
+    """What the report in `out` says of a figure or theorem, if it does."""
+    import json
+    from pathlib import Path
+
+    from optlab.reproduce.tally import Tally
+
+    try:
+        records = json.loads((Path(out) / "index.json").read_text(encoding="utf-8"))["records"]
+        (record,) = [r for r in records if (r["kind"], r["id"]) == (entry.kind, entry.id)]
+        return [("last", f"scale {record['scale']}, seed {record['seed']}: {Tally.of([record]).sentence()}")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def main() -> None:
@@ -176,7 +235,9 @@ def _bench(ids: list[str] | None, scale: Scale, out: str, seed: int) -> None:
         if not chosen:
             _stop("there is no benchmark to run")
         records = benchmarks.run(chosen, out=out, scale=scale.value, seed=seed, on_record=_print_bench)
-    except (UnknownId, UnwritableOutput) as error:
+    except UnknownId as error:
+        _stop(_elsewhere(error, ("figure", "theorem")))
+    except UnwritableOutput as error:
         _stop(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -219,7 +280,9 @@ def _run(
             known=known,
             on_record=_print_record,
         )
-    except (UnknownId, UnwritableOutput) as error:
+    except UnknownId as error:
+        _stop(_elsewhere(error, ("figure", "benchmark")))
+    except UnwritableOutput as error:
         _stop(str(error))
     except (ModuleNotFoundError, OSError) as error:
         if scheduler is None:
@@ -227,9 +290,19 @@ def _run(
         _stop(f"cannot use the scheduler {scheduler}: {error}" if isinstance(error, OSError) else str(error))
     except KeyboardInterrupt:  # while loading, before anything ran
         raise typer.Exit(130) from None
-    _print_summary(summary, len(chosen))
+    _print_summary(summary)
     typer.echo(summary.report)
     raise typer.Exit(130 if summary.interrupted else 0 if summary.passed else 1)
+
+
+def _elsewhere(error: Any, kinds: tuple[str, ...]) -> str:
+    """The message for an unknown id; if another command knows it, which."""
+    from optlab import catalogue
+
+    for entry in catalogue.entries(kinds):
+        if entry.id == error.name:
+            return f"{entry.id!r} is a {entry.kind}: {catalogue.command(entry)}"
+    return str(error)
 
 
 def _stop(message: str) -> NoReturn:
@@ -261,62 +334,59 @@ def _print_record(record: dict[str, Any]) -> None:
     from rich.markup import escape
     from tqdm import tqdm
 
-    from optlab.reproduce.report import _why
-    from optlab.reproduce.runner import passed
+    from optlab.reproduce.report import why
+    from optlab.reproduce.tally import Tally, standing
 
-    good = passed(record)
-    if record["status"] != "done":
+    tally = Tally.of([record])
+    stands = standing(record)
+    if record["status"] == "error":
         text = "error"
+    elif record["status"] == "skipped":
+        text = f"skipped: {record['reason']}"
     elif record["kind"] == "figure":
-        held = [claim["holds"] for claim in record["claims"]]
-        text = f"{held.count(True)}/{len(held) - held.count(None)} claims"
-        if None in held:
-            text += f", {held.count(None)} not tested at this scale"
+        text = f"{tally.held}/{tally.held + tally.failed_claims} claims"
+        text += "".join(f", {n} {words}" for n, words in tally.reasons())
     else:
-        controls = record["controls"]
-        text = record["evidence"]["verdict"].replace("_", " ")
-        text += f", {sum(c['passed'] for c in controls)}/{len(controls)} controls refuted"
+        text = record["evidence"]["verdict"].replace("_", " ") + f", {tally.refuted}/{tally.controls} controls refuted"
     time = "cached" if record.get("cached") else f"{record['seconds']:.1f} s"
-    mark = "[green]✔[/green]" if good else "[red]✘[/red]"
     with tqdm.external_write_mode():
         console = _console()
-        console.print(
-            f"{mark} {record['kind']:<8}[bold]{escape(record['id'])}[/bold]  {text}  [dim]{time}[/dim]", soft_wrap=True
-        )
-        if not good:
-            console.print(f"    [red]{escape(_why(record))}[/red]", soft_wrap=True)
+        line = f"{_MARKS[stands]} {record['kind']:<8}[bold]{escape(record['id'])}[/bold]  {escape(text)}"
+        console.print(f"{line}  [dim]{time}[/dim]", soft_wrap=True)
+        if stands == "failed":
+            console.print(f"    [red]{escape(why(record))}[/red]", soft_wrap=True)
 
 
-def _print_summary(summary: Any, wanted: int) -> None:
-    from optlab.reproduce.runner import passed
+# how a record stands; only what ran and held has a tick
+_MARKS = {
+    "held": "[green]✔[/green]",
+    "partly": "[yellow]◐[/yellow]",
+    "untested": "[dim]–[/dim]",
+    "skipped": "[yellow]–[/yellow]",
+    "failed": "[red]✘[/red]",
+}
 
-    records = summary.records
-    claims = [c["holds"] for r in records for c in r.get("claims", ())]
-    theorems = [r for r in records if r["kind"] == "theorem" and r["status"] == "done"]
-    verdicts = [r["evidence"]["verdict"] for r in theorems]
-    controls = [c["passed"] for r in theorems for c in r["controls"]]
-    errors = sum(r["status"] != "done" for r in records)
+
+def _print_summary(summary: Any) -> None:
+    from rich.markup import escape
+
+    from optlab.reproduce.tally import COLUMNS
+
+    tally = summary.tally
     console = _console()
     table = _table("")
     table.title = None
-    for column in ("figures", "claims held", "theorems hold", "not applicable", "controls refuted", "errors"):
-        table.add_column(column, justify="right")
-    table.add_row(
-        str(sum(r["kind"] == "figure" for r in records)),
-        f"{claims.count(True)}/{len(claims) - claims.count(None)}",
-        f"{verdicts.count('holds')}/{len(verdicts)}",
-        str(verdicts.count("not_applicable")),
-        f"{controls.count(True)}/{len(controls)}",
-        str(errors),
-    )
+    for column in COLUMNS:
+        table.add_column(column.lower(), justify="right")
+    table.add_row(*tally.cells())
     console.print(table)
+    color = {"good": "green", "mild": "yellow", "bad": "red"}[tally.look]
+    sentence = tally.sentence("interrupted" if summary.interrupted else "finished")
+    console.print(f"[{color}]{escape(sentence)}[/{color}]", soft_wrap=True)
     if summary.interrupted:
-        console.print(
-            f"[yellow]Interrupted with {len(records)} of {wanted} done; run again to go on from there.[/yellow]"
-        )
-    elif not summary.passed:
-        failed = sum(not passed(r) for r in records)
-        console.print(f"[red]{failed} of {len(records)} did not come out as they should.[/red]")
+        console.print("[yellow]Run again to go on from there.[/yellow]")
+    if tally.failed:
+        console.print(f"[red]{tally.failed} of {tally.records} did not come out as they should.[/red]")
 
 
 def _print_bench(record: dict[str, Any]) -> None:
@@ -338,36 +408,6 @@ def _print_bench(record: dict[str, Any]) -> None:
         cells = [marks[row.get(c)] if c == "pass" else escape(bench_text(row.get(c), c)) for c in columns]
         table.add_row(*cells)
     console.print(table)
-
-
-def _families() -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]:
-    """Methods and problems that the solver families export, each with the first line of its docstring."""
-    import importlib
-    import inspect
-    import pkgutil
-
-    import optlab
-
-    rooms = {"core", "bregman", "datasets", "reproduce", "theorems", "benchmarks"}
-    methods, problems, broken = [], [], []
-    for module in pkgutil.iter_modules(optlab.__path__):
-        if not module.ispkg or module.name in rooms or module.name.startswith("_"):
-            continue
-        try:
-            package = importlib.import_module(f"optlab.{module.name}")
-            members = [getattr(package, name) for name in getattr(package, "__all__", ())]
-        except Exception as error:
-            broken.append((f"optlab.{module.name}", f"{type(error).__name__}: {error}"))
-            continue
-        for member in members:
-            if not inspect.isclass(member) or getattr(member, "_is_protocol", False):
-                continue
-            entry = (f"{module.name}.{member.__name__}", (inspect.getdoc(member) or "").partition("\n")[0])
-            if hasattr(member, "init") and hasattr(member, "iterate"):
-                methods.append(entry)
-            elif hasattr(member, "measure") and hasattr(member, "default_start"):
-                problems.append(entry)
-    return sorted(methods), sorted(problems), sorted(broken)
 
 
 if __name__ == "__main__":

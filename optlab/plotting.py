@@ -165,7 +165,7 @@ def log_axes(ax: Any, which: str = "y") -> Any:
 
     Call it after plotting: the number of decades decides on the ticks.
     """
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     if not which or set(which) - {"x", "y"}:
         raise ValueError(f"which must be 'x', 'y' or 'xy', got {which!r}")
@@ -173,16 +173,37 @@ def log_axes(ax: Any, which: str = "y") -> Any:
         getattr(ax, f"set_{letter}scale")("log")
         axis = getattr(ax, f"{letter}axis")
         low, high = sorted(getattr(ax, f"get_{letter}lim")())
-        decades = np.log10(high / low) if low > 0 else 1.0
+        decades = np.log10(high) - np.log10(low) if low > 0 else 1.0  # the quotient may overflow
+        axis.set_major_formatter(FuncFormatter(_power_label))
         if decades > 1.5:
             axis.set_major_locator(LogLocator(base=10, numticks=7))
             axis.set_minor_locator(LogLocator(base=10, subs=range(2, 10)) if decades < 5 else NullLocator())
             axis.set_minor_formatter(NullFormatter())
         else:  # within a decade or so, decade ticks alone would leave the axis bare
             axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-            axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.5)))
             axis.set_minor_formatter(NullFormatter())
     return ax
+
+
+def _power_label(value: float, position: int | None = None) -> str:
+    """A tick of a logarithmic axis as text: mathtext would take most of the time of drawing a small plot.
+
+    Examples
+    --------
+    >>> _power_label(1e-3), _power_label(2.0), _power_label(5e-7), _power_label(0.0)
+    ('10⁻³', '2', '5×10⁻⁷', '')
+    """
+    if not value > 0:
+        return ""
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    mantissa = value / 10.0**exponent if abs(exponent) < 300 else 1.0
+    power = "10" + str(exponent).translate(_RAISED)
+    if abs(mantissa - 1.0) < 1e-6:
+        return power
+    return f"{value:g}" if -3 <= exponent <= 3 else f"{mantissa:g}×{power}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def label_lines(ax: Any, lines: Sequence[Any] | None = None, fontsize: float = 8.0, max_labels: int = 8) -> str:
@@ -282,24 +303,18 @@ def _spread(positions: list[float], gap: float, low: float, high: float) -> list
     """Move positions apart to at least `gap`, each as little as possible, within [low, high]; None if
     impossible.
     """
+    from scipy.optimize import isotonic_regression
+
     n = len(positions)
     if n == 0:
         return []
     if (n - 1) * gap > high - low:
         return None
     order = np.argsort(positions, kind="stable")
-    # pool adjacent violators on positions - rank*gap: the least-squares spacing
-    blocks: list[list[float]] = []
-    for rank, i in enumerate(order):
-        blocks.append([positions[i] - rank * gap, 1.0])
-        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
-            (a, m), (b, k) = blocks[-2], blocks[-1]
-            blocks[-2:] = [[(a * m + b * k) / (m + k), m + k]]
-    flat = [value for value, count in blocks for _ in range(int(count))]
-    result = [0.0] * n
-    for rank, i in enumerate(order):
-        result[i] = min(max(flat[rank], low), high - (n - 1) * gap) + rank * gap
-    return result
+    raised = gap * np.arange(n)
+    spaced = np.empty(n)  # the least-squares spacing
+    spaced[order] = np.clip(isotonic_regression(np.take(positions, order) - raised).x, low, high - raised[-1]) + raised
+    return [float(value) for value in spaced]
 
 
 def save(fig: Any, path: str | os.PathLike[str], formats: Sequence[str] = ("png", "pdf"), dpi: int = 200) -> list[Path]:

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it writes, and above all its exit status."""
 
+import json
 import subprocess
 import sys
 
@@ -48,7 +49,7 @@ def _call(*words):
 def test_version_and_help():
     assert _call("--version").output.strip() == f"optlab {optlab.__version__}"
     text = _call("--help").output
-    assert all(word in text for word in ("list", "reproduce", "verify", "bench"))
+    assert all(word in text for word in ("list", "show", "reproduce", "verify", "bench"))
 
 
 def test_reproduce_runs_both_kinds_and_ends_with_the_report(folder):
@@ -123,6 +124,60 @@ def test_list_shows_a_line_each(folder):
     for id, title in (("toy-figure", "A toy"), ("toy-theorem", "toy theorem")):
         (line,) = [line for line in result.output.splitlines() if line.strip().startswith(id)]
         assert title in line
+
+
+def test_list_can_be_narrowed(folder):
+    def listed(*words):
+        result = _call("list", *words, "--json")
+        assert result.exit_code == 0, result.output
+        return [(entry["kind"], entry["id"]) for entry in json.loads(result.output)]
+
+    assert listed("--paper", "toy") == [("figure", "toy-figure"), ("theorem", "toy-theorem")]
+    assert listed("A TOY", "--paper", "toy") == [("figure", "toy-figure")]
+    assert listed("toy-th*") == [("theorem", "toy-theorem")]
+    assert listed("toy", "--kind", "figure") == [("figure", "toy-figure")]
+    methods = listed("--kind", "method")
+    assert {kind for kind, _ in methods} == {"method"}
+    assert ("method", "splitting.BregmanDouglasRachford") in methods
+    assert listed("no such thing at all") == []
+    mistake = _call("list", "--kind", "theorem", "--paper", "toys")
+    assert mistake.exit_code == 2
+    assert "there are" in mistake.output
+
+
+def test_show_says_what_it_is_and_how_it_came_out(folder):
+    shown = _call("show", "toy-theorem").output
+    for text in ("1 <= 2", "3 <= 2", "toy.py:", "optlab verify toy-theorem"):
+        assert text in shown
+    assert "last" not in shown
+    _call("reproduce", "toy", "--scale", "smoke", "--jobs", 1)
+    assert "scale smoke, seed 0: 1 of 1 run. 1 of 1 theorem holds" in _call("show", "toy-theorem").output
+    assert "optlab reproduce toy-figure" in _call("show", "toy-figure").output
+    assert "from optlab.splitting import BregmanDouglasRachford" in _call("show", "BregmanDouglasRachford").output
+    assert "optlab bench transport-exact" in _call("show", "transport-exact").output
+    mistake = _call("show", "toy-theorm")
+    assert mistake.exit_code == 2
+    assert "did you mean 'toy-theorem'?" in mistake.output
+
+
+def test_patterns_choose_ids(folder):
+    result = _call("reproduce", "toy-*", "--scale", "smoke", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 run" in result.output
+    assert "nothing is called 'no-*' (" in _call("verify", "no-*").output
+    assert _call("bench", "no-*").exit_code == 2
+
+
+def test_an_id_of_another_command_is_sent_there(folder):
+    for words, advice in (
+        (("verify", "toy-figure"), "'toy-figure' is a figure: optlab reproduce toy-figure"),
+        (("verify", "transport-exact"), "'transport-exact' is a benchmark: optlab bench transport-exact"),
+        (("bench", "toy-theorem"), "'toy-theorem' is a theorem: optlab verify toy-theorem"),
+        (("bench", "toy-figure"), "'toy-figure' is a figure: optlab reproduce toy-figure"),
+    ):
+        result = _call(*words)
+        assert result.exit_code == 2
+        assert advice in result.output
 
 
 def test_the_command_starts_without_the_heavy_parts():

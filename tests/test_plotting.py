@@ -115,3 +115,22 @@ def test_bands_and_theory_lines():
     assert plotting.theory_line(ax, [1, 2], 0.5).get_ydata().tolist() == [0.5, 0.5]
     with pytest.raises(ValueError, match="samples must have shape"):
         plotting.seed_band(ax, [1, 2, 3], np.ones((4, 2)))
+
+
+def test_axes_over_all_of_the_range_of_floats_are_drawn_without_overflow():
+    ax = Figure().subplots()
+    ax.plot([1, 2, 3], [1e-200, 1.0, 1e200])
+    plotting.log_axes(ax, "y")
+    ax.figure.draw_without_rendering()
+    assert any(label.get_text() for label in ax.get_yticklabels())
+
+
+def test_ticks_of_logarithmic_axes_are_plain_text():
+    for limits, expected in (((1e-6, 1.0), "10⁻³"), ((1.0, 6.0), "2"), ((1e-9, 5e-9), "2×10⁻⁹")):
+        ax = Figure().subplots()
+        ax.plot([1, 2], limits)
+        plotting.log_axes(ax, "y")
+        ax.figure.draw_without_rendering()
+        labels = {label.get_text() for label in ax.get_yticklabels()}
+        assert expected in labels
+        assert not any("$" in label for label in labels)

@@ -125,8 +125,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
         (
             "Nor does step size 100.",
-            float(np.max(runs["100"]["marginal_error"][-20:])) > 1e-2,
+            float(np.max(runs["100"]["marginal_error"][-20:])) > 1e-2 if end["60"] < 1e-2 else None,
             float(np.max(runs["100"]["marginal_error"][-20:])),
+            "not tested: nor does step size 60 in this budget",
         ),
         (
             "At step size 100 the potentials grow linearly: 1.5-fold or more over the last half (slope about 33).",

@@ -33,6 +33,10 @@ def spread(curves, scaled: bool, points) -> float:
     return float(np.exp(np.median(np.ptp(values, axis=0))))
 
 
+# what is said to fail shows nothing in a budget in which relaxation 1 fails as well
+SHORT = "not tested: nor does relaxation 1 in this budget"
+
+
 @optlab.figure(
     id="bdrs-relaxation", paper=PAPER, title="Relaxation: faster cooling at first, no local convergence at 2"
 )
@@ -66,6 +70,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     points = np.arange(5, 31)
     at_equal_k, at_equal_cooling = spread(curves, False, points), spread(curves, True, points)
     last = {lam: float(gap[-1]) for lam, (_, gap, _) in curves.items()}
+    flat = {lam: last[lam] / float(np.interp(30, *curves[lam][:2])) for lam in (1.0, 2.0)}
     error = {lam: float(np.median(e[k >= 0.5 * n_iter])) for lam, (k, _, e) in curves.items()}
     claims = [
         (
@@ -82,13 +87,15 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
         (
             "Peaceman–Rachford (2) does not converge: its marginal error stays above 1e-2 (median of the last half).",
-            error[2.0] > 1e-2,
+            error[2.0] > 1e-2 if error[1.0] < 1e-2 else None,
             error[2.0],
+            SHORT,
         ),
         (
             "The gap of Peaceman–Rachford is flat: it ends above half of its value at k = 30 (ratio).",
-            last[2.0] > 0.5 * np.interp(30, *curves[2.0][:2]),
-            last[2.0] / float(np.interp(30, *curves[2.0][:2])),
+            flat[2.0] > 0.5 if flat[1.0] < 0.5 else None,
+            flat[2.0],
+            SHORT,
         ),
     ]
     caption = (

@@ -112,18 +112,22 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         keep = np.isfinite(values)
         return slope(np.log(np.array(memory_sizes)[keep]), np.log(np.maximum(values[keep], 1.0)))
 
-    to_one_percent = {}
-    for m, h in runs.items():
-        reached = first_below(h["time"], h["relative_gap"], 1e-2)
-        to_one_percent[m] = reached if np.isfinite(reached) else float("inf")
+    # seconds to a certificate of 1 %: where it was not reached, those of the whole run, which are a lower bound
+    reached = {m: first_below(h["time"], h["relative_gap"], 1e-2) for m, h in runs.items()}
+    at_least = {m: t if np.isfinite(t) else float(runs[m]["time"][-1]) for m, t in reached.items()}
+    wins = [exact_time[m] < at_least[m] for m in exact_time]
+    lost = any(np.isfinite(reached[m]) for m, won in zip(exact_time, wins, strict=True) if not won)
     n = memory_sizes[-1] if memory_sizes else 0
     largest = {kind: float(v[-1]) / 2**20 for kind, v in memory.items()} if memory_sizes else {}
     claims = [
         (
             "On a CPU the network simplex wins: it is exact before Douglas–Rachford is certified to 1 %, at every size "
-            "(seconds of both at each size).",
-            all(exact_time[m] < to_one_percent[m] for m in exact_time) if scale != "smoke" else None,
-            [value for m in exact_time for value in (exact_time[m], to_one_percent[m])],
+            "(seconds of both at each size; >: not certified at the end of the run).",
+            all(wins) if scale != "smoke" and (all(wins) or lost) else None,
+            ", ".join(
+                f"{exact_time[m]:.3g} and {'' if np.isfinite(reached[m]) else '>'}{at_least[m]:.3g}" for m in exact_time
+            ),
+            "" if scale == "smoke" else "not tested: neither is done first in this budget",
         ),
         (
             f"With costs on the fly the peak stays below a tenth of one stored matrix (n = {n or 'none'}; MiB).",

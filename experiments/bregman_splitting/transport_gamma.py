@@ -132,8 +132,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         (
             "Linear cooling without extrapolation does not converge: its gap ends above 5e-2 in every family "
             "(smallest).",
-            min(linear.values()) > 5e-2,
+            min(linear.values()) > 5e-2 if max(ten.values()) < 5e-2 else None,
             min(linear.values()),
+            "not tested: nor does step size 10 in this budget",
         ),
         (
             "With the extrapolation (step size 10) the same schedule does: below 1e-2 in every family (largest).",

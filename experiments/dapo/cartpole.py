@@ -190,10 +190,20 @@ def carts(policy: Any, environment: Any, n: int, steps: int) -> np.ndarray:
     return np.array(positions)
 
 
+CLAIMS = (
+    "DAPO-KL in the reverse order solves the task: median over seeds of the last mean return at least 475.",
+    "It ends no lower than the natural policy gradient, which is its first inner step (median return).",
+    "It ends no lower than the forward order (median return).",
+    "REINFORCE from the same starts is ahead of it in environment steps to a first mean return of 475: "
+    "medians of DAPO, of REINFORCE, and of REINFORCE from the same starts.",
+    "Its policy keeps the pole of carts started at rest from -2 to 2 for 10 s (out of 9).",
+)
+
+
 @optlab.figure(id="dapo-cartpole", paper=PAPER, title="CartPole from samples: DAPO with a small network")
 def figure(scale: str, seed: int) -> optlab.Figure:
     if missing_gymnasium():
-        return without_gymnasium()
+        return optlab.Figure.skip("needs gymnasium: pip install 'optlab[rl]'", CLAIMS)
     results, environment = learning_curves(scale, seed)
     most = min(r.history["environment_steps"][-1] for runs in results.values() for r in runs)
     grid = np.linspace(0.0, most, 121)
@@ -242,43 +252,23 @@ def figure(scale: str, seed: int) -> optlab.Figure:
 
     enough = scale != "smoke"
     stay = int(np.isfinite(positions[-1]).sum())
-    claims = [
+    verdicts = [
+        (final[REVERSE] >= SOLVED, final[REVERSE]),
+        (final[REVERSE] >= final[NPG], final[NPG]),
+        (final[REVERSE] >= final[FORWARD], final[FORWARD]),
         (
-            "DAPO-KL in the reverse order solves the task: median over seeds of the last mean return at least 475.",
-            final[REVERSE] >= SOLVED if enough else None,
-            final[REVERSE],
+            needed[REINFORCE_BOX] < needed[REVERSE],
+            [n if np.isfinite(n) else "not reached" for n in map(needed.get, (REVERSE, REINFORCE, REINFORCE_BOX))],
         ),
-        (
-            "It ends no lower than the natural policy gradient, which is its first inner step (median return).",
-            final[REVERSE] >= final[NPG] if enough else None,
-            final[NPG],
-        ),
-        (
-            "It ends no lower than the forward order (median return).",
-            final[REVERSE] >= final[FORWARD] if enough else None,
-            final[FORWARD],
-        ),
-        (
-            "REINFORCE from the same starts is ahead of it in environment steps to a first mean return of 475: "
-            "medians of DAPO, of REINFORCE, and of REINFORCE from the same starts.",
-            needed[REINFORCE_BOX] < needed[REVERSE] if enough else None,
-            [needed[name] for name in (REVERSE, REINFORCE, REINFORCE_BOX)],
-        ),
+        (stay == 9, stay),
+    ]
+    claims = [(said, holds if enough else None, number) for said, (holds, number) in zip(CLAIMS, verdicts, strict=True)]
+    numbers = [
         (
             "Median of the last mean return of REINFORCE, and from the same starts.",
-            None,
             [final[REINFORCE], final[REINFORCE_BOX]],
         ),
-        (
-            "Its policy keeps the pole of carts started at rest from -2 to 2 for 10 s (out of 9).",
-            stay == 9 if enough else None,
-            stay,
-        ),
-        (
-            "All of them were measured on the same budget (environment steps of the shortest run).",
-            None,
-            float(most),
-        ),
+        ("Environment steps of the shortest run: the budget on which all are compared.", float(most)),
     ]
     caption = (
         f"CartPole-v1, a network of 4-32-2 units; medians of {len(results[REVERSE])} seeds, with the 10th to 90th "
@@ -296,15 +286,4 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         "return": np.concatenate([c.ravel() for c in curves.values()]),
     }
     data = {"returns": table, "positions": positions, "push_right": right}
-    return optlab.Figure(data, draw, claims, caption, panels=(1, 3), figsize=(13.2, 4.3))
-
-
-def without_gymnasium() -> optlab.Figure:
-    """Return the figure that stands in where gymnasium is not installed: nothing is claimed."""
-    message = 'Not run: this figure needs gymnasium (pip install "optlab[rl]").'
-
-    def draw(ax):
-        ax.text(0.5, 0.5, message, ha="center", va="center", transform=ax.transAxes)
-        ax.set_axis_off()
-
-    return optlab.Figure({}, draw, [("DAPO-KL in the reverse order solves CartPole-v1.", None, message)], message)
+    return optlab.Figure(data, draw, claims, caption, panels=(1, 3), figsize=(13.2, 4.3), numbers=numbers)

@@ -156,12 +156,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             mean[REVERSE] <= 1.2 * mean["table, lookahead"] if enough else None,
             [mean[REVERSE], mean["table, lookahead"]],
         ),
-        (
-            "Final gaps of Q-NPG (uniform actions) and of the sparsemax loss.",
-            None,
-            [gaps["Q-NPG"], gaps["DAPO-L2 (simplex)"]],
-        ),
     ]
+    rivals = [gaps["Q-NPG"], gaps["DAPO-L2 (simplex)"]]
+    numbers = [("Final gaps of Q-NPG (uniform actions) and of the sparsemax loss.", rivals)]
     caption = (
         f"The car on a grid of {n_positions} x {n_speeds} states, discount {mdp.discount}; constant step size 20, "
         f"exact action values, {n_features} random Fourier features and a constant per action. The paths are of the "
@@ -181,4 +178,4 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         "optimal_value": optimal,
         "greedy": policy.greedy().reshape(mdp.grid),
     }
-    return optlab.Figure(data, draw, claims, caption, panels=(2, 3), figsize=(13.2, 6.6))
+    return optlab.Figure(data, draw, claims, caption, panels=(2, 3), figsize=(13.2, 6.6), numbers=numbers)

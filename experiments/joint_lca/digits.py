@@ -123,6 +123,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             "latter, within 0.03).",
             abs(gain) <= 0.03 if enough and "MCCA" in of else None,
             gain,
+            "" if "MCCA" in of else "needs cca-zoo: pip install 'optlab[peers]'",
         ),
         (
             "Each quadrant of new images is predicted from the three others better than by its mean (least R², ten "

@@ -121,8 +121,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         (
             "The heavy ball does not: undamped it fails from 0.01 on, damped from 0.1 on (smallest step sizes that "
             "fail).",
-            bool(np.isinf(r_raw[grid >= 0.0099]).all() and np.isinf(r_ball[grid >= 0.099]).all()),
+            bool(np.isinf(r_raw[grid >= 0.0099]).all() and np.isinf(r_ball[grid >= 0.099]).all())
+            if np.isfinite(r_ngn[grid >= 0.0099]).any()
+            else None,
             [smallest_lost(r_raw), smallest_lost(r_ball)],
+            "not tested: nor does NGN-M in this budget",
         ),
         (
             "Where both converge neither is faster: NGN-M takes the heavy ball's steps within 20 % for c up to 0.01.",

@@ -122,8 +122,23 @@ def seconds_to(history: Any, tol: float) -> float:
 
 
 def exponent(sizes: Any, seconds: Any) -> float:
-    """Return the slope of log(seconds) over log(size)."""
-    return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(seconds, dtype=float)), 1)[0])
+    """Return the slope of log(seconds) over log(size) where it says something of growth, or NaN.
+
+    Only sizes whose time exceeds ten times the shortest count, and there must be three of them: below that a slope is
+    that of the overhead (a solver that reads n points does not take n^0.4).
+
+    Examples
+    --------
+    >>> exponent([500, 1000, 2000], [2.4, 1.9, 4.2])
+    nan
+    >>> round(exponent([10, 1000, 2000, 4000], [0.001, 1.0, 4.0, 16.0]), 6)
+    2.0
+    """
+    sizes, seconds = np.asarray(sizes, dtype=float), np.asarray(seconds, dtype=float)
+    grown = seconds > 10.0 * seconds.min()
+    if grown.sum() < 3:
+        return float("nan")
+    return float(np.polyfit(np.log(sizes[grown]), np.log(seconds[grown]), 1)[0])
 
 
 def _matrix(problem: Any) -> np.ndarray:

@@ -44,15 +44,17 @@ class Problem(Protocol):
     primary_metric : str
         The metric that a bare ``tol=1e-6`` refers to; smaller is better.
 
-    Optional attributes
-    -------------------
+    Notes
+    -----
+    Optional attributes:
+
     array_points : bool
         Whether the points that `measure` takes are plain arrays, which can be averaged; default: no.
     offers : mapping of str to tuple of str
         For a problem of several terms: its oracles, and the terms that each speaks for (`optlab.core.capabilities`).
 
-    Optional methods
-    ----------------
+    Optional methods:
+
     hint(method, state, metrics) -> str or None
         Asked when a run ends without having converged: advice that only the problem can give (a step size known to be
         too large, say), appended to ``Result.message``.
@@ -76,8 +78,10 @@ class Method(FixedPointMap):
     (heavy iterations) or `advance` (cheap ones: a whole record interval inside one compiled call). ``advance`` must
     not depend on how a run is cut into calls: ``advance(n)`` then ``advance(m)`` is ``advance(n + m)``, bit for bit.
 
-    Optional attributes
-    -------------------
+    Notes
+    -----
+    Optional attributes:
+
     reference : str
         Key of the paper in ``optlab/references.bib``; read by `optlab.cite`.
     needs : str
@@ -88,8 +92,8 @@ class Method(FixedPointMap):
     uninterruptible : bool
         That one iteration is a whole run of another solver, which neither a time limit nor Ctrl-C can stop.
 
-    Optional methods
-    ----------------
+    Optional methods:
+
     verdict(problem, state, metrics) -> optlab.stopping.Verdict or None
         Asked at each record point after the stopping rules, unless they found convergence: what only the method can
         know of its state. That it is a fixed point which the method cannot leave (``Status.CONVERGED``, which becomes

@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,7 +44,11 @@ class Task:
 
 
 class UnknownId(KeyError):
-    """No figure, theorem or paper has this id."""
+    """No figure, theorem or paper is called `name`."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -125,23 +130,27 @@ def load(origin: str) -> ModuleType:
 
 
 def select(tasks: Iterable[Task], wanted: Sequence[str]) -> list[Task]:
-    """Return the tasks whose id or paper is named in `wanted`; all if nothing is named.
+    """Return the tasks whose id or paper is named in `wanted`, or whose id fits a pattern in it; all if it is empty.
 
     Raises
     ------
     UnknownId
-        If a name is neither an id nor a paper; the message offers the nearest.
+        If a name is neither an id nor a paper nor a pattern that fits one; the message offers the nearest.
     """
     tasks = list(tasks)
     if not wanted:
         return tasks
-    names = {task.id for task in tasks} | {task.paper for task in tasks}
+    chosen: set[Task] = set()
     for name in wanted:
-        if name not in names:
+        found = {task for task in tasks if name in (task.id, task.paper) or fnmatchcase(task.id, name)}
+        if not found:
+            names = {task.id for task in tasks} | {task.paper for task in tasks}
             near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownId(f"nothing is called {name!r}{hint} (`optlab list` shows every id)")
-    return [task for task in tasks if task.id in wanted or task.paper in wanted]
+            pattern = any(c in name for c in "*?[")
+            hint = f"; did you mean {near[0]!r}?" if near and not pattern else ""
+            raise UnknownId(f"nothing is called {name!r}{hint} (`optlab list` shows every id)", name)
+        chosen |= found
+    return [task for task in tasks if task in chosen]
 
 
 def find(kind: str, id: str, origin: str) -> Any:

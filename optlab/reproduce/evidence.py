@@ -358,6 +358,23 @@ def _worst(k: np.ndarray, observed: np.ndarray, bound: np.ndarray, slack: float)
     return Tightness(float(ratio[i]), float(k[i]))
 
 
+def nearness(observed: Any, bound: Any, slack: float, rtol: float = 1e-9) -> np.ndarray:
+    """How near each observation comes to its bound, for choosing which of many inequalities to show.
+
+    It is ``(observed - bound) / (|bound| + slack)`` where the inequality holds within its tolerance, as `Evidence`
+    judges it, and larger than any of those where it does not: a violation can never be left out for a case that only
+    rounding brings near its bound.
+    """
+    observed, bound = np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        excess = (observed - bound) / (np.abs(bound) + slack)
+        violated = ~(observed <= bound + rtol * np.abs(bound) + slack)
+    # within its tolerance the excess is at most 1
+    return np.where(
+        violated, 2.0 + np.nan_to_num(excess, nan=np.inf, posinf=np.inf), np.nan_to_num(excess, nan=-np.inf)
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()

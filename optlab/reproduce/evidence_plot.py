@@ -36,6 +36,10 @@ def plot_evidence(evidence: Evidence, ax: Any = None) -> Any:
         level = np.zeros(0) if bound is None else np.ravel(bound)
         positive = np.concatenate([shown[shown > 0], level[level > 0]])
         shown = np.where(shown == 0, positive.min() / 10, shown)
+    if logarithmic:
+        # what lies farther out is drawn there: the margins of such an axis would leave the range of floats
+        shown = _within(shown)
+        bound = None if bound is None else _within(bound)
     few = observed.size <= 25
     ax.plot(k, shown, color=PALETTE[0], marker="o" if few else None, label=evidence.ylabel)
     if bound is not None:
@@ -53,6 +57,10 @@ def plot_evidence(evidence: Evidence, ax: Any = None) -> Any:
     if bound is not None:
         ax.legend()
     return ax
+
+
+def _within(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values) & (values > 0), np.clip(values, 1e-250, 1e250), values)
 
 
 def _drawn_bound(evidence: Evidence) -> np.ndarray | None:
@@ -78,4 +86,4 @@ def _wants_log(observed: np.ndarray, bound: np.ndarray | None) -> bool:
     if values.size == 0 or np.any(values < 0) or not np.any(values > 0):
         return False
     positive = values[values > 0]
-    return bool(positive.max() / positive.min() > 30)
+    return bool(np.log(positive.max()) - np.log(positive.min()) > np.log(30))

@@ -32,30 +32,25 @@ def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
     return {"smoke": smoke, "cpu": cpu, "paper": cpu if paper is None else paper}[scale]
 
 
-class Claim(NamedTuple):
-    """One sentence of the paper, whether the figure bears it out, and the number that says so.
-
-    `holds` None means: not tested at this scale (shown, and neither passed nor failed).
-    """
-
+class _Claim(NamedTuple):
     sentence: str
     holds: bool | None
     number: Any = None
 
+
+class Claim(_Claim):
+    """One sentence of the paper, whether the figure bears it out, and the number that says so.
+
+    `holds` None means: not tested here, for the `reason` given (shown, and neither passed nor failed). A comparison
+    that could not have come out otherwise is not a test either.
+    """
+
+    reason: str = ""
+
     @property
     def text(self) -> str:
         """The number as the report prints it: four digits, or whatever string it is."""
-        if self.number is None:
-            return ""
-        if isinstance(self.number, (bool, np.bool_)):
-            return "yes" if self.number else "no"
-        if isinstance(self.number, (int, np.integer)):
-            return f"{int(self.number):,}".replace(",", " ")
-        if isinstance(self.number, (float, np.floating)):
-            return f"{float(self.number):.4g}"
-        if isinstance(self.number, (tuple, list, np.ndarray)):
-            return ", ".join(Claim("", True, value).text for value in np.asarray(self.number).ravel().tolist())
-        return str(self.number)
+        return number_text(self.number)
 
 
 @dataclass(eq=False)
@@ -72,9 +67,12 @@ class Figure:
     draw : callable
         ``draw(ax)`` with one Axes; with `panels` other than (1, 1) it gets the array of Axes, one-dimensional
         if there is a single row or column.
-    claims : sequence of (sentence, bool, number)
+    claims : sequence of (sentence, bool, number) or (sentence, bool, number, reason)
         What the paper says, whether the figure shows it, and the number behind the verdict (a float, or a
-        string where one number does not tell it). None instead of the bool: not tested at this scale.
+        string where one number does not tell it). None instead of the bool: not tested; `reason` says why in a few
+        words, and is shown only then; default "not tested at this scale".
+    numbers : sequence of (sentence, number)
+        What was measured beside the claims and is reported, not judged.
     caption : str
         Sentences for the reader of the report.
     panels : (int, int), default (1, 1)
@@ -100,6 +98,8 @@ class Figure:
     figsize: tuple[float, float] | None = None
     sharex: bool = False
     sharey: bool = False
+    numbers: Sequence[tuple[str, Any]] = ()
+    skipped: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         if not callable(self.draw):
@@ -109,6 +109,27 @@ class Figure:
         if rows < 1 or columns < 1:
             raise ValueError(f"panels must be two positive numbers (rows, columns), got {self.panels!r}")
         self.tables()  # a malformed table is an error where it was made, not later in the runner
+
+    @classmethod
+    def skip(cls, reason: str, claims: Sequence[str] = ()) -> Figure:
+        """Return the figure that stands for one that cannot be made here.
+
+        Parameters
+        ----------
+        reason : str
+            What is missing, in a few words: ``"needs gymnasium: pip install 'optlab[rl]'"``.
+        claims : sequence of str
+            The sentences that are left untested by it.
+
+        Examples
+        --------
+        >>> fig = Figure.skip("needs gymnasium", ["The pole stays up."])
+        >>> fig.skipped, fig.claims[0].holds, fig.claims[0].reason
+        ('needs gymnasium', None, 'needs gymnasium')
+        """
+        made = cls({}, lambda axes: None, claims=[(sentence, None, None, reason) for sentence in claims])
+        made.skipped = reason
+        return made
 
     def tables(self) -> dict[str, dict[str, np.ndarray] | np.ndarray]:
         """Return the data as named tables and arrays; a single table is called ``data``."""
@@ -200,16 +221,33 @@ def add_unique(registry: dict[str, Any], id: str, spec: Any, what: str) -> None:
     registry[id] = spec
 
 
+def number_text(number: Any) -> str:
+    if number is None:
+        return ""
+    if isinstance(number, (bool, np.bool_)):
+        return "yes" if number else "no"
+    if isinstance(number, (int, np.integer)):
+        return f"{int(number):,}".replace(",", " ")
+    if isinstance(number, (float, np.floating)):
+        return f"{float(number):.4g}"
+    if isinstance(number, (tuple, list, np.ndarray)):
+        return ", ".join(map(number_text, number.ravel().tolist() if isinstance(number, np.ndarray) else number))
+    return str(number)
+
+
 def _as_claim(value: Any, i: int) -> Claim:
     try:
-        sentence, holds, *number = value
+        sentence, holds, *rest = value
     except (TypeError, ValueError):
         raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}") from None
-    if not isinstance(sentence, str) or len(number) > 1:
+    if not isinstance(sentence, str) or len(rest) > 2 or any(not isinstance(reason, str) for reason in rest[1:]):
         raise TypeError(f"claims[{i}] must be (sentence, bool, number), got {value!r}")
     if not (holds is None or isinstance(holds, (bool, np.bool_))):
         raise TypeError(f"claims[{i}]: whether it holds must be True, False or None, got {holds!r}")
-    return Claim(sentence, None if holds is None else bool(holds), number[0] if number else None)
+    claim = Claim(sentence, None if holds is None else bool(holds), rest[0] if rest else None)
+    if holds is None:
+        claim.reason = rest[1] if len(rest) > 1 and rest[1] else "not tested at this scale"
+    return claim
 
 
 def _as_table(columns: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:

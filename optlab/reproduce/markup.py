@@ -7,6 +7,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+MARKS = {
+    "held": ("yes", "✔", "held"),
+    "partly": ("some", "◐", "what was tested held; some claims were not tested"),
+    "untested": ("na", "–", "not tested"),
+    "skipped": ("na", "–", "skipped"),
+    "pending": ("na", "○", "has not run"),
+    "failed": ("no", "✘", "did not hold"),
+}
+
 
 def escape(value: Any) -> str:
     """Return a value as HTML text."""
@@ -20,23 +29,18 @@ def prose(value: str) -> str:
 
 def mark(holds: Any) -> str:
     """Return a tick, a cross, or a dash for what was not tested."""
-    if holds is None:
-        return '<span class="na" title="not tested">–</span>'
-    return '<span class="yes">✔</span>' if holds else '<span class="no">✘</span>'
+    return standing_mark("untested" if holds is None else ("held" if holds else "failed"))
 
 
-def tally(values: list[Any]) -> str:
-    """Return how many of those tested hold."""
-    if not values:
-        return "–"
-    tested = [v for v in values if v is not None]
-    text = f"{sum(tested)} / {len(tested)}"
-    return f'<span class="no">{text}</span>' if False in values else text
+def standing_mark(standing: str) -> str:
+    """Return the mark of a record's standing: only what ran and held has a tick."""
+    look, sign, words = MARKS[standing]
+    return f'<span class="{look}" title="{words}">{sign}</span>'
 
 
-def alarm(n: int) -> str:
-    """Return a number that should be zero."""
-    return f'<span class="no">{n}</span>' if n else "0"
+def alarm(text: str) -> str:
+    """Return text that calls for attention."""
+    return f'<span class="no">{text}</span>'
 
 
 def number(value: Any) -> str:
@@ -67,3 +71,20 @@ def count(n: int, word: str) -> str:
 def join(words: Iterable[str]) -> str:
     """Return words with "and" between them."""
     return " and ".join(words)
+
+
+def source_page(name: str, text: str) -> str:
+    """Return a source file as an HTML page whose lines can be linked to."""
+    lines = "".join(
+        f'<li id="L{i}"><code>{escape(line) or " "}</code></li>' for i, line in enumerate(text.split("\n"), 1)
+    )
+    style = (
+        ":root{color-scheme:light dark}body{margin:1.5rem;font:14px/1.45 ui-monospace,Menlo,Consolas,monospace}"
+        "ol{padding-left:3.5rem}code{white-space:pre-wrap;font:inherit}li::marker{color:#888}"
+        "li:target{background:#f6d87a55}"
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(name)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style>'
+        f"<body><b>{escape(name)}</b><ol>{lines}</ol></body></html>\n"
+    )

@@ -14,9 +14,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from optlab.reproduce.markup import alarm, count, duration, escape, human, join, mark, number, prose, tally
+from optlab.reproduce.markup import alarm, count, duration, escape, human, join, mark, number, prose, standing_mark
 from optlab.reproduce.report_bench import bars_met, bench_section, missed_bars
 from optlab.reproduce.store import write_bytes
+from optlab.reproduce.tally import COLUMNS, Tally, passed, standing
 
 Record = dict[str, Any]
 
@@ -32,6 +33,9 @@ _KIND_WORDS = {
 }
 
 
+_HEADINGS = (*COLUMNS, "Time")
+
+
 def write_report(out: Path, index: dict[str, Any]) -> Path:
     """Write ``out/index.html`` from the index (see `Store`) and ``out/bench.json``; return its path."""
     out = Path(out)
@@ -42,9 +46,13 @@ def write_report(out: Path, index: dict[str, Any]) -> Path:
 
 def render(index: dict[str, Any], bench: dict[str, Any] | None = None) -> str:
     """Return the report as HTML."""
-    records: list[Record] = sorted(index["records"], key=lambda r: (r["paper"], r["kind"], _natural(r["id"])))
-    papers = list(dict.fromkeys(r["paper"] for r in records))
-    sections = [_paper(paper, [r for r in records if r["paper"] == paper]) for paper in papers]
+    order = lambda r: (r["paper"], r["kind"], _natural(r["id"]))
+    records: list[Record] = sorted(index["records"], key=order)
+    pending: list[Record] = sorted(index.get("pending", ()), key=order)
+    keys = list(dict.fromkeys(sorted(r["paper"] for r in [*records, *pending])))
+    papers = {key: {"name": human(key), "arxiv": []} | index.get("papers", {}).get(key, {}) for key in keys}
+    sections = [_paper(key, paper, _of(key, records), _of(key, pending)) for key, paper in papers.items()]
+    state = index.get("state", "finished")
     benches = (bench or {}).get("records", [])
     css = importlib.resources.files("optlab.reproduce").joinpath("report.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
@@ -59,12 +67,12 @@ def render(index: dict[str, Any], bench: dict[str, Any] | None = None) -> str:
 </head>
 <body>
 <div class="layout">
-{_nav(papers, records, benches)}
+{_nav(papers, records, pending, benches)}
 <main>
 <h1>Results</h1>
 <p class="sub">{_headline(records, benches)}</p>
-{_banner(records, benches)}
-{_overview(papers, records)}
+{_banner(records, pending, benches, state)}
+{_overview(papers, records, pending)}
 {"".join(sections)}
 {bench_section(benches)}
 {_footer(index, records)}
@@ -78,13 +86,18 @@ def render(index: dict[str, Any], bench: dict[str, Any] | None = None) -> str:
 # -- the page's frame
 
 
-def _nav(papers: list[str], records: list[Record], benches: list[Record]) -> str:
+def _of(paper: str, records: list[Record]) -> list[Record]:
+    return [record for record in records if record["paper"] == paper]
+
+
+def _nav(papers: dict[str, Record], records: list[Record], pending: list[Record], benches: list[Record]) -> str:
     parts = ['<nav><a class="brand" href="#">optlab</a>']
-    for paper in papers:
-        parts.append(f'<h2><a href="#{escape(paper)}">{escape(human(paper))}</a></h2><ul>')
-        for record in (r for r in records if r["paper"] == paper):
-            text = record["title"] if record["kind"] == "figure" else human(record["title"])
-            parts.append(f'<li>{mark(_ok(record))}<a href="#{_anchor(record)}">{escape(text)}</a></li>')
+    for key, paper in papers.items():
+        parts.append(f'<h2><a href="#{escape(key)}">{escape(paper["name"])}</a></h2><ul>')
+        for record in _of(key, records):
+            link = f'<a href="#{_anchor(record)}">{escape(record["title"])}</a>'
+            parts.append(f"<li>{standing_mark(standing(record))}{link}</li>")
+        parts += [f"<li>{standing_mark('pending')}<span>{escape(r['title'])}</span></li>" for r in _of(key, pending)]
         parts.append("</ul>")
     if benches:
         parts.append('<h2><a href="#bench">Benchmarks</a></h2><ul>')
@@ -111,58 +124,62 @@ def _headline(records: list[Record], benches: list[Record]) -> str:
     return f"{' '.join(parts)} {escape(when)}." if parts else "Nothing has been run yet."
 
 
-def _banner(records: list[Record], benches: list[Record]) -> str:
-    bad = [r for r in records if not _ok(r)]
-    misses = [b for b in benches if bars_met(b) is False]
-    if not records and not benches:
+def _banner(records: list[Record], pending: list[Record], benches: list[Record], state: str) -> str:
+    """What ran and what came of it; green only if all that was planned ran, was tested and held."""
+    if not (records or pending or benches):
         return ""
-    if not bad and not misses:
-        held = "Every claim and every theorem held, and every control failed as it should." if records else ""
-        met = "Every bar of the benchmarks was met." if any(bars_met(b) for b in benches) else ""
-        return f'<div class="banner good">{" ".join(filter(None, (held, met)))}</div>' if held or met else ""
-    items = [f'<li><a href="#{_anchor(r)}">{escape(r["title"])}</a>: {escape(_why(r))}</li>' for r in bad]
+    tally = Tally.of(records, len(records) + len(pending))
+    misses = [b for b in benches if bars_met(b) is False]
+    words, look = [], tally.look if records or pending else "good"
+    if records or pending:
+        words.append(tally.sentence(state))
+        if look == "good":
+            words.append("Every claim and every theorem held, and every control failed as it should.")
+    if any(bars_met(b) for b in benches) and not misses:
+        words.append("Every bar of the benchmarks was met.")
+    items = [
+        f'<li><a href="#{_anchor(r)}">{escape(r["title"])}</a>: {escape(why(r))}</li>' for r in records if not passed(r)
+    ]
     items += [
         f'<li><a href="#bench-{escape(b["id"])}">{escape(b["title"])}</a>: {escape(missed_bars(b))}</li>'
         for b in misses
     ]
-    return f'<div class="banner bad">Not everything held.<ul>{"".join(items)}</ul></div>'
+    if items:
+        look = "bad"
+        words.append("Not everything held:")
+    if not words:
+        return ""
+    listed = f"<ul>{''.join(items)}</ul>" if items else ""
+    return f'<div class="banner {look}">{escape(" ".join(words))}{listed}</div>'
 
 
-def _overview(papers: list[str], records: list[Record]) -> str:
-    if not records:
+def _overview(papers: dict[str, Record], records: list[Record], pending: list[Record]) -> str:
+    if not records and not pending:
         return ""
     rows = []
-    for paper in papers:
-        own = [r for r in records if r["paper"] == paper]
-        figures = [r for r in own if r["kind"] == "figure"]
-        claims = [c for r in figures for c in r.get("claims", ())]
-        theorems = [r for r in own if r["kind"] == "theorem"]
-        verdicts = [r["evidence"]["verdict"] for r in theorems if r["status"] == "done"]
-        controls = [c for r in theorems for c in r.get("controls", ())]
-        cells = [
-            str(len(figures)),
-            tally([c["holds"] for c in claims]),
-            str(len(theorems)),
-            str(verdicts.count("holds")),
-            alarm(verdicts.count("violated") + verdicts.count("inconclusive")),
-            str(verdicts.count("not_applicable")),
-            tally([c["passed"] for c in controls]),
-            alarm(sum(r["status"] != "done" for r in own)),
-            duration(sum(r.get("seconds", 0.0) for r in own)),
-        ]
-        link = f'<td class="wide"><a href="#{escape(paper)}">{escape(human(paper))}</a></td>'
-        rows.append(f"<tr>{link}{''.join(f'<td class=n>{c}</td>' for c in cells)}</tr>")
-    names: tuple[str, ...] = ("Figures", "Claims held", "Theorems", "Hold", "Violated or open", "Not applicable")
-    names += ("Controls refuted", "Errors", "Time")
-    head = "".join(f'<th class="n">{name}</th>' for name in names)
+    for key, paper in papers.items():
+        own = _of(key, records)
+        tally = Tally.of(own, len(own) + len(_of(key, pending)))
+        cells = [*tally.cells(), duration(sum(r.get("seconds", 0.0) for r in own))]
+        link = f'<td class="wide"><a href="#{escape(key)}">{escape(paper["name"])}</a></td>'
+        attention = tally.calls_for_attention()
+        body = "".join(f"<td class=n>{alarm(c) if name in attention else c}</td>" for name, c in zip(_HEADINGS, cells))
+        rows.append(f"<tr>{link}{body}</tr>")
+    head = "".join(f'<th class="n">{name}</th>' for name in _HEADINGS)
     return f'<div class="scroll"><table><tr><th>Paper</th>{head}</tr>{"".join(rows)}</table></div>'
 
 
-def _paper(paper: str, records: list[Record]) -> str:
-    parts = [f'<section id="{escape(paper)}"><h2>{escape(human(paper))}</h2>']
+def _paper(key: str, paper: Record, records: list[Record], pending: list[Record]) -> str:
+    parts = [f'<section id="{escape(key)}"><h2>{escape(paper["name"])}</h2>']
+    if paper["arxiv"]:
+        links = [f'<a href="https://arxiv.org/abs/{escape(n)}">arXiv:{escape(n)}</a>' for n in paper["arxiv"]]
+        parts.append(f'<p class="sub">{", ".join(links)}</p>')
     files = [r for r in records if r["kind"] == "file"]
     figures = [r for r in records if r["kind"] == "figure"]
     theorems = [r for r in records if r["kind"] == "theorem"]
+    if pending:
+        items = "".join(f"<li>{escape(r['title'])} <code>{escape(r['id'])}</code></li>" for r in pending)
+        parts.append(f"<details><summary>{len(pending)} planned, not run</summary><ul>{items}</ul></details>")
     parts += [_error_card(r) for r in files]
     if figures:
         parts += ['<h3 class="part">Figures</h3><div class="grid">', *map(_figure, figures), "</div>"]
@@ -175,35 +192,48 @@ def _paper(paper: str, records: list[Record]) -> str:
 
 
 def _figure(record: Record) -> str:
-    if record["status"] != "done":
+    if record["status"] == "error":
         return _error_card(record)
-    folder = record["folder"]
+    # a reason that all claims share is said once, in the badge
+    shared = record.get("reason")
     claims = "".join(
         f"<li>{mark(c['holds'])}<span>{prose(c['sentence'])}"
-        f"{' <span class=na>(not tested at this scale)</span>' if c['holds'] is None else ''}</span>"
-        f'<span class="num">{escape(c["number"])}</span></li>'
+        + (f" <span class=na>({escape(c['reason'])})</span>" if c["reason"] not in ("", shared) else "")
+        + f'</span><span class="num">{escape(c["number"])}</span></li>'
         for c in record["claims"]
+    )
+    claims += "".join(
+        f'<li><span class="na" title="measured, not judged">·</span><span>{prose(n["sentence"])}</span>'
+        f'<span class="num">{escape(n["number"])}</span></li>'
+        for n in record["numbers"]
     )
     caption = f'<p class="caption">{prose(record["caption"])}</p>' if record["caption"] else ""
     broad = " broad" if record.get("aspect", 1.0) > 1.9 else ""
-    full = "figure.pdf" if "figure.pdf" in record["files"] else "figure.png"
-    image = f'<img loading="lazy" src="{escape(folder)}/figure.png" alt="{escape(record["title"])}">'
+    picture = ""
+    if record["status"] == "done":
+        folder = escape(record["folder"])
+        full = "figure.pdf" if "figure.pdf" in record["files"] else "figure.png"
+        image = f'<img loading="lazy" src="{folder}/figure.png" alt="{escape(record["title"])}">'
+        picture = f'<a href="{folder}/{full}">{image}</a>'
     return f"""
 <article class="card{broad}" id="{_anchor(record)}">
 <h4><span>{prose(record["title"])}</span>{_figure_badge(record)}</h4>
-<a href="{escape(folder)}/{full}">{image}</a>
+{picture}
 {caption}<ul class="claims">{claims}</ul>{_warnings(record)}{_meta(record)}
 </article>"""
 
 
 def _figure_badge(record: Record) -> str:
-    held = [c["holds"] for c in record["claims"]]
-    if not held:
-        return ""
-    tested = [h for h in held if h is not None]
-    look = "bad" if False in held else ("good" if tested else "none")
-    left = f", {held.count(None)} not tested" if None in held else ""
-    return f'<span class="badge {look}">{sum(tested)} of {len(tested)} claims{left}</span>'
+    if record["status"] == "skipped":
+        return f'<span class="badge none">skipped: {escape(record["reason"])}</span>'
+    tally = Tally.of([record])
+    if not tally.claims:
+        return '<span class="badge none">claims nothing</span>'
+    look = {"failed": "bad", "held": "good", "partly": "mild"}.get(standing(record), "none")
+    tested, untested = tally.held + tally.failed_claims, tally.untested.total()
+    words = f"{tally.held} of {count(tested, 'claim')}" if tested else "no claim tested"
+    words += f", {untested} not tested" if untested and tested else ""
+    return f'<span class="badge {look}">{words}</span>'
 
 
 def _theorem(record: Record) -> str:
@@ -225,7 +255,7 @@ def _theorem(record: Record) -> str:
     badge = f'<span class="badge {look}">{escape(verdict.replace("_", " "))}</span>'
     return f"""
 <article class="card theorem" id="{_anchor(record)}">
-<h4><span>{escape(human(record["title"]))}</span>{badge}</h4>
+<h4><span>{prose(record["title"])}</span>{badge}</h4>
 <p class="statement">{prose(record["statement"])}{source}</p>{assumptions}{defects}
 <div class="evidence">{"".join(plots)}</div>{_warnings(record)}{_meta(record)}
 </article>"""
@@ -279,9 +309,20 @@ def _meta(record: Record) -> str:
         for name in record["files"]
         if not name.endswith((".png", ".svg"))
     ]
-    facts = [f"<code>{escape(record['id'])}</code>", f"scale {escape(record['scale'])}", f"seed {record['seed']}"]
-    facts += [duration(record.get("seconds", 0.0)), *links]
+    facts = [f"scale {escape(record['scale'])}", f"seed {record['seed']}", duration(record.get("seconds", 0.0)), *links]
+    if "page" in record.get("code", {}):
+        page, line = record["code"]["page"], record["code"]["line"]
+        facts.append(f'<a href="{escape(page)}#L{line}">source</a>')
+    if record["kind"] != "file":
+        facts.append(f"<code>{escape(rerun(record))}</code>")
     return f'<div class="meta">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
+
+
+def rerun(record: Record) -> str:
+    """Return the command that runs a record again."""
+    verb = "reproduce" if record["kind"] == "figure" else "verify"
+    seed = f" --seed {record['seed']}" if record["seed"] else ""
+    return f"optlab {verb} {record['id']} --scale {record['scale']}{seed} --no-cache"
 
 
 # -- footer
@@ -304,14 +345,9 @@ def _footer(index: dict[str, Any], records: list[Record]) -> str:
 # -- small pieces
 
 
-def _ok(record: Record) -> bool:
-    from optlab.reproduce.runner import passed
-
-    return passed(record)
-
-
-def _why(record: Record) -> str:
-    if record["status"] != "done":
+def why(record: Record) -> str:
+    """What went wrong with a record, in a line."""
+    if record["status"] == "error":
         return str(record["traceback"]).strip().splitlines()[-1][:160]
     if record["kind"] == "figure":
         failed = [c["sentence"] for c in record["claims"] if c["holds"] is False]

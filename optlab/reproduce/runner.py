@@ -7,6 +7,7 @@ never cached.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import time
@@ -21,6 +22,7 @@ from optlab.reproduce.discovery import Task
 from optlab.reproduce.figures import SCALES
 from optlab.reproduce.fingerprint import fingerprint
 from optlab.reproduce.store import Store, plain
+from optlab.reproduce.tally import Tally, passed
 from optlab.reproduce.worker import Outcome, execute
 
 REPORT_INTERVAL = 5.0  # seconds between rewrites of the report while running
@@ -34,6 +36,8 @@ class Summary:
     ----------
     records : list of dict
         One per finished task.
+    planned : int
+        How many tasks there were.
     report : str
         Path of ``index.html``.
     interrupted : bool
@@ -41,24 +45,19 @@ class Summary:
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)
+    planned: int = 0
     report: str = ""
     interrupted: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether everything ran and every claim and theorem held."""
+        """Whether no claim and no theorem failed and nothing was interrupted; `tally` says what was not tested."""
         return not self.interrupted and all(passed(record) for record in self.records)
 
-
-def passed(record: dict[str, Any]) -> bool:
-    """Whether one record is as it should be; a claim that was not tested at this scale does not count against
-    it.
-    """
-    if record["status"] != "done":
-        return False
-    if record["kind"] == "theorem":
-        return bool(record["passed"])
-    return all(claim["holds"] is not False for claim in record.get("claims", ()))
+    @property
+    def tally(self) -> Tally:
+        """The counts, as the report shows them."""
+        return Tally.of(self.records, self.planned)
 
 
 def run(
@@ -117,15 +116,21 @@ def run(
     if scheduler is not None:
         _check_distributed()
     index = _merged_index(store, known)
+    # the longest first, so that no worker is left with the long one at the end
+    before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in [*index["pending"], *index["records"]]}
+    _plan(index, tasks, before)
     keys = {task: fingerprint(task.origin, task.kind, task.id, scale, seed) for task in tasks if not task.error}
-    summary = Summary()
+    summary = Summary(planned=len(tasks))
     done: dict[tuple[str, str], dict[str, Any]] = {}
     written = time.monotonic()
 
     def finish(task: Task, record: dict[str, Any]) -> None:
         nonlocal written
+        if "code" in record:
+            record["code"]["page"] = store.publish_source(record["code"]["file"])
         done[task.kind, task.id] = record
-        index["records"] = [r for r in index["records"] if (r["kind"], r["id"]) != (task.kind, task.id)] + [record]
+        index["records"].append(record)
+        index["pending"] = [p for p in index["pending"] if (p["kind"], p["id"]) != (task.kind, task.id)]
         store.write_index(index)
         if on_record is not None:
             on_record(record)
@@ -133,6 +138,7 @@ def run(
             write_report(store.out, index)
             written = time.monotonic()
 
+    write_report(store.out, index)  # from now on the page says that a run is under way
     pending: list[Task] = []
     bar = tqdm(total=len(tasks), unit="task", disable=None if progress is None else not progress, leave=False)
     with terminable(keyboard=True) as interrupted:
@@ -147,8 +153,6 @@ def run(
                         continue
                     finish(task, store.publish(record) | {"cached": True})
                     bar.update()
-                # the longest first, so that no worker is left with the long one at the end
-                before = {(r["kind"], r["id"]): r.get("seconds", 0.0) for r in index["records"]}
                 pending.sort(key=lambda task: -before.get((task.kind, task.id), 1e9))
                 for task, (outcome, files) in _outcomes(pending, scale, seed, jobs, scheduler):
                     if interrupted.is_set() or termination_received():
@@ -161,10 +165,14 @@ def run(
                     finish(task, record | {"cached": False})
                     bar.set_postfix_str(task.id)
                     bar.update()
+                index["state"] = "finished"
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:
             summary.records = [done[task.kind, task.id] for task in tasks if (task.kind, task.id) in done]
+            if index["state"] == "running":
+                index["state"] = "interrupted"
+            store.write_index(index)
             summary.report = str(write_report(store.out, index))
     return summary
 
@@ -233,14 +241,27 @@ def _alone(task: Task, scale: str, seed: int, threads: int) -> Outcome:
 
 
 def _merged_index(store: Store, known: Sequence[Task] | None) -> dict[str, Any]:
-    """The last runs' index, without what no longer exists, with today's provenance."""
+    """The last runs' index, without what no longer exists, with today's provenance and names of papers."""
     from optlab.reproduce.provenance import provenance
 
     index = store.read_index()
     if known is not None:
         names = {(task.kind, task.id) for task in known}
-        index["records"] = [r for r in index["records"] if (r["kind"], r["id"]) in names]
-    return index | {"provenance": provenance()}
+        for part in ("records", "pending"):
+            index[part] = [r for r in index[part] if (r["kind"], r["id"]) in names]
+    papers = importlib.import_module("optlab.theorems").papers()
+    return index | {"provenance": provenance(), "papers": papers}
+
+
+def _plan(index: dict[str, Any], tasks: Sequence[Task], seconds: dict[tuple[str, str], float]) -> None:
+    """Enter `tasks` as planned and take out their old results, so that the report shows none as of this run."""
+    again = {(task.kind, task.id) for task in tasks}
+    for part in ("records", "pending"):
+        index[part] = [r for r in index[part] if (r["kind"], r["id"]) not in again]
+    for task in tasks:
+        entry = {"kind": task.kind, "id": task.id, "paper": task.paper, "title": task.title}
+        index["pending"].append(entry | {"seconds": seconds.get((task.kind, task.id), 1e9)})
+    index["state"] = "running"
 
 
 def _check_distributed() -> None:

@@ -4,7 +4,8 @@ from.
     results/cache/<kind>/<id>--<scale>-<seed>/    record.json and the files; valid while record["key"] matches
     results/figures/<paper>/<id>.png|pdf|...      what was last run, under names to use in a text
     results/theorems/<paper>/<id>/...
-    results/index.json                            the records shown in index.html
+    results/sources/<folder>/<file>.html          the code of each figure and check, as it ran
+    results/index.json                            the records shown in index.html, what is planned and has not run
 
 Everything is written to a temporary name and renamed, so a killed run leaves no half-written result. No
 pickle.
@@ -21,7 +22,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # of the records in index.json; an index in another format is not read
+from optlab.reproduce.markup import source_page
+
+FORMAT = 2  # of the records in index.json; an index in another format is not read
 
 
 class UnwritableOutput(OSError):
@@ -94,15 +97,23 @@ class Store:
             write_bytes(target / name, (source / name).read_bytes())
         return record | {"folder": target.relative_to(self.out).as_posix()}
 
+    def publish_source(self, file: str) -> str:
+        """Write a source file as a page with numbered lines (``#L12``); return its place in the results folder."""
+        path = Path(file)
+        page = self.out / "sources" / path.parent.name / f"{path.stem}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(page, source_page(path.name, path.read_text(encoding="utf-8")).encode())
+        return page.relative_to(self.out).as_posix()
+
     def read_index(self) -> dict[str, Any]:
         """Return the index of the last runs; an empty one if there is none or it cannot be read."""
         try:
             index: dict[str, Any] = json.loads((self.out / "index.json").read_text(encoding="utf-8"))
-            if index.get("format") == FORMAT and isinstance(index.get("records"), list):
+            if index.get("format") == FORMAT and all(isinstance(index.get(k), list) for k in ("records", "pending")):
                 return index
         except (OSError, ValueError, AttributeError):
             pass
-        return {"records": []}
+        return {"records": [], "pending": []}
 
     def write_index(self, index: dict[str, Any]) -> None:
         """Write the index."""

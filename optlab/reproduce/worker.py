@@ -3,12 +3,14 @@
 The outcome is a *record* (plain JSON values: what the report shows) and *files* (name to bytes: pictures,
 data). The parent process does all writing, so a worker needs no access to the results folder.
 
-Statuses: ``done``, or ``error`` (with the traceback). An error is an outcome like any other: the run goes on.
+Statuses: ``done``; ``skipped`` (with the reason: something it needs is missing here); ``error`` (with the
+traceback). An error is an outcome like any other: the run goes on.
 """
 
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import time
 import warnings
@@ -20,7 +22,7 @@ import numpy as np
 
 from optlab.reproduce.discovery import Task, find, trace
 from optlab.reproduce.evidence import Evidence
-from optlab.reproduce.figures import Figure
+from optlab.reproduce.figures import Figure, number_text
 
 Outcome = tuple[dict[str, Any], dict[str, bytes]]
 
@@ -45,6 +47,7 @@ def execute(task: Task, scale: str, seed: int, threads: int | None = None) -> Ou
     try:
         with _limited(threads), _collected_warnings(record["warnings"]):
             spec = find(task.kind, task.id, task.origin)
+            record["code"] = {"file": spec.file, "line": _first_line(spec.function)}
             more, files = (_run_figure if task.kind == "figure" else _run_theorem)(spec, scale, seed)
     except (Exception, SystemExit):
         more, files = {"status": "error", "traceback": trace()}, {}
@@ -56,14 +59,24 @@ def execute(task: Task, scale: str, seed: int, threads: int | None = None) -> Ou
 
 def _run_figure(spec: Any, scale: str, seed: int) -> Outcome:
     figure: Figure = spec(scale, seed)
+    record: dict[str, Any] = {
+        "title": spec.title,
+        "caption": figure.caption,
+        "claims": [
+            {"sentence": claim.sentence, "holds": claim.holds, "number": claim.text, "reason": claim.reason}
+            for claim in figure.claims
+        ],
+        "numbers": [{"sentence": sentence, "number": number_text(number)} for sentence, number in figure.numbers],
+    }
+    if figure.skipped:
+        return record | {"status": "skipped", "reason": figure.skipped}, {}
     files = {name: data for table, values in figure.tables().items() for name, data in _packed(table, values)}
     canvas = figure.render()
-    # vector graphics are for papers; at the smallest scale they would cost as much as the run itself
-    files |= _pictures(canvas, "figure", ("png",) if scale == "smoke" else ("png", "pdf"))
+    # vector graphics and fine pixels are for papers; at the smallest scale they would cost as much as the run itself
+    smoke = scale == "smoke"
+    files |= _pictures(canvas, "figure", ("png",) if smoke else ("png", "pdf"), dpi=100 if smoke else 200)
     width, height = canvas.get_size_inches()
-    claims = [{"sentence": claim.sentence, "holds": claim.holds, "number": claim.text} for claim in figure.claims]
-    aspect = float(width / height)
-    return {"title": spec.title, "caption": figure.caption, "claims": claims, "aspect": aspect}, files
+    return record | {"aspect": float(width / height)}, files
 
 
 def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
@@ -96,6 +109,13 @@ def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
     return record, files
 
 
+def _first_line(function: Any) -> int:
+    """Where the function stands in its file; decorated and partial ones are looked through."""
+    function = inspect.unwrap(function)
+    code = getattr(getattr(function, "func", function), "__code__", None)
+    return int(code.co_firstlineno) if code is not None else 1
+
+
 def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
     from matplotlib.figure import Figure as Canvas
 
@@ -109,12 +129,12 @@ def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
     return {f"{name}.csv": _csv(evidence.columns()), **pictures}
 
 
-def _pictures(canvas: Any, name: str, formats: tuple[str, ...]) -> dict[str, bytes]:
+def _pictures(canvas: Any, name: str, formats: tuple[str, ...], dpi: int = 200) -> dict[str, bytes]:
     from optlab.plotting import to_bytes
 
     files = {}
     for suffix in formats:
-        files[f"{name}.{suffix}"] = to_bytes(canvas, suffix)
+        files[f"{name}.{suffix}"] = to_bytes(canvas, suffix, dpi)
         canvas.set_layout_engine("none")  # settled by the first; the others are the same picture
     return files
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from optlab.core.validation import as_number
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford
 from optlab.splitting.protocols import SplitProblem
-from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size
+from optlab.splitting.schedules import StepSize, check_step_size, is_adaptive
 from optlab.wrappers.anderson import AndersonAcceleration
 
 
@@ -79,6 +79,6 @@ class _SteadyDouglasRachford(BregmanDouglasRachford):
 
     def _rule(self, problem: SplitProblem) -> StepSize:
         rule = super()._rule(problem)
-        if self.step_size is None and isinstance(rule, AdaptiveStepSize):
+        if self.step_size is None and is_adaptive(rule):
             return problem.default_step_size
         return rule

@@ -30,7 +30,7 @@ from optlab.core import State
 from optlab.core.validation import as_number
 from optlab.splitting.fixed_point import FixedPointMethod, local_coordinates, residual_length
 from optlab.splitting.protocols import SPLIT_ORACLES, SplitProblem
-from optlab.splitting.schedules import AdaptiveStepSize, StepSize, check_step_size, rule_for, step_size_at
+from optlab.splitting.schedules import StepSize, check_step_size, is_adaptive, rule_for, step_size_at
 
 
 @dataclass
@@ -102,7 +102,7 @@ class BregmanSplitting(FixedPointMethod):
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
         z = problem.initial_mirror(x0)
         rule = self._rule(problem)
-        if isinstance(rule, AdaptiveStepSize):
+        if is_adaptive(rule):
             gamma = rule.first(problem)
         else:
             gamma = step_size_at(rule, 0, problem.default_step_size)
@@ -122,7 +122,7 @@ class BregmanSplitting(FixedPointMethod):
     def _step_size_after(self, problem: SplitProblem, state: SplittingState) -> float:
         """Return the step size of the iteration that begins at `state`."""
         rule = self._rule(problem)
-        if isinstance(rule, AdaptiveStepSize):
+        if is_adaptive(rule):
             return state.next_step_size or state.step_size
         return step_size_at(rule, state.k, problem.default_step_size)
 
@@ -141,7 +141,7 @@ class BregmanSplitting(FixedPointMethod):
     def _remembering(self, problem: SplitProblem, before: Any, after: Any) -> Any:
         """Return `after`, with what an adaptive rule says about the next iteration written into it."""
         rule = self._rule(problem)
-        if isinstance(rule, AdaptiveStepSize):
+        if is_adaptive(rule):
             after.next_step_size, after.memory = rule.following(problem, before, after)
         return after
 

@@ -49,8 +49,10 @@ class SplitProblem(Problem, Protocol):
     default_step_size : float
         Used where the method's ``step_size`` is None, and the unit of schedules that are relative.
 
-    Optional attributes and methods
-    -------------------------------
+    Notes
+    -----
+    Optional attributes and methods:
+
     default_schedule : schedule or adaptive rule
         Used instead of `default_step_size` where the method's ``step_size`` is None.
     mirror_distance(x, y) -> float
@@ -108,8 +110,10 @@ class TwoBlockProblem(Problem, Protocol):
     default_step_size : float
         Used where the method's ``step_size`` is None.
 
-    Optional methods
-    ----------------
+    Notes
+    -----
+    Optional methods:
+
     minimize_both(mirror, step_size, u, v) -> (u, v)
         Joint minimiser of ``f(u) + g(v) + h*(mirror + step_size (M u + N v)) / step_size``, starting from the blocks
         given. Needed by `ExponentialMultipliers` only.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from optlab.core.validation import as_number
 
@@ -103,6 +103,15 @@ class AdaptiveStepSize(Protocol):
         ...
 
 
+# rules that no iteration need ask: the check of a protocol costs as much as a small iteration
+_PLAIN = frozenset({float, int, type(None), Constant, Geometric})
+
+
+def is_adaptive(rule: Any) -> TypeGuard[AdaptiveStepSize]:
+    """Whether a step-size rule reads the iterates."""
+    return type(rule) not in _PLAIN and isinstance(rule, AdaptiveStepSize)
+
+
 StepSize = float | Constant | Geometric | AdaptiveStepSize | Callable[[int], float] | None
 
 
@@ -125,7 +134,7 @@ def check_step_size(step_size: Any) -> StepSize:
         ...
     ValueError: step_size must be a number above 0, got -1.0
     """
-    if step_size is None or isinstance(step_size, AdaptiveStepSize):
+    if step_size is None or is_adaptive(step_size):
         return step_size
     if callable(step_size):
         schedule: Callable[[int], float] = step_size
@@ -167,7 +176,7 @@ def step_size_at(step_size: StepSize, k: int, default: float) -> float:
     """
     if step_size is None:
         return as_number(default, "the problem's default_step_size", above=0)
-    if isinstance(step_size, AdaptiveStepSize):
+    if is_adaptive(step_size):
         raise TypeError(
             f"step_size must be a number or a schedule here, got the adaptive {type(step_size).__name__}; "
             "BregmanDouglasRachford accepts it"

@@ -5,6 +5,27 @@ A file decorates functions with `optlab.theorem` and gives each at least one neg
 
 from __future__ import annotations
 
+# key -> name, and keys of the bibliography
+PAPERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "bregman-splitting": ("Bregman Douglas–Rachford splitting", ("ma2025bregman",)),
+    "dapo": ("Dual approximation policy optimization (DAPO)", ("xiong2024dual",)),
+    "joint-lca": ("Joint linked component analysis", ("xiao2024joint",)),
+    "ngn": ("NGN: non-negative Gauss–Newton step sizes", ("orvieto2024adaptive", "islamov2025enhancing")),
+}
+
+
+def papers() -> dict[str, dict[str, object]]:
+    """Return name and arXiv numbers of each paper, the latter from the bibliography."""
+    import re
+
+    from optlab.core.citation import cite
+
+    arxiv = re.compile(r"(?:arXiv:|eprint\s*=\s*\{)(\d{4}\.\d{4,5})")
+    return {
+        key: {"name": name, "arxiv": [number for entry in keys for number in arxiv.findall(cite(entry))]}
+        for key, (name, keys) in PAPERS.items()
+    }
+
 
 def modules() -> list[str]:
     """Return the dotted names of the modules here, without importing them; names starting with ``_`` are helpers."""

@@ -15,6 +15,7 @@ import numpy as np
 import optlab
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclidean
 from optlab.datasets import transport_family
+from optlab.reproduce.evidence import nearness
 from optlab.transport import OptimalTransport
 
 PAPER = "bregman-splitting"
@@ -32,11 +33,10 @@ def states(problem: Any, method: Any, n: int, x0: Any = None) -> Iterator[Any]:
 def worst_of(runs: Iterable[tuple[Any, Any]], slack: float) -> tuple[Array, Array]:
     """Return observed values and bound of the run that comes nearest to its bound, or goes furthest beyond it.
 
-    Nearest is by the largest ratio of observed to bound plus `slack`, which is to be the slack of the evidence: if any
-    run violates its bound, so does the one returned.
+    `slack` is to be that of the evidence: if any run violates its bound, so does the one returned, see `nearness`.
     """
     arrays = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
-    return max(arrays, key=lambda run: float(np.max(run[0] / (np.maximum(run[1], 0.0) + slack))))
+    return max(arrays, key=lambda run: float(np.max(nearness(*run, slack))))
 
 
 def distance(first: Array, second: Array) -> float:

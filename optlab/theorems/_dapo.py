@@ -19,6 +19,7 @@ from optlab.policy import TabularPolicy
 from optlab.policy.environments import cliff_walking, deep_sea, frozen_lake, garnet
 from optlab.policy.step_sizes import greedy_divergence
 from optlab.reproduce import Evidence
+from optlab.reproduce.evidence import nearness
 
 PAPER = "dapo"
 DERIVED = "derived here, verified numerically"
@@ -175,16 +176,15 @@ def trace_run(mdp: Any, method: Any, n: int, x0: Any = None) -> Run:
 def nearest(cases: Any, slack: float, **fields: Any) -> Evidence:
     """Return the evidence of the case (name, observed, bound) nearest to its bound; all ratios are in the detail.
 
-    A violation in any case is a violation of the one returned.
+    A violation in any case is a violation of the one returned: see `nearness`.
     """
-    found = []
-    for name, observed, bound in cases:
-        observed, bound = np.asarray(observed), np.asarray(bound)
-        # positive exactly for violations, whatever the signs
-        excess = float(np.max((observed - bound) / (np.abs(bound) + slack)))
-        found.append((excess, name, observed, bound))
-    detail = {name: f"largest observed/bound {1 + excess:.3g}" for excess, name, *_ in found}
-    _, name, observed, bound = max(found, key=lambda case: case[0])
+    cases = [(name, np.asarray(observed), np.asarray(bound)) for name, observed, bound in cases]
+    excess = [np.max((observed - bound) / (np.abs(bound) + slack)) for _, observed, bound in cases]
+    detail = {
+        name: f"largest observed/bound {1 + largest:.3g}" for (name, *_), largest in zip(cases, excess, strict=True)
+    }
+    rtol = fields.get("rtol", 1e-9)
+    name, observed, bound = max(cases, key=lambda case: float(np.max(nearness(*case[1:], slack, rtol))))
     return Evidence(
         np.arange(len(observed)), observed, bound, slack=slack, detail=detail, note=f"shown: {name}", **fields
     )

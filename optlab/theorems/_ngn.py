@@ -20,6 +20,7 @@ from scipy.optimize import brentq
 
 import optlab
 from optlab.reproduce import Evidence, at_scale
+from optlab.reproduce.evidence import nearness
 from optlab.stochastic import FiniteSum, LeastSquares, LogisticRegression
 from optlab.theorems._ngn_paths import Terms, linear_terms
 
@@ -191,7 +192,7 @@ def sigma_grid(scale: str) -> Array:
 def nearest_to_bound(observed: Any, bound: Any, t: Any, slack: float, **fields: Any) -> Evidence:
     """Return the evidence of the (at most) 2000 inequalities nearest to their bound, given as lists of arrays."""
     observed, bound, t = (np.concatenate([np.ravel(part) for part in v]).astype(float) for v in (observed, bound, t))
-    order = np.sort(np.argsort((observed - slack) / np.maximum(bound, slack))[-2000:])
+    order = np.sort(np.argsort(nearness(observed, bound, slack))[-2000:])
     detail = {"inequalities tested": len(observed), **fields.pop("detail", {})}
     return Evidence(
         t[order], observed[order], bound[order], slack=slack, rtol=1e-9, detail=detail, xlabel="sigma L", **fields

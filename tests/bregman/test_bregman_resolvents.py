@@ -178,6 +178,7 @@ def test_distance_of_the_kernel_itself(kernel, step):
     assert np.max(np.abs(residual)) < 1e-13 * (1 + 2 * step) * np.max(np.abs(m) + np.abs(kernel.gradient(q)))
 
 
+@pytest.mark.delicate
 def test_distance_of_another_kernel_falls_back_to_newton():
     m = mirror_points(ShannonEntropy(), 3.0)
     y = resolvent(BregmanDistance(Q, BurgEntropy(), 2.0), ShannonEntropy(), m, 0.7)
@@ -213,6 +214,7 @@ def constraint_instances(kernel, rng, size):
     yield CappedSimplex(caps, caps.sum() * rng.uniform(0.05, 0.99))
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 @pytest.mark.parametrize("scale", SCALES)
 def test_one_linear_constraint(kernel, scale):
@@ -608,6 +610,7 @@ def test_plus_expit(k):
     assert np.all(np.abs(residual) <= 1e-14 * (np.abs(v) * slope + np.abs(s) + k))
 
 
+@pytest.mark.delicate
 def test_decreasing_root_survives_where_newton_alone_diverges():
     got = decreasing_root(lambda x: (-np.arctan(x - 3.0), -1.0 / (1.0 + (x - 3.0) ** 2)), -1e9, 1e6)
     assert got == pytest.approx(3.0, abs=1e-14)

@@ -128,6 +128,46 @@ def test_every_public_object_has_a_docstring(pages):
             assert not text.startswith(f"{value.__name__}("), f"{name} has no docstring"
 
 
+def docstrings(pages):
+    """The docstring of every public object and of every public member of a class, by name."""
+    for page in pages.PAGES:
+        for name, value in pages.entries(page).items():
+            if pages.kind(value) == "Constants":
+                continue
+            yield name, inspect.getdoc(value) or ""
+            for member in vars(value).values() if inspect.isclass(value) else ():
+                text = getattr(member, "__doc__", None) if callable(member) or isinstance(member, property) else None
+                if text and not getattr(member, "__name__", "_").startswith("_"):
+                    yield f"{name}.{member.__name__}", inspect.cleandoc(text)
+
+
+def unknown_sections(text: str) -> list[str]:
+    """Headings in a docstring that numpydoc does not know: what stands under them is missing from the pages."""
+    known = {"Parameters", "Other Parameters", "Returns", "Yields", "Receives", "Raises", "Warns", "Warnings"}
+    known |= {"Attributes", "Methods", "See Also", "Notes", "References", "Examples"}
+    headings = re.findall(r"^(\S.*)\n-{3,} *$", text, re.MULTILINE)
+    return [heading for heading in headings if heading not in known]
+
+
+def test_no_section_of_a_docstring_is_lost_on_the_way_to_its_page(pages):
+    assert unknown_sections("A line.\n\nOptional methods\n----------------\nhint()") == ["Optional methods"]
+    lost = {name: found for name, text in docstrings(pages) if (found := unknown_sections(text))}
+    assert lost == {}
+
+
+def test_what_a_problem_and_a_method_may_have_is_on_their_pages(pages):
+    for page, name, words in (
+        ("core", "optlab.core.Problem", "hint(method"),
+        ("core", "optlab.core.Method", "reference :"),
+        ("core", "optlab.core.Method", "verdict(problem"),
+        ("splitting", "optlab.splitting.SplitProblem", "default_schedule :"),
+        ("splitting", "optlab.splitting.TwoBlockProblem", "minimize_both("),
+    ):
+        public = {entry.rpartition(".")[2]: value for entry, value in pages.entries(page).items()}
+        notes = inspect.getdoc(public[name.rpartition(".")[2]]).partition("Notes\n-----\n")[2]
+        assert words in notes, name
+
+
 def test_a_name_without_docstring_would_be_noticed(pages, monkeypatch):
     monkeypatch.setattr(optlab.solve, "__doc__", None)
     with pytest.raises(AssertionError, match=r"optlab\.solve has no docstring"):

@@ -125,6 +125,7 @@ def test_minibatches_are_unbiased():
 # ---------------------------------------------------------------- inner solvers
 
 
+@pytest.mark.delicate
 def test_newton_solves_the_forward_problem_as_cvxpy_does():
     import cvxpy as cp
 
@@ -161,6 +162,7 @@ def test_inner_solvers_agree_on_a_convex_loss(inner):
     np.testing.assert_allclose(found.value, loss.value(phi.scores(found.theta)), rtol=1e-12)
 
 
+@pytest.mark.delicate
 def test_semismooth_newton_solves_the_sparsemax_loss():
     rng = np.random.default_rng(11)
     phi = LinearFeatures(rng.standard_normal((30, 4, 10)))

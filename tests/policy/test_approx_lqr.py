@@ -79,6 +79,7 @@ def test_error_in_the_gain_falls_by_the_growth_of_the_steps(problem, growth):
     assert rate == pytest.approx(np.log(growth), rel=0.1)
 
 
+@pytest.mark.delicate
 def test_constant_steps_average_and_converge_like_one_over_k(problem):
     result = optlab.solve(problem, GaussianMirrorDescent(1.0), max_iter=400, record=[50, 400])
     error = result.history["gain_error"]
@@ -94,6 +95,7 @@ def test_large_steps_are_policy_iteration(problem):
     np.testing.assert_allclose(mirror.gain, newton.gain, atol=1e-10)
 
 
+@pytest.mark.delicate
 def test_policy_iteration_converges_quadratically(problem):
     error = optlab.solve(problem, HewerPolicyIteration(), max_iter=5, record="all").history["gain_error"]
     assert error[-1] < 1e-14

@@ -134,6 +134,7 @@ def test_temperature_is_regularised_mirror_descent_and_its_limit_soft_policy_ite
     assert gaps[1] == pytest.approx(gaps[0] / 10, rel=0.05)
 
 
+@pytest.mark.delicate
 def test_on_a_linear_mdp_consistent_methods_are_exact_and_the_normalised_dual_is_not():
     problem = linear_mdp(60, 4, 8, discount=0.9, seed=0)
     phi = LinearFeatures(problem.features)

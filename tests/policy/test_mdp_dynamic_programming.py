@@ -170,6 +170,7 @@ def test_small_problems_take_the_same_steps_as_those_cut_into_ranges(monkeypatch
         assert whole.oracle_calls == cut.oracle_calls
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("mdp", PROBLEMS, ids=repr)
 def test_policy_iteration_from_zeros_on_small_problems_ends_with_accurate_values(mdp):
     run = optlab.solve(mdp, PolicyIteration(), x0=np.zeros(mdp.n_states), tol={"changes": 0}, record=1)

@@ -182,6 +182,7 @@ def test_the_fused_pass_takes_the_same_steps(monkeypatch):
             )
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("name", ["kl", "euclidean"])
 def test_values_of_large_problems_are_as_accurate_as_their_advantages_ask_for(monkeypatch, name):
     monkeypatch.setattr(module, "_FUSED_FROM", 0)
@@ -267,6 +268,7 @@ class _Alternating:
         return SimpleNamespace(action_values=Q, environment_steps=0, memory=np.zeros(memory.size + 1))
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("form", ["mirror", "lazy"])
 def test_large_steps_that_cancel_leave_small_ones_their_digits(form):
     bandit = MDP(np.ones((1, 2, 1)), cost=[[0.0, 1.0]], discount=0.5)

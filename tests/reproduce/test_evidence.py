@@ -147,3 +147,8 @@ def test_summary_is_plain_and_columns_have_one_length():
     assert summary["detail"] == {"mu": 0.5, "note": "x"}
     assert type(summary["detail"]["mu"]) is float
     assert {name: len(column) for name, column in evidence.columns().items()} == {"k": 2, "observed": 2, "bound": 2}
+
+
+def test_values_over_all_of_the_range_of_floats_are_drawn_without_overflow():
+    evidence = Evidence([1, 2, 3], [1e-300, 1.0, 1e299], [1e-299, 10.0, 1e300])
+    assert evidence.plot().get_yscale() == "log"

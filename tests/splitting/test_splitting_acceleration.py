@@ -115,6 +115,7 @@ def test_it_converges_where_peaceman_rachford_turns_in_circles():
     assert halpern.metrics["residual"] < 1e-2 * plain.metrics["residual"]
 
 
+@pytest.mark.delicate
 def test_restarts_make_the_rate_linear():
     problem, options = rotation(0.5), {"x0": np.array([1.0, 0.0]), "max_iter": 2000}
     gamma = float(np.tan(0.25))
@@ -138,6 +139,7 @@ def test_changing_step_sizes_rescale_the_anchor():
             break
 
 
+@pytest.mark.delicate
 def test_on_linear_transport_it_beats_the_plain_iteration_and_peaceman_rachford():
     problem = OptimalTransport(*transport_family("l2", 40))
     runs = {
@@ -231,6 +233,7 @@ def test_entropic_transport(family):
     assert fast.metrics["objective"] == pytest.approx(plain.metrics["objective"], rel=1e-8)
 
 
+@pytest.mark.delicate
 def test_on_linear_transport_it_does_no_harm():
     problem = OptimalTransport(*transport_family("l2", 40))
     plain = optlab.solve(problem, BregmanDouglasRachford(), max_iter=800)

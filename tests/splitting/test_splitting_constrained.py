@@ -286,6 +286,7 @@ def test_block_steps_minimise(kernel, factor, f, step_size):
             assert objective(u + size * direction) >= best - 1e-14
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("kernel", [ShannonEntropy(), FermiDirac(), Hellinger(), SimplexEntropy()], ids=repr)
 @pytest.mark.parametrize("step_size", [1e-12, 1e-4, 1.0, 1e4, 1e12])
 @pytest.mark.parametrize("scale", [1.0, 1e3])

@@ -101,6 +101,7 @@ def test_sparse_equals_dense_and_does_not_depend_on_the_cut(method, l2):
     np.testing.assert_array_equal(method.iterate(sparse, cut), method.iterate(sparse, two))
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("method", [SAGA(), SVRG()], ids=["SAGA", "SVRG"])
 @pytest.mark.parametrize("kind", ["dense", "sparse", "softmax"])
 def test_reaches_a_certified_optimum(kind, method):

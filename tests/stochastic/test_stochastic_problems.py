@@ -118,6 +118,7 @@ def test_cross_entropy_is_stable(scores, label):
     assert loss == pytest.approx(np.logaddexp(0, logsumexp(others) - z[label]), rel=1e-9, abs=1e-300)
 
 
+@pytest.mark.delicate
 @pytest.mark.parametrize("l2", [0.0, 1e-3])
 @pytest.mark.parametrize("wrap", [np.asarray, sp.csr_matrix])
 def test_gaps_are_certificates_and_tight(l2, wrap):

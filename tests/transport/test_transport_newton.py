@@ -11,6 +11,8 @@ import optlab
 from optlab.datasets import transport_family
 from optlab.transport import OptimalTransport, PointCloudCost, Sinkhorn, SinkhornNewton, UnbalancedOptimalTransport
 
+pytestmark = pytest.mark.delicate  # many digits, reached by Newton's method or along a continuation
+
 BOTH = pytest.mark.parametrize("linear_solver", ["cg", "cholesky"])
 
 

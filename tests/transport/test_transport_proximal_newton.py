@@ -21,6 +21,8 @@ from optlab.transport import (
 )
 from optlab.transport.proximal_newton import AbsorbedCost
 
+pytestmark = pytest.mark.delicate  # many digits, reached by Newton's method or along a continuation
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_run_at_one_in_a_thousand_is_taken_to_one_in_a_thousand_million(family):

@@ -27,6 +27,8 @@ from optlab.transport.cardinality import _by_windows
 from optlab.transport.quadratic_kernels import k_support_squares
 from optlab.transport.quadratic_newton import hessian
 
+pytestmark = pytest.mark.delicate  # many digits, reached by Newton's method or along a continuation
+
 
 def instance(seed=0, n=7, m=9, equal=False):
     rng = np.random.default_rng(seed)
