@@ -172,7 +172,7 @@ def reporting(command, *ids, jobs=1):
         if code == 130 or code == 143:
             raise KeyboardInterrupt
         records = json.loads((folder / "out" / "index.json").read_text())["records"]
-        return digest([(r["id"], r["status"], bool(r.get("held"))) for r in records], code or 0)
+        return digest(sorted((r["id"], r["status"], bool(r.get("held"))) for r in records), code or 0)
 
     return work
 
