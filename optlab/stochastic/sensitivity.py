@@ -72,8 +72,8 @@ def sweep(
     x0 : array_like, optional
         The start of all runs; default: the problem's, drawn with the run's seed where it is random.
     cache : path-like, optional
-        Folder for finished runs. A run is taken from there if problem data, method, seed, budget, start and version of
-        optlab are the same (changes of a user-defined problem's code are not noticed).
+        Folder for finished runs. A run is taken from there if problem (data and code), method, seed, budget, start and
+        version of optlab are the same.
 
     Returns
     -------
