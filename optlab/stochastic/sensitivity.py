@@ -78,9 +78,8 @@ def sweep(
     x0 : array_like, optional
         The start of all runs; default: the problem's, drawn with the run's seed where it is random.
     cache : path-like, optional
-        Folder for finished runs. A run is taken from there if problem data, method, seed, budget, start and version of
-        optlab are the same (changes of a user-defined problem's code are not noticed). A file that is damaged is
-        computed afresh.
+        Folder for finished runs. A run is taken from there if problem (data and code), method, seed, budget, start and
+        version of optlab are the same. A file that is damaged is computed afresh.
 
     Returns
     -------

@@ -131,7 +131,7 @@ def sweeping(jobs):
             {"NGN": NGN(), "SGD": SGD},
             [0.01, 0.1, 1.0],
             seeds=2,
-            max_iter=60_000,
+            max_iter=20_000,
             cache=folder / "cache",
             jobs=jobs,
         )
@@ -154,7 +154,7 @@ def estimating(folder):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it may say that it has not converged
-        fitted = NGNClassifier(max_iter=1500, tol=0.0, random_state=0).fit(X, y)
+        fitted = NGNClassifier(max_iter=500, tol=0.0, random_state=0).fit(X, y)
     return digest(fitted.coef_, fitted.intercept_)
 
 
@@ -172,18 +172,18 @@ def reporting(command, *ids, jobs=1):
         if code == 130 or code == 143:
             raise KeyboardInterrupt
         records = json.loads((folder / "out" / "index.json").read_text())["records"]
-        return digest([(r["id"], r["status"], bool(r.get("held"))) for r in records], code or 0)
+        return digest(sorted((r["id"], r["status"], bool(r.get("held"))) for r in records), code or 0)
 
     return work
 
 
 CASES: dict[str, Callable[[Path], str]] = {
-    "splitting": solving(splitting, max_iter=4000),
-    "splitting, functions": solving(splitting_functions, max_iter=2500),
-    "transport": solving(transport, max_iter=15_000),
-    "stochastic": solving(stochastic, max_iter=400_000),
-    "policy": solving(policy, max_iter=1500),
-    "multiview": solving(multiview, max_iter=1500, record=7),
+    "splitting": solving(splitting, max_iter=1500),
+    "splitting, functions": solving(splitting_functions, max_iter=800),
+    "transport": solving(transport, max_iter=6000),
+    "stochastic": solving(stochastic, max_iter=150_000),
+    "policy": solving(policy, max_iter=600),
+    "multiview": solving(multiview, max_iter=600, record=7),
     "sweep": sweeping(1),
     "estimator": estimating,
     "sweep, two workers": sweeping(2),

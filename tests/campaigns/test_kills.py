@@ -19,7 +19,7 @@ def campaign(*arguments):
 
 
 def test_killed_runs_lose_nothing():
-    campaign("--points", "6", "--seed", "1", "--cases", "splitting, functions", "transport")
+    campaign("--points", "6", "--seed", "1", "--cases", "splitting, functions", "multiview")
 
 
 @pytest.mark.slow
