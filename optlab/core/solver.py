@@ -167,7 +167,7 @@ def solve(
         },
         on_interrupt=on_interrupt,
     )
-    with terminable():
+    with terminable(keyboard=True):
         if path is not None and resume and path.exists():
             saved = Checkpoint.load(path, template=_template(problem, method, x0))
             saved.check_identity(identity, path)
