@@ -64,7 +64,10 @@ class SplitPoint(np.ndarray):
         b: Array | None = None,
         mirror: Array | None = None,
     ) -> SplitPoint:
-        point = np.asarray(x).view(cls)
+        try:
+            point = np.asarray(x).view(cls)
+        except ValueError as error:
+            raise ValueError(f"x must be an array of numbers: {error}") from None
         point.y, point.a, point.b, point.mirror = y, a, b, mirror
         return point
 

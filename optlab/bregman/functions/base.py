@@ -33,9 +33,10 @@ def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
     >>> as_weight(2)
     2.0
     """
-    if np.ndim(value) == 0:
+    if np.isscalar(value) or value is None:
         return as_number(value, name, minimum=0) if zero else as_number(value, name, above=0)
-    return as_data(value, name, positive=not zero, nonnegative=zero)
+    weights = as_data(value, name, positive=not zero, nonnegative=zero)
+    return weights if weights.ndim else float(weights)
 
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:

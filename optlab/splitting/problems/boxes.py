@@ -21,7 +21,7 @@ Array = Any
 
 def _bounds(lower: Any, upper: Any, size: int) -> tuple[Array, Array]:
     low, high = (
-        as_data(np.full(size, v) if np.ndim(v) == 0 else v, name, shape=(size,)).astype(np.float64)
+        as_data(np.full(size, v) if np.isscalar(v) else v, name, shape=(size,)).astype(np.float64)
         for v, name in ((lower, "lower"), (upper, "upper"))
     )
     if not np.all(low < high):
@@ -89,7 +89,7 @@ class BoxQuadraticWithEquality(SmoothOverSet):
         constraint = Hyperplane(normal, offset)
         offset = constraint.offset
         low, high = _bounds(lower, upper, q.size)
-        cost = as_data(np.full(q.size, cost) if np.ndim(cost) == 0 else cost, "cost", shape=q.shape)
+        cost = as_data(np.full(q.size, cost) if np.isscalar(cost) else cost, "cost", shape=q.shape)
         t = as_number(weight, "weight", above=0)
         least, most = box_minimum(normal, low, high), -box_minimum(-normal, low, high)
         if not least < offset < most:

@@ -230,7 +230,7 @@ class PoissonDeblurring(CertifiedProblem):
         if prior is None:
             local = blur.adjoint(d) / fit.sensitivity - beta
             prior = np.maximum(local, 0.05 * light)
-        q = as_data(np.full(d.shape, prior) if np.ndim(prior) == 0 else prior, "prior", positive=True)
+        q = as_data(np.full(d.shape, prior) if np.isscalar(prior) else prior, "prior", positive=True)
         q = as_data(q, "prior", shape=d.shape).astype(np.float64, copy=False)
         self.observation, self.background, self.weight, self.prior = d, beta, t, q
         self._light = light

@@ -47,7 +47,7 @@ Array = Any
 
 def _vector(value: Any, name: str, size: int, **conditions: Any) -> Array:
     """Return a number or a vector as a vector of the given size."""
-    if np.ndim(value) == 0:
+    if np.isscalar(value) or value is None:
         value = np.full(size, as_number(value, name))
     return as_data(value, name, shape=(size,), **conditions).astype(np.float64, copy=False)
 
