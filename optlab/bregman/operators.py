@@ -59,7 +59,8 @@ def forward(operator: Any, kernel: Legendre, mirror: Array, step_size: float) ->
     evaluate: Callable[[Array], Array] = getattr(operator, "operator_value", operator)
     if not callable(evaluate):
         raise TypeError(f"operator must be a term or a function of the point, got {type(operator).__name__}")
-    moved = mirror - step_size * evaluate(kernel.conjugate_gradient(mirror))
+    _, value = as_point(evaluate(kernel.conjugate_gradient(mirror)), "operator(x)")
+    moved = mirror - step_size * value
     _check_range(kernel, moved, "grad h(z) - step_size * T(z)")
     return moved
 

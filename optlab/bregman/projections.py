@@ -21,7 +21,7 @@ from optlab.bregman.entropy import ShannonEntropy, SimplexEntropy
 from optlab.bregman.euclidean import SquaredEuclidean
 from optlab.bregman.legendre import Array, Legendre, as_point
 from optlab.core.errors import DomainError
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_float_array, as_integer, as_number
 
 
 def project_simplex(x: Array, total: float = 1.0, kernel: Legendre | None = None, axis: int | None = None) -> Array:
@@ -53,6 +53,7 @@ def project_simplex(x: Array, total: float = 1.0, kernel: Legendre | None = None
            [0.5 , 0.5 ]])
     """
     xp, x = as_point(x, "x")
+    _check_geometry(kernel, axis, x)
     total = as_number(total, "total", above=0)
     if kernel is None or isinstance(kernel, SquaredEuclidean):
         with quiet():
@@ -90,6 +91,7 @@ def project_capped_simplex(
     """
     xp, x = as_point(x, "x")
     _require_numpy(xp, "project_capped_simplex")
+    _check_geometry(kernel, axis, x)
     total = as_number(total, "total", above=0)
     caps = _broadcast(as_float_array(upper, "upper", finite=False, positive=True), x, "upper")
     room = caps.sum(axis=axis)
@@ -129,6 +131,7 @@ def project_box(x: Array, lower: Any, upper: Any, kernel: Legendre | None = None
     array([0. , 0.5, 1. ])
     """
     xp, x = as_point(x, "x")
+    _check_geometry(kernel, None, x)
     low, high = _bound(xp, lower, x, "lower"), _bound(xp, upper, x, "upper")
     if not bool(xp.all(low <= high)):
         raise ValueError("lower must not exceed upper")
@@ -169,6 +172,7 @@ def project_hyperplane(
     """
     xp, x = as_point(x, "x")
     _require_numpy(xp, "project_hyperplane")
+    _check_geometry(kernel, axis, x)
     offset = as_number(offset, "offset")
     directions = _broadcast(as_float_array(normal, "normal"), x, "normal")
     if not np.all(np.any(directions != 0, axis=axis)):
@@ -181,6 +185,15 @@ def project_hyperplane(
     from optlab.bregman.functions import Hyperplane
 
     return _by_resolvent(lambda a: Hyperplane(a, offset), kernel, x, axis, directions)
+
+
+def _check_geometry(kernel: Any, axis: Any, x: Array) -> None:
+    if not (kernel is None or isinstance(kernel, Legendre)):
+        raise TypeError(f"kernel must be None or a Legendre kernel, got {type(kernel).__name__}")
+    if axis is not None and not -x.ndim <= as_integer(axis, "axis") < x.ndim:
+        raise ValueError(
+            f"axis must be None or between {-x.ndim} and {x.ndim - 1} for an x of shape {x.shape}, got {axis}"
+        )
 
 
 # ---- the formulas

@@ -127,6 +127,28 @@ def _shown(value: Any) -> str:
     return text if text and len(text) <= 60 else type(value).__name__
 
 
+def as_data(value: Any, name: str, **conditions: Any) -> np.ndarray:
+    """Return `value` as `as_float_array` does, as a read-only view: for what an object keeps and hands out.
+
+    The caller's array stays writable for the caller; nothing that the object gives away can be used to change it.
+
+    Examples
+    --------
+    >>> given = np.array([1.0, 2.0])
+    >>> kept = as_data(given, "cost")
+    >>> kept.flags.writeable, given.flags.writeable, np.shares_memory(kept, given)
+    (False, True, True)
+    """
+    return read_only(as_float_array(value, name, **conditions))
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view of an array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _place(bad: np.ndarray) -> str:
     return f" at index {first_index(bad)}" if bad.ndim else ""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core import DomainError
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number
 from optlab.splitting.block_minimization import block_step, minimize_smooth
 from optlab.splitting.domains import project_closure, support
 from optlab.splitting.inclusion import MonotoneInclusion, term_shape
@@ -146,7 +146,7 @@ class LinearlyConstrained:
         default_step_size: float = 1.0,
     ) -> None:
         self.f, self.g, self.kernel = f, g, kernel
-        self.b = as_float_array(b, "b", ndim=1)
+        self.b = as_data(b, "b", ndim=1)
         support(kernel, np.zeros_like(self.b))  # refuses kernels of unknown domain before anything is computed
         if not callable(getattr(f, "value", None)):
             raise TypeError(f"f must have value(u) -> float, got {type(f).__name__}")
@@ -164,7 +164,7 @@ class LinearlyConstrained:
             self._v_step: Callable[[Array, float], Array] = self._no_block
         else:
             self._v_step = minimize_v or block_step(g, self.N, kernel, self.v_start, "v")
-        self.reference = None if reference is None else as_float_array(reference, "reference", shape=self.u_start.shape)
+        self.reference = None if reference is None else as_data(reference, "reference", shape=self.u_start.shape)
         self.optimum = None if optimum is None else as_number(optimum, "optimum")
         self.default_step_size = as_number(default_step_size, "default_step_size", above=0)
 
@@ -178,7 +178,7 @@ class LinearlyConstrained:
     def _as_matrix(self, matrix: Any, name: str, function: Any) -> Array:
         if matrix is None:
             matrix = np.eye(self.b.size)
-        matrix = as_float_array(matrix, name, shape=(self.b.size, None))
+        matrix = as_data(matrix, name, shape=(self.b.size, None))
         wanted = term_shape(function)
         if wanted is not None and wanted != (matrix.shape[1],):
             raise ValueError(
@@ -189,7 +189,7 @@ class LinearlyConstrained:
 
     def _as_start(self, start: Any, name: str, matrix: Array) -> Array:
         size = matrix.shape[1]
-        return np.zeros(size) if start is None else as_float_array(start, name, shape=(size,))
+        return np.zeros(size) if start is None else as_data(start, name, shape=(size,))
 
     # ------------------------------------------------------------------ what a method of multipliers asks for
 
@@ -208,7 +208,7 @@ class LinearlyConstrained:
             return x0.mirror, x0.u, x0.v
         if x0 is None:
             x0 = self.default_start(np.random.default_rng(0))
-        multiplier = as_float_array(x0, "x0 (a multiplier)", shape=self.b.shape)
+        multiplier = as_data(x0, "x0 (a multiplier)", shape=self.b.shape)
         self.kernel.check_domain(multiplier, "x0 (a multiplier)")
         return self.kernel.gradient(multiplier), self.u_start, self.v_start
 
@@ -297,7 +297,7 @@ class LinearlyConstrained:
         if found is None:
             moves = [np.concatenate(block_moves[:count]), np.concatenate(points)]
             found = search(moves, lambda d: relations.falls(d, points), relations.falls_parts())
-        return None if found is None else dataclasses.replace(found, problem=self)
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
 
     def check_certificate(self, kind: str, vector: Any, point: Any = None) -> Certificate | None:
         """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""

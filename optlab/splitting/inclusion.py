@@ -19,7 +19,7 @@ import numpy as np
 
 from optlab.bregman.resolvents.registry import ResolventError
 from optlab.core import DomainError
-from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.core.validation import as_data, as_integer, as_number
 from optlab.splitting.domains import project_closure
 from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.splitting.protocols import relative_difference
@@ -64,7 +64,10 @@ class SplitPoint(np.ndarray):
         b: Array | None = None,
         mirror: Array | None = None,
     ) -> SplitPoint:
-        point = np.asarray(x).view(cls)
+        try:
+            point = np.asarray(x).view(cls)
+        except ValueError as error:
+            raise ValueError(f"x must be an array of numbers: {error}") from None
         point.y, point.a, point.b, point.mirror = y, a, b, mirror
         return point
 
@@ -208,7 +211,7 @@ class MonotoneInclusion:
         self.A, self.B, self.kernel = A, B, kernel
         self._resolvent_A = as_resolvent(A, kernel, "A")
         self._resolvent_B = as_resolvent(B, kernel, "B")
-        self.reference = None if reference is None else as_float_array(reference, "reference")
+        self.reference = None if reference is None else as_data(reference, "reference")
         self.shape = self._find_shape(shape)
         if default_step_size is not None:
             default_step_size = as_number(default_step_size, "default_step_size", above=0)
@@ -250,7 +253,7 @@ class MonotoneInclusion:
             return x0.mirror  # exact, also where x0 itself has underflowed to the boundary
         if x0 is None:
             x0 = self.default_start(np.random.default_rng(0))
-        point = as_float_array(x0, "x0", shape=self.shape).view(np.ndarray)
+        point = as_data(x0, "x0", shape=self.shape).view(np.ndarray)
         self.kernel.check_domain(point, "x0")
         return self.kernel.gradient(point)
 
@@ -315,7 +318,8 @@ class MonotoneInclusion:
         if points[0] is not x and not np.array_equal(points[1] - points[0], moves[0]):
             moves.append(points[1] - points[0])
         found = self._certificate(moves, mirrors, points)
-        return None if found is None else dataclasses.replace(found, problem=self)
+        # once more from the vector alone, which is what whoever verifies it will do
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
 
     def _certificate(self, moves: list[Array], mirrors: Any, points: list[Array]) -> Certificate | None:
         """Return a certificate from one of several candidate directions; `points` are the primal x and y."""
@@ -336,7 +340,7 @@ class MonotoneInclusion:
 
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return the residuals of a solution or of any point in the closure of dom h; see the class notes."""
-        x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
+        x = as_data(iterate, "iterate", shape=self.shape).view(np.ndarray)
         if isinstance(iterate, SplitPoint) and iterate.y is not None:
             return self._measure_pair(x, iterate)
         return self._measure_pair(x, self._pair_of(x, getattr(iterate, "mirror", None)))

@@ -90,6 +90,10 @@ class Certificate:
         again = self.problem.check_certificate(self.kind, self.vector, self.point)
         return again is not None and again.margin >= 0.5 * self.margin
 
+    def confirmed(self) -> Certificate | None:
+        """Return the certificate if it verifies, else None."""
+        return self if self.verify() else None
+
     def sentence(self) -> str:
         """Return what is proved, for a run's message."""
         if self.kind == "infeasible":

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optlab.bregman.functions.rays import Ray, inner, length, no_direction
-from optlab.core.validation import as_float_array, as_integer, as_number
+from optlab.core.validation import as_data, as_integer, as_number
 
 #: Relative slack with which an indicator function (of a simplex, a box, an affine set ...) accepts a point.
 FEASIBILITY_TOLERANCE = 1e-9
@@ -33,9 +33,10 @@ def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
     >>> as_weight(2)
     2.0
     """
-    if np.ndim(value) == 0:
+    if np.isscalar(value) or value is None:
         return as_number(value, name, minimum=0) if zero else as_number(value, name, above=0)
-    return as_float_array(value, name, positive=not zero, nonnegative=zero)
+    weights = as_data(value, name, positive=not zero, nonnegative=zero)
+    return weights if weights.ndim else float(weights)
 
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
@@ -186,7 +187,7 @@ class Linear(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cost", as_float_array(self.cost, "cost"))
+        object.__setattr__(self, "cost", as_data(self.cost, "cost"))
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.cost * x))

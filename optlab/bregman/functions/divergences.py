@@ -19,7 +19,7 @@ from optlab.bregman.fermi_dirac import FermiDirac
 from optlab.bregman.functions.base import Array, Function, as_weight
 from optlab.bregman.functions.rays import Ray, inner, no_direction
 from optlab.bregman.legendre import Legendre
-from optlab.core.validation import as_float_array
+from optlab.core.validation import as_data
 
 
 def _below_zero(direction: Array) -> Ray:
@@ -99,7 +99,7 @@ class KullbackLeibler(Function):
     single_valued: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", as_float_array(self.q, "q", positive=True))
+        object.__setattr__(self, "q", as_data(self.q, "q", positive=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
     def value(self, x: Array) -> float:
@@ -153,7 +153,7 @@ class Poisson(Function):
     single_valued: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", as_float_array(self.q, "q", nonnegative=True))
+        object.__setattr__(self, "q", as_data(self.q, "q", nonnegative=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
     def value(self, x: Array) -> float:
@@ -208,7 +208,7 @@ class ItakuraSaito(Function):
     single_valued: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", as_float_array(self.q, "q", positive=True))
+        object.__setattr__(self, "q", as_data(self.q, "q", positive=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
     def value(self, x: Array) -> float:
@@ -259,7 +259,7 @@ class SquaredDistance(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", as_float_array(self.q, "q"))
+        object.__setattr__(self, "q", as_data(self.q, "q"))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
     def value(self, x: Array) -> float:
@@ -314,7 +314,7 @@ class BregmanDistance(Function):
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, Legendre):
             raise TypeError(f"kernel must be a Legendre kernel, got {type(self.kernel).__name__}")
-        object.__setattr__(self, "q", as_float_array(self.q, "q"))
+        object.__setattr__(self, "q", as_data(self.q, "q"))
         object.__setattr__(self, "weight", as_weight(self.weight))
         if np.ndim(self.weight):
             raise ValueError(f"weight must be a number for a BregmanDistance, got shape {np.shape(self.weight)}")

@@ -15,7 +15,7 @@ from scipy import special
 from optlab.bregman.functions.base import Array, Function, MonotoneOperator
 from optlab.bregman.functions.divergences import euclidean_constants
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +47,13 @@ class Quadratic(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        Q = as_float_array(self.Q, "Q", ndim=2)
+        Q = as_data(self.Q, "Q", ndim=2)
         if Q.shape[0] != Q.shape[1]:
             raise ValueError(f"Q must be square, got shape {Q.shape}")
         if not np.allclose(Q, Q.T, rtol=1e-10, atol=1e-12 * np.abs(Q).max()):
             i, j = (int(k) for k in np.unravel_index(np.argmax(np.abs(Q - Q.T)), Q.shape))
             raise ValueError(f"Q must be symmetric, but Q[{i}, {j}] = {Q[i, j]:g} and Q[{j}, {i}] = {Q[j, i]:g}")
-        c = np.zeros(len(Q)) if self.c is None else as_float_array(self.c, "c", shape=(len(Q),))
+        c = read_only(np.zeros(len(Q))) if self.c is None else as_data(self.c, "c", shape=(len(Q),))
         object.__setattr__(self, "Q", Q)
         object.__setattr__(self, "c", c)
         eigenvalues, _ = self.spectrum
@@ -66,7 +66,7 @@ class Quadratic(Function):
         eigenvalues, vectors = np.linalg.eigh(self.Q)
         noise = len(eigenvalues) * np.finfo(float).eps * np.abs(eigenvalues).max()
         eigenvalues[np.abs(eigenvalues) <= noise] = 0.0
-        return eigenvalues, vectors
+        return read_only(eigenvalues), read_only(vectors)
 
     def value(self, x: Array) -> float:
         return float(0.5 * x @ (self.Q @ x) + self.c @ x)
@@ -115,16 +115,16 @@ class LeastSquares(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        A = as_float_array(self.A, "A", ndim=2)
+        A = as_data(self.A, "A", ndim=2)
         object.__setattr__(self, "A", A)
-        object.__setattr__(self, "b", as_float_array(self.b, "b", shape=(A.shape[0],)))
+        object.__setattr__(self, "b", as_data(self.b, "b", shape=(A.shape[0],)))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
 
     @cached_property
     def svd(self) -> tuple[Array, Array, Array]:
         """The thin singular value decomposition of `A`."""
         left, singular, right = np.linalg.svd(self.A, full_matrices=False)
-        return left, singular, right
+        return read_only(left), read_only(singular), read_only(right)
 
     def value(self, x: Array) -> float:
         residual = self.A @ x - self.b
@@ -178,14 +178,14 @@ class Logistic(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        labels = as_float_array(self.labels, "labels", ndim=1)
+        labels = as_data(self.labels, "labels", ndim=1)
         if not np.all(np.abs(labels) == 1):
             bad = int(np.argmax(np.abs(labels) != 1))
             raise ValueError(f"labels must be -1 or 1, got {labels[bad]:g} at index [{bad}]")
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
         if self.features is not None:
-            features = as_float_array(self.features, "features", shape=(labels.size, None))
+            features = as_data(self.features, "features", shape=(labels.size, None))
             object.__setattr__(self, "features", features)
         object.__setattr__(self, "separable", self.features is None)
 
@@ -245,7 +245,7 @@ class SkewGame(MonotoneOperator):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "M", as_float_array(self.M, "M", ndim=2))
+        object.__setattr__(self, "M", as_data(self.M, "M", ndim=2))
 
     def blocks(self, z: Array) -> tuple[Array, Array]:
         """Return the views ``x`` and ``y`` of the vector `z`, checking its length."""

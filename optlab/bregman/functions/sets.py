@@ -16,7 +16,7 @@ from scipy import special
 
 from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Array, Function
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length, no_direction
-from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.core.validation import as_data, as_number, one_of, read_only
 
 _INSIDE, _OUTSIDE = 0.0, math.inf
 
@@ -78,7 +78,7 @@ class Hyperplane(Function):
     offset: float
 
     def __post_init__(self) -> None:
-        normal = as_float_array(self.normal, "normal")
+        normal = as_data(self.normal, "normal")
         if not np.any(normal):
             raise ValueError("normal must not be zero")
         object.__setattr__(self, "normal", normal)
@@ -125,8 +125,8 @@ class Box(Function):
     separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        lower = as_float_array(self.lower, "lower", finite=False)
-        upper = as_float_array(self.upper, "upper", finite=False)
+        lower = as_data(self.lower, "lower", finite=False)
+        upper = as_data(self.upper, "upper", finite=False)
         if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
             raise ValueError("lower and upper must not be NaN")
         try:
@@ -178,7 +178,7 @@ class CappedSimplex(Function):
     total: float = 1.0
 
     def __post_init__(self) -> None:
-        upper = as_float_array(self.upper, "upper", finite=False, positive=True)
+        upper = as_data(self.upper, "upper", finite=False, positive=True)
         object.__setattr__(self, "upper", upper)
         object.__setattr__(self, "total", as_number(self.total, "total", above=0))
         if upper.ndim:
@@ -228,8 +228,8 @@ class AffineSet(Function):
     b: Any
 
     def __post_init__(self) -> None:
-        A = as_float_array(self.A, "A", ndim=2)
-        b = as_float_array(self.b, "b", shape=(A.shape[0],))
+        A = as_data(self.A, "A", ndim=2)
+        b = as_data(self.b, "b", shape=(A.shape[0],))
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "b", b)
         left, _ = self.range_basis
@@ -241,7 +241,7 @@ class AffineSet(Function):
     def _svd(self) -> tuple[Array, Array, Array]:
         left, singular, right = np.linalg.svd(self.A, full_matrices=False)
         keep = singular > singular.max(initial=0.0) * max(self.A.shape) * np.finfo(float).eps
-        return left[:, keep], singular[keep], right[keep]
+        return read_only(left[:, keep]), read_only(singular[keep]), read_only(right[keep])
 
     @property
     def range_basis(self) -> tuple[Array, Array]:
@@ -253,7 +253,7 @@ class AffineSet(Function):
     def reduced_offset(self) -> Array:
         """The right-hand side for the orthonormal rows: the set is ``{rows @ x = reduced_offset}``."""
         left, singular, _ = self._svd
-        return (left.T @ self.b) / singular
+        return read_only((left.T @ self.b) / singular)
 
     def value(self, x: Array) -> float:
         size, x_size = np.abs(self.A), np.abs(x)
@@ -290,7 +290,7 @@ class _Marginal(Function):
     axis: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "marginal", as_float_array(self.marginal, "marginal", ndim=1, nonnegative=True))
+        object.__setattr__(self, "marginal", as_data(self.marginal, "marginal", ndim=1, nonnegative=True))
         object.__setattr__(self, "kind", one_of(self.kind, "kind", _MARGINAL_KINDS))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
 

@@ -82,6 +82,8 @@ def available_resolvents(function_type: type | None = None) -> list[tuple[str, s
     >>> ("Linear", "Legendre") in available_resolvents(Linear)
     True
     """
+    if not (function_type is None or isinstance(function_type, type)):
+        raise TypeError(f"function_type must be a class of terms or None, got {function_type!r}")
     return sorted(
         (function.__name__, kernel.__name__)
         for function, kernel in _TABLE

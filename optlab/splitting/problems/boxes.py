@@ -13,7 +13,7 @@ import numpy as np
 
 from optlab.bregman import FermiDirac, SquaredEuclidean
 from optlab.bregman.functions import Box, Hyperplane, LeastSquares, SquaredDistance
-from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.core.validation import as_data, as_number, one_of
 from optlab.splitting.problems.certificates import SmoothOverSet, box_hyperplane_minimum, box_minimum
 
 Array = Any
@@ -21,7 +21,7 @@ Array = Any
 
 def _bounds(lower: Any, upper: Any, size: int) -> tuple[Array, Array]:
     low, high = (
-        as_float_array(np.full(size, v) if np.ndim(v) == 0 else v, name, shape=(size,)).astype(np.float64)
+        as_data(np.full(size, v) if np.isscalar(v) else v, name, shape=(size,)).astype(np.float64)
         for v, name in ((lower, "lower"), (upper, "upper"))
     )
     if not np.all(low < high):
@@ -84,12 +84,12 @@ class BoxQuadraticWithEquality(SmoothOverSet):
         cost: Any = 0.0,
         weight: float = 1.0,
     ) -> None:
-        q = as_float_array(q, "q", ndim=1).astype(np.float64, copy=False)
-        normal = as_float_array(normal, "normal", shape=q.shape).astype(np.float64, copy=False)
+        q = as_data(q, "q", ndim=1).astype(np.float64, copy=False)
+        normal = as_data(normal, "normal", shape=q.shape).astype(np.float64, copy=False)
         constraint = Hyperplane(normal, offset)
         offset = constraint.offset
         low, high = _bounds(lower, upper, q.size)
-        cost = as_float_array(np.full(q.size, cost) if np.ndim(cost) == 0 else cost, "cost", shape=q.shape)
+        cost = as_data(np.full(q.size, cost) if np.isscalar(cost) else cost, "cost", shape=q.shape)
         t = as_number(weight, "weight", above=0)
         least, most = box_minimum(normal, low, high), -box_minimum(-normal, low, high)
         if not least < offset < most:
@@ -193,6 +193,6 @@ class BoxLeastSquares(SmoothOverSet):
             linear_minimum=partial(box_minimum, lower=low, upper=high),
             smallest=0.0,
             interior=0.5 * (low + high),
-            reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),
+            reference=None if reference is None else as_data(reference, "reference", shape=(n,)),
             default_step_size=step_size,
         )

@@ -15,7 +15,7 @@ import numpy as np
 
 from optlab.bregman.functions import Linear
 from optlab.core import DomainError
-from optlab.core.validation import as_float_array
+from optlab.core.validation import as_data
 from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
@@ -131,7 +131,7 @@ class CertifiedProblem(CompositeProblem):
         """Return the metrics of a solution or of any point in the closure of dom h; see the class notes."""
         if isinstance(iterate, FeasiblePoint) and iterate.pair is not None:
             return self._measure_feasible(np.asarray(iterate), iterate.pair)
-        x = as_float_array(iterate, "iterate", shape=self.shape).view(np.ndarray)
+        x = as_data(iterate, "iterate", shape=self.shape).view(np.ndarray)
         pair = self._pair_of(x, getattr(iterate, "mirror", None))
         inner = getattr(pair, "pair", None)
         return self._measure_feasible(self._made_feasible(x), pair if inner is None else inner)

@@ -19,7 +19,7 @@ from scipy import linalg
 
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy
 from optlab.bregman.functions import LeastSquares
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 
 Array = Any
@@ -30,8 +30,8 @@ class _LeastSquaresWithRelations(LinearlyConstrained):
 
     def __init__(self, A: Any, b: Any, G: Any, d: Any, kernel: Any, default_step_size: float | None) -> None:
         loss = LeastSquares(A, b)
-        G = as_float_array(G, "G", ndim=2)
-        d = as_float_array(d, "d", shape=(G.shape[0],))
+        G = as_data(G, "G", ndim=2)
+        d = as_data(d, "d", shape=(G.shape[0],))
         if G.shape[1] != loss.A.shape[1]:
             raise ValueError(f"G must have as many columns as A ({loss.A.shape[1]}), got shape {G.shape}")
         if np.linalg.matrix_rank(loss.A) < loss.A.shape[1]:

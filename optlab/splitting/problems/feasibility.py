@@ -11,7 +11,7 @@ import numpy as np
 from optlab.bregman import SquaredEuclidean, resolvent
 from optlab.bregman.functions import Function
 from optlab.bregman.functions.rays import ROUNDING, Ray, length
-from optlab.core.validation import as_float_array
+from optlab.core.validation import as_data
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint, term_shape
 
 Array = Any
@@ -122,7 +122,7 @@ class ConvexFeasibility(MonotoneInclusion):
     def initial_mirror(self, x0: Any) -> Array:
         """Return the mirror point of `x0`, which may also be a single point where copies are kept."""
         if self._copies and x0 is not None and np.shape(x0) == self.point_shape:
-            x0 = np.broadcast_to(as_float_array(x0, "x0"), self.shape)
+            x0 = np.broadcast_to(as_data(x0, "x0"), self.shape)
         return super().initial_mirror(x0)
 
     def point(self, solution: Any) -> Array:
@@ -132,7 +132,7 @@ class ConvexFeasibility(MonotoneInclusion):
 
     def distances(self, solution: Any) -> Array:
         """Return the Euclidean distance of the point to each set, in their order."""
-        x = as_float_array(self.point(solution), "solution", shape=self.point_shape)
+        x = as_data(self.point(solution), "solution", shape=self.point_shape)
         euclidean = SquaredEuclidean()
         return np.array([float(np.linalg.norm(resolvent(s, euclidean, x, 1.0) - x)) for s in self.sets])
 

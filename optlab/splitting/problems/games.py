@@ -8,7 +8,7 @@ import numpy as np
 
 from optlab.bregman import ShannonEntropy
 from optlab.bregman.functions import BlockSum, Simplex, SkewGame
-from optlab.core.validation import as_float_array
+from optlab.core.validation import as_data
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
 Array = Any
@@ -49,7 +49,7 @@ class MatrixGame(MonotoneInclusion):
     """
 
     def __init__(self, M: Any) -> None:
-        M = as_float_array(M, "M", ndim=2).astype(np.float64, copy=False)
+        M = as_data(M, "M", ndim=2).astype(np.float64, copy=False)
         self.M = M
         n, m = M.shape
         # adding a constant to M does not change the game, so the scale is that of the differences
@@ -71,7 +71,7 @@ class MatrixGame(MonotoneInclusion):
     def strategies(self, point: Any) -> tuple[Array, Array]:
         """Return the two mixed strategies of a point: its blocks, made non-negative with sum 1."""
         n, m = self.M.shape
-        point = np.maximum(as_float_array(point, "point", shape=(n + m,)).view(np.ndarray), 0.0)
+        point = np.maximum(as_data(point, "point", shape=(n + m,)).view(np.ndarray), 0.0)
         blocks = []
         for block in (point[:n], point[n:]):
             total = float(np.sum(block))

@@ -24,7 +24,7 @@ from scipy import special
 
 from optlab.bregman import BurgEntropy, ResolventError
 from optlab.bregman.functions import Function, ItakuraSaito
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
 
@@ -215,7 +215,7 @@ class PoissonDeblurring(CertifiedProblem):
         prior: Any = None,
         reference: Any = None,
     ) -> None:
-        d = as_float_array(observation, "observation", ndim=2, nonnegative=True).astype(np.float64, copy=False)
+        d = as_data(observation, "observation", ndim=2, nonnegative=True).astype(np.float64, copy=False)
         if not np.any(d):
             raise ValueError("observation must have a count above 0 somewhere")
         for name in ("apply", "adjoint"):
@@ -230,8 +230,8 @@ class PoissonDeblurring(CertifiedProblem):
         if prior is None:
             local = blur.adjoint(d) / fit.sensitivity - beta
             prior = np.maximum(local, 0.05 * light)
-        q = as_float_array(np.full(d.shape, prior) if np.ndim(prior) == 0 else prior, "prior", positive=True)
-        q = as_float_array(q, "prior", shape=d.shape).astype(np.float64, copy=False)
+        q = as_data(np.full(d.shape, prior) if np.isscalar(prior) else prior, "prior", positive=True)
+        q = as_data(q, "prior", shape=d.shape).astype(np.float64, copy=False)
         self.observation, self.background, self.weight, self.prior = d, beta, t, q
         self._light = light
         # the range condition at the start, a flat image, with some room

@@ -16,7 +16,7 @@ from scipy import special
 
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import L1Norm, LeastSquares, Logistic
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number
 from optlab.splitting.block_minimization import minimize_smooth
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
@@ -76,7 +76,7 @@ class Lasso(CertifiedProblem):
             loss,
             SquaredEuclidean(),
             shape=n,
-            reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),
+            reference=None if reference is None else as_data(reference, "reference", shape=(n,)),
             dual_bound=self._scaled_residual_bound,
             feasible_point=attrgetter("y"),
             default_step_size=_quadratic_step_size(singular**2),
@@ -165,7 +165,7 @@ class SparseLogisticRegression(CertifiedProblem):
     def __init__(self, A: Any, y: Any, weight: float, reference: Any = None) -> None:
         if A is None:
             raise TypeError("A must be a matrix, got None")
-        loss = _LogisticLoss(as_float_array(A, "A", ndim=2), y)
+        loss = _LogisticLoss(as_data(A, "A", ndim=2), y)
         self.features, self.labels, self.weight = loss.features, loss.labels, as_number(weight, "weight", above=0)
         n = loss.features.shape[1]
         # curvatures p (1 - p) fall below 1/4 where the classes are told apart, the more so the smaller the weight
@@ -176,7 +176,7 @@ class SparseLogisticRegression(CertifiedProblem):
             loss,
             SquaredEuclidean(),
             shape=n,
-            reference=None if reference is None else as_float_array(reference, "reference", shape=(n,)),
+            reference=None if reference is None else as_data(reference, "reference", shape=(n,)),
             dual_bound=self._scaled_residual_bound,
             feasible_point=attrgetter("y"),
             default_step_size=gain * _quadratic_step_size(curvatures),
@@ -189,7 +189,7 @@ class SparseLogisticRegression(CertifiedProblem):
     @staticmethod
     def largest_weight(A: Any, y: Any) -> float:
         """Return ``max |A^T y| / 2``, the smallest weight at which the solution is 0."""
-        loss = Logistic(as_float_array(A, "A", ndim=2), y)
+        loss = Logistic(as_data(A, "A", ndim=2), y)
         return float(np.max(np.abs(loss.features.T @ loss.labels))) / 2
 
     def _scaled_residual_bound(self, point: SplitPoint) -> float:

@@ -33,7 +33,7 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.projections import project_simplex
-from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.core.validation import as_data, as_number, one_of
 from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import (
     CertifiedProblem,
@@ -47,9 +47,9 @@ Array = Any
 
 def _vector(value: Any, name: str, size: int, **conditions: Any) -> Array:
     """Return a number or a vector as a vector of the given size."""
-    if np.ndim(value) == 0:
+    if np.isscalar(value) or value is None:
         value = np.full(size, as_number(value, name))
-    return as_float_array(value, name, shape=(size,), **conditions).astype(np.float64, copy=False)
+    return as_data(value, name, shape=(size,), **conditions).astype(np.float64, copy=False)
 
 
 def _shares(weights: Array, poles: Array, total: float) -> Array:
@@ -105,7 +105,7 @@ class PoissonOnSimplex(SmoothOverSet):
     def __init__(
         self, q: Any, cost: Any = 0.0, weight: float = 1.0, total: float = 1.0, kernel: str = "shannon"
     ) -> None:
-        q = as_float_array(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
+        q = as_data(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
         cost = _vector(cost, "cost", q.size)
         t, total = as_number(weight, "weight", above=0), as_number(total, "total", above=0)
         shannon = one_of(kernel, "kernel", ("shannon", "burg")) == "shannon"
@@ -156,7 +156,7 @@ class ItakuraSaitoOnSimplex(SmoothOverSet):
     """
 
     def __init__(self, q: Any, cost: Any = 0.0, weight: float = 1.0, total: float = 1.0) -> None:
-        q = as_float_array(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
+        q = as_data(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
         cost = _vector(cost, "cost", q.size)
         t, total = as_number(weight, "weight", above=0), as_number(total, "total", above=0)
         super().__init__(
@@ -203,7 +203,7 @@ class SimplexProjection(SmoothOverSet):
     """
 
     def __init__(self, q: Any, weight: float = 1.0, total: float = 1.0) -> None:
-        q = as_float_array(q, "q", ndim=1).astype(np.float64, copy=False)
+        q = as_data(q, "q", ndim=1).astype(np.float64, copy=False)
         t, total = as_number(weight, "weight", above=0), as_number(total, "total", above=0)
         super().__init__(
             SquaredDistance(q, t),
@@ -255,7 +255,7 @@ class KullbackLeiblerOnCappedSimplex(SmoothOverSet):
     """
 
     def __init__(self, q: Any, upper: Any, cost: Any = 0.0, weight: float = 1.0, total: float = 1.0) -> None:
-        q = as_float_array(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
+        q = as_data(q, "q", ndim=1, positive=True).astype(np.float64, copy=False)
         upper, cost = _vector(upper, "upper", q.size, positive=True), _vector(cost, "cost", q.size)
         t = as_number(weight, "weight", above=0)
         constraint = CappedSimplex(upper, total)
@@ -325,7 +325,7 @@ class CappedSimplexProgram(CertifiedProblem):
     """
 
     def __init__(self, cost: Any, upper: Any, total: float = 1.0) -> None:
-        cost = as_float_array(cost, "cost", ndim=1).astype(np.float64, copy=False)
+        cost = as_data(cost, "cost", ndim=1).astype(np.float64, copy=False)
         upper = _vector(upper, "upper", cost.size, positive=True)
         self.cost, self.upper, self.total = cost, upper, CappedSimplex(upper, total).total
         reference = capped_simplex_minimizer(cost, upper, self.total)

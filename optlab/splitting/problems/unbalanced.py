@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from optlab.core.validation import as_float_array, as_number
+from optlab.core.validation import as_data, as_number
 
 Array = Any
 
@@ -127,9 +127,9 @@ class UnbalancedTransport:
     primary_metric = "gap"
 
     def __init__(self, a: Any, b: Any, cost: Any, penalty: float = 1.0) -> None:
-        self.a = as_float_array(a, "a", ndim=1, positive=True).astype(np.float64, copy=False)
-        self.b = as_float_array(b, "b", ndim=1, positive=True).astype(np.float64, copy=False)
-        self.cost = as_float_array(cost, "cost", shape=(self.a.size, self.b.size)).astype(np.float64, copy=False)
+        self.a = as_data(a, "a", ndim=1, positive=True).astype(np.float64, copy=False)
+        self.b = as_data(b, "b", ndim=1, positive=True).astype(np.float64, copy=False)
+        self.cost = as_data(cost, "cost", shape=(self.a.size, self.b.size)).astype(np.float64, copy=False)
         self.penalty = as_number(penalty, "penalty", above=0)
         self._log_a, self._log_b = np.log(self.a), np.log(self.b)
         spread = float(np.std(self.cost))
@@ -150,7 +150,7 @@ class UnbalancedTransport:
             return x0.potentials
         if x0 is None:
             x0 = self.default_start(np.random.default_rng(0))
-        logs = np.log(as_float_array(x0, "x0", shape=self.cost.shape, positive=True))
+        logs = np.log(as_data(x0, "x0", shape=self.cost.shape, positive=True))
         F = logs.mean(axis=1)
         G = (logs - F[:, None]).mean(axis=0)
         if np.max(np.abs(logs - F[:, None] - G)) > 1e-9 * (1.0 + np.max(np.abs(logs))):
@@ -193,7 +193,7 @@ class UnbalancedTransport:
                 plan = iterate.dense()
             plan = np.minimum(plan, np.finfo(float).max / plan.size)
         else:
-            plan = as_float_array(iterate, "iterate", shape=self.cost.shape, nonnegative=True)
+            plan = as_data(iterate, "iterate", shape=self.cost.shape, nonnegative=True)
         rows, columns = plan.sum(axis=1), plan.sum(axis=0)
         tau = self.penalty
         destroyed = float(np.sum(special.kl_div(rows, self.a)) + np.sum(special.kl_div(columns, self.b)))
