@@ -286,7 +286,7 @@ class WassersteinBarycenter:
         """
         mean = sum(w * plan.row for w, plan in zip(self.weights, mirror.plans))
         if not np.any(mean) or len({plan.inverse_temperature for plan in mirror.plans}) > 1:
-            return mirror
+            return PlanTuple(tuple(plan.copy() for plan in mirror.plans))
         return PlanTuple(tuple(MirrorPlan(p.row - mean, p.column, p.inverse_temperature) for p in mirror.plans))
 
     def _of_potentials(self, x0: Any) -> PlanTuple:

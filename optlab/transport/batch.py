@@ -200,12 +200,17 @@ def batch_transport(
         relative = relative_gap(objective, dual, upper_terms=sizes, lower_terms=terms, unit=eps * mass)
         return value, objective, dual, gap, relative, error
 
-    spent, goal = np.zeros(count), tol
+    spent, goal, before = np.zeros(count), tol, None
     todo = np.arange(count)
     for _ in range(_ROUNDS):
         parts = max(1, min(4 * thread_count(), todo.size // _GRAIN))
         run_tasks([task(chosen, goal) for chosen in np.array_split(todo, parts)])
         value, objective, dual, gap, relative, error = judged()
+        if before is not None:  # where exponents lost their digits a further round may only make it worse
+            worse = todo[relative[todo] > before[-1][todo]]
+            for array, old in zip((F, G, out), before):
+                array[worse] = old[worse]
+            value, objective, dual, gap, relative, error = judged()
         # the certificate's own half-step leaves the error on the rows
         balanced = error <= np.maximum(goal, 1e-15 * (n + m)) * (1.0 + 1e-6)
         # to make its marginals exact may cost a plan more than the tolerance, where costs are very uneven
@@ -213,6 +218,7 @@ def batch_transport(
         if todo.size == 0 or goal < 1e-14:
             break
         goal *= 1e-3
+        before = F.copy(), G.copy(), out.copy(), relative
         G[todo] *= np.broadcast_to(eps, count)[todo, None]
         spent[:], report[todo, 2] = report[:, 0], 1.0
     done = (error <= np.maximum(tol, 1e-15 * (n + m)) * (1.0 + 1e-6)) & (relative <= np.maximum(tol, 1e-14))

@@ -192,7 +192,7 @@ class Cost:
         return passes.pair_costs(self._data, first, second)
 
     def dense(self) -> np.ndarray:
-        """Return the cost as an (n, m) array; for a `DenseCost` the caller's own array."""
+        """Return the cost as an (n, m) array; for a `DenseCost` the caller's own array, to be read only."""
         out = passes.cost_dense(*self._storage())
         return out.T if self._flipped else out
 
@@ -325,15 +325,15 @@ class DenseCost(Cost):
         self._set(array)
 
     def _set(self, array: np.ndarray) -> None:
-        self.array = array
+        self._array = array
         self.shape = (array.shape[0], array.shape[1])
         if array.flags.c_contiguous:
             self._data, self._flipped = (array,), False
         elif array.flags.f_contiguous:
             self._data, self._flipped = (array.T,), True
         else:
-            self.array = np.ascontiguousarray(array)
-            self._data, self._flipped = (self.array,), False
+            self._array = np.ascontiguousarray(array)
+            self._data, self._flipped = (self._array,), False
 
     @classmethod
     def _trusted(cls, array: np.ndarray, has_forbidden: bool = False, arithmetic: str = "double") -> DenseCost:
@@ -345,16 +345,16 @@ class DenseCost(Cost):
 
     @property
     def T(self) -> DenseCost:
-        return self._trusted(self.array.T, self.has_forbidden, self.arithmetic)
+        return self._trusted(self._array.T, self.has_forbidden, self.arithmetic)
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> DenseCost:
-        part = self.array if rows is None else self.array[rows]
+        part = self._array if rows is None else self._array[rows]
         return self._trusted(part if columns is None else part[:, columns], self.has_forbidden, self.arithmetic)
 
     def in_double(self) -> DenseCost:
         if self.arithmetic == "double":
             return self
-        return self._trusted(self.array, self.has_forbidden)
+        return self._trusted(self._array, self.has_forbidden)
 
     @cached_property
     def _size(self) -> float:
@@ -399,21 +399,29 @@ class DenseCost(Cost):
         """The allowed pairs, if some are forbidden."""
         if not self.has_forbidden:
             return super().pattern
-        allowed = np.isfinite(self.array)
+        allowed = np.isfinite(self._array)
         starts = np.concatenate([[0], np.cumsum(np.count_nonzero(allowed, axis=1))])
         return Pattern(starts, np.nonzero(allowed)[1], self.shape)
 
     @property
     def pattern_costs(self) -> np.ndarray:
         """The costs of the pairs of `pattern`."""
-        return self.array[self.pattern.rows, self.pattern.columns].astype(np.float64)
+        return self._array[self.pattern.rows, self.pattern.columns].astype(np.float64)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The caller's own array, to be read only."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
 
     def dense(self) -> np.ndarray:
+        """Return the caller's own array, to be read only."""
         return self.array
 
     def __repr__(self) -> str:
         extra = "" if self.arithmetic == "double" else f", arithmetic={self.arithmetic!r}"
-        return f"DenseCost(shape={self.shape}, dtype={self.array.dtype}{extra})"
+        return f"DenseCost(shape={self.shape}, dtype={self._array.dtype}{extra})"
 
 
 class GaugedCost(Cost):
@@ -437,8 +445,8 @@ class GaugedCost(Cost):
             raise TypeError("cost must have no forbidden pairs (+inf) to absorb potentials")
         self.cost = cost
         self.shape = n, m = cost.shape
-        self.phi = np.ascontiguousarray(as_float_array(phi, "phi", shape=(n,)), dtype=np.float64)
-        self.psi = np.ascontiguousarray(as_float_array(psi, "psi", shape=(m,)), dtype=np.float64)
+        self.phi = np.array(as_float_array(phi, "phi", shape=(n,)), dtype=np.float64, order="C")
+        self.psi = np.array(as_float_array(psi, "psi", shape=(m,)), dtype=np.float64, order="C")
         self._flipped = cost._flipped
         first, second = (self.psi, self.phi) if cost._flipped else (self.phi, self.psi)
         self._data = (*cost._data, first, second)

@@ -371,7 +371,7 @@ class _Layout:
         cost = self.cost.cost
         if isinstance(cost, PointCloudCost):
             return BlockedCost(cost.T, *self._other_edges)
-        return BlockedCost(DenseCost._trusted(np.ascontiguousarray(cost.dense().T)))
+        return BlockedCost(DenseCost._trusted(np.array(cost.dense().T, order="C")))
 
     def feasible(self, f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return feasible potentials of the problem: c-transforms, as far as they can be had from lists of pairs."""

@@ -126,4 +126,4 @@ def free_support_barycenter(
             break
         # a point without mass stays where it is
         x = np.where(a[:, None] > 0.0, mean, x)
-    return FreeSupportBarycenter(x, np.asarray(a), np.array(history), converged)
+    return FreeSupportBarycenter(x, np.array(a), np.array(history), converged)

@@ -112,7 +112,9 @@ class TransportPlan(MatrixLike):
     def _restrict(self, array: Any) -> Any:
         problem = self.problem
         if hasattr(array, "tocsr"):
-            array = array.tocsr()
+            from optlab.transport.sparse_cost import checked_sparse
+
+            array = checked_sparse(array, "array")
             if array.shape != problem.shape:
                 raise ValueError(f"array must have shape {problem.shape}, got {array.shape}")
         else:

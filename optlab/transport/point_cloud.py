@@ -61,7 +61,7 @@ class PointCloudCost(Cost):
         points = as_float_array(value, name, ndim=(1, 2))
         if points.ndim == 1:
             points = points[:, None]
-        return np.ascontiguousarray(points, dtype=np.float64)
+        return np.array(points, dtype=np.float64, order="C")
 
     def _prepare(self) -> None:
         self.shape = (self.x.shape[0], self.y.shape[0])

@@ -95,6 +95,10 @@ class MirrorPlan:
             return self
         return MirrorPlan(self.row - shift, self.column + shift, self.inverse_temperature)
 
+    def copy(self) -> MirrorPlan:
+        """Return the same plan on arrays of its own."""
+        return MirrorPlan(self.row.copy(), self.column.copy(), self.inverse_temperature)
+
     def restricted(self, rows: Any, columns: Any) -> MirrorPlan:
         """Return the mirror point of the submatrix with these rows and columns."""
         return MirrorPlan(self.row[rows], self.column[columns], self.inverse_temperature)

@@ -30,6 +30,7 @@ from optlab.splitting.schedules import Geometric
 from optlab.transport.marginals import TransportData, gap_advice
 from optlab.transport.plan import TransportPlan
 from optlab.transport.potentials import MirrorPlan
+from optlab.transport.sparse_cost import checked_sparse
 from optlab.transport.warm_start import potentials_of_plan
 
 
@@ -273,9 +274,10 @@ class OptimalTransport(TransportData):
                 raise ValueError(f"x0 must have potentials for a plan of shape {self.shape}, got {x0.shape}")
             if not (np.all(np.isfinite(x0.row)) and np.all(np.isfinite(x0.column))):
                 raise ValueError("x0 must have finite potentials on the support of the marginals")
-            return x0
+            return x0.copy()
         if hasattr(x0, "tocsr") or getattr(x0, "ndim", 0) == 2:
-            array = x0 if hasattr(x0, "tocsr") else as_float_array(x0, "x0", shape=self.shape, nonnegative=True)
+            sparse = hasattr(x0, "tocsr")
+            array = checked_sparse(x0, "x0") if sparse else as_float_array(x0, "x0", shape=self.shape, nonnegative=True)
             if array.shape != self.shape:
                 raise ValueError(f"x0 must have shape {self.shape}, got {array.shape}")
             x0 = potentials_of_plan(array, self.cost)

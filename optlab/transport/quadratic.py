@@ -37,7 +37,7 @@ from optlab.transport.cardinality import check_limit
 from optlab.transport.marginals import TransportData, gap_advice
 from optlab.transport.plan import TransportPlan
 from optlab.transport.quadratic_plan import QuadraticPlan
-from optlab.transport.sparse_cost import SparseCost
+from optlab.transport.sparse_cost import SparseCost, checked_sparse
 from optlab.transport.warm_start import potentials_of_plan
 
 
@@ -165,13 +165,14 @@ class QuadraticOptimalTransport(TransportData):
         if isinstance(x0, SemiDualPoint):
             if x0.f.shape != self.rows.shape or not np.all(np.isfinite(x0.f)):
                 raise ValueError(f"x0 must have finite potentials for {self.rows.size} rows, got shape {x0.f.shape}")
-            return x0
+            return SemiDualPoint(x0.f.copy(), x0.smoothing)
         if isinstance(x0, QuadraticPlan) and x0.point.f.shape == self.rows.shape:
             return x0.point
         if isinstance(x0, TransportPlan):
             x0 = x0.potentials
         if hasattr(x0, "tocsr") or getattr(x0, "ndim", 0) == 2:
-            array = x0 if hasattr(x0, "tocsr") else as_float_array(x0, "x0", shape=self.shape, nonnegative=True)
+            sparse = hasattr(x0, "tocsr")
+            array = checked_sparse(x0, "x0") if sparse else as_float_array(x0, "x0", shape=self.shape, nonnegative=True)
             if array.shape != self.shape:
                 raise ValueError(f"x0 must have shape {self.shape}, got {array.shape}")
             x0 = potentials_of_plan(array, self.cost)

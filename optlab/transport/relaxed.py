@@ -337,7 +337,7 @@ class RelaxedTransport:
             x0 = x0.restricted(self.rows, self.columns)
         if x0.shape != self.active_cost.shape:
             raise ValueError(f"x0 must have potentials for a plan of shape {self.shape}, got {x0.shape}")
-        return x0
+        return x0.copy()
 
     def check_mirror(self, mirror: MirrorPlan) -> None:
         """Raise `DomainError` if potentials overflowed."""

@@ -18,6 +18,46 @@ from optlab.transport.costs import Cost, check_size
 from optlab.transport.feasibility import Pattern
 
 
+def checked_sparse(array: Any, name: str) -> Any:
+    """Return a SciPy sparse array or matrix as a CSR array that no kernel can read beyond; the caller's stays as it is.
+
+    Raises
+    ------
+    TypeError
+        If it is not sparse, not two-dimensional or does not hold real numbers.
+    ValueError
+        If its index arrays are malformed: SciPy itself reads on without looking.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> array = csr_array([[1.0, 2.0]])
+    >>> array.indptr[1] = 9
+    >>> checked_sparse(array, "cost")
+    Traceback (most recent call last):
+        ...
+    ValueError: cost is malformed: Last value of index pointer should be less than the size of index and data arrays
+    """
+    from scipy.sparse import coo_array, csc_array, csr_array
+
+    if not hasattr(array, "tocsr") or getattr(array, "ndim", 2) != 2:
+        kind = type(array).__name__
+        raise TypeError(f"{name} must be a two-dimensional SciPy sparse array, got {kind}")
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    try:
+        if array.format in ("csr", "csc"):
+            kind = csr_array if array.format == "csr" else csc_array
+            whole = kind((array.data, array.indices, array.indptr), shape=array.shape)  # a view, for checking changes it
+            whole.check_format(full_check=True)
+        else:
+            whole = array.tocoo()
+            whole = coo_array((whole.data, (whole.row, whole.col)), shape=array.shape)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{name} is malformed: {error}") from None
+    return csr_array(whole.tocoo())
+
+
 class SparseCost(Cost):
     """Costs of the allowed pairs, in a SciPy sparse array; absent pairs are forbidden, stored zeros are free.
 
@@ -47,16 +87,10 @@ class SparseCost(Cost):
     is_matrix = True
 
     def __init__(self, array: Any):
-        if not hasattr(array, "tocsr"):
-            raise TypeError(f"cost must be a SciPy sparse array, got {type(array).__name__}")
-        from scipy.sparse import csr_array
-
-        array = csr_array(array.tocoo())
+        array = checked_sparse(array, "cost")
         array.sum_duplicates()
         if array.nnz == 0:
             raise ValueError(f"cost must have at least one allowed pair, got none in shape {array.shape}")
-        if array.data.dtype.kind not in "buif":
-            raise TypeError(f"cost must hold real numbers, got dtype {array.data.dtype}")
         if not np.all(np.isfinite(array.data)):
             bad = int(np.flatnonzero(~np.isfinite(array.data))[0])
             place = [int(np.searchsorted(array.indptr, bad, side="right")) - 1, int(array.indices[bad])]

@@ -12,7 +12,7 @@ import numpy as np
 
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.transport.certificates import DualBound, PotentialEntries
+from optlab.transport.certificates import DualBound, PotentialEntries, round_to_marginals
 from optlab.transport.relaxed import RelaxedTransport, moments_of
 
 _HUGE = 1e290
@@ -110,9 +110,9 @@ class UnbalancedOptimalTransport(RelaxedTransport):
         return t if math.isfinite(t) else 0.0
 
     def finish(self, entries: PotentialEntries) -> tuple[PotentialEntries, np.ndarray, np.ndarray]:
-        """Make marginals exact where they must be; under total variation without entropy also where that costs less.
+        """Make marginals exact where they must be, and where the masses are equal and that costs less than the penalty.
 
-        A large penalty is paid for marginals off by rounding, and by an iterate that is not at the end.
+        (Without entropy.) A large penalty is paid for marginals off by rounding, and by an iterate not at the end.
         """
         n, m = self.active_cost.shape
         plain = np.zeros(n), np.zeros(m)
@@ -122,27 +122,17 @@ class UnbalancedOptimalTransport(RelaxedTransport):
                 with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                     factor = np.where(target > 0.0, target / sums, 0.0)
                 entries = entries.scaled(factor, np.ones(m)) if side == 0 else entries.scaled(np.ones(n), factor)
-        soft = self.regularization > 0.0 or math.inf in self.penalty
-        if self.divergence == "kl" or soft or self.active_cost.has_forbidden:
+        equal = abs(self._masses[0] - self._masses[1]) <= 1e-12 * max(self._masses)
+        positive = min(self.active_a.min(), self.active_b.min()) > 0.0
+        if self.regularization > 0.0 or not equal or not positive or self.active_cost.has_forbidden:
             return entries, *plain
-        rows, columns, cost = moments = entries.moments()
-        if rows.max() > 1e100 or columns.max() > 1e100:
-            return entries, *plain
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cut = entries.scaled(np.where(rows > self.active_a, self.active_a / rows, 1.0), np.ones(m))
-            sums = cut.moments()[1]
-            cut = cut.scaled(np.ones(n), np.where(sums > self.active_b, self.active_b / sums, 1.0))
-        rows, columns, _ = cut.moments()
-        left, right = np.maximum(self.active_a - rows, 0.0), np.maximum(self.active_b - columns, 0.0)
-        spare = float(left.sum()), float(right.sum())
-        if min(spare) > 0.0:  # as much as both sides lack, spread
-            left, right = left / max(spare), right
-        candidates = [(entries, *plain), (cut, *plain), (cut, left, right)]
-        values = [self._without_entropy(*moments)] + [self._without_entropy(*moments_of(*c)) for c in candidates[1:]]
+        rounded = round_to_marginals(entries, self.active_a, self.active_b)
+        candidates = [(entries, *plain), (rounded.entries, rounded.left, rounded.right)]
+        values = []
+        for candidate in candidates:
+            rows, columns, cost = moments_of(*candidate)
+            values.append(cost + self.penalty_value(rows, columns))
         return candidates[int(np.argmin(values))]
-
-    def _without_entropy(self, rows: np.ndarray, columns: np.ndarray, cost: float) -> float:
-        return cost + self.penalty_value(rows, columns)
 
     def _deviations(self, rows: np.ndarray, columns: np.ndarray) -> list[tuple[float, np.ndarray, np.ndarray]]:
         """Return penalty, sums and weights of the sides whose marginal is not exact."""

@@ -305,21 +305,23 @@ def other(seed):
         metrics = optlab.solve(problem, GeneralizedSinkhorn(), tol=1e-10, max_iter=10_000).metrics
         if not answer.converged[0]:
             return kind, "not converged"
-        worst = max(answer.objective[0] - metrics["objective"], metrics["dual_objective"] - answer.objective[0])
-        size = max(abs(metrics["dual_objective"]), eps)
-        return kind, "wrong" if worst > 1.01 * tol * size + 1e-12 else "converged"
+        low, upper = max(answer.dual_objective[0], metrics["dual_objective"]), metrics["objective"]
+        size = max(low, -upper, eps)
+        wrong = answer.objective[0] - upper > 1.01 * tol * size + 1e-12 * size or low > upper + 1e-9 * size
+        return kind, "wrong" if wrong else "converged"
     if not result.success:
         return kind, "not converged"
     found = result.metrics[value]
     if optimum is not None:
         wrong = abs(found - optimum) > 1.01 * tol * abs(optimum) + 1e-9 * abs(optimum) + 1e-14
         return kind, "wrong" if wrong else "converged"
-    upper = bounds[value]
-    unit = abs(bounds["dual_objective"])
+    upper, low = bounds[value], max(bounds["dual_objective"], result.metrics["dual_objective"])
+    unit = max(low, -upper, 0.0)
     if kind in ("entropic", "kl entropic"):
         unit = max(unit, problem.regularization * result.metrics.get("mass", 1.0))
-    # above the true optimum, which is below `upper`, by no more than the tolerance; never below the bound
-    wrong = found - upper > 1.01 * tol * unit + 1e-12 or found < bounds["dual_objective"] - 1e-9 * unit - 1e-12
+    rounding = 1e-9 * max(abs(low), abs(upper)) + 1e-12
+    # the optimum is between `low` and `upper`, whichever method proved which
+    wrong = low > upper + rounding or found < low - rounding or found - upper > 1.01 * tol * unit + rounding
     return kind, "wrong" if wrong else "converged"
 
 
