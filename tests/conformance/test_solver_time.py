@@ -1,4 +1,4 @@
-"""Solver time on a machine that has never run this: compiling must not be charged to whoever runs first."""
+"""Solver time where nothing has run before: what is compiled first must not be charged to whoever runs first."""
 
 import json
 import os
