@@ -27,8 +27,9 @@ _raising: ContextVar[bool] = ContextVar("optlab_raising", default=False)
 
 _TERMINATION = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-# the termination signal that has arrived; the handlers are the process's, so this is, too
+# the termination signal that has arrived, and how many of any kind; the handlers are the process's, so these are, too
 _received: int | None = None
+_arrivals = 0
 
 
 class Terminated(KeyboardInterrupt):
@@ -73,7 +74,7 @@ def terminable(keyboard: bool = False) -> Iterator[threading.Event]:
     Parameters
     ----------
     keyboard : bool
-        Take note of Ctrl-C, too, which then raises `KeyboardInterrupt` as ever.
+        Take note of Ctrl-C, too, unless the program has a handler of its own; it raises `KeyboardInterrupt` as ever.
 
     Yields
     ------
@@ -85,7 +86,8 @@ def terminable(keyboard: bool = False) -> Iterator[threading.Event]:
     leaving = False
 
     def on_termination(number: int, frame: Any) -> None:
-        global _received
+        global _received, _arrivals
+        _arrivals += 1
         if _received is None:
             _received = number
             seen.set()
@@ -93,13 +95,15 @@ def terminable(keyboard: bool = False) -> Iterator[threading.Event]:
                 raise Terminated(number)
 
     def on_keyboard(number: int, frame: Any) -> None:
+        global _arrivals
+        _arrivals += 1
         seen.set()
         raise KeyboardInterrupt
 
     handlers: dict[int, Any] = {}
     if _in_main_thread_of_main_process():
         handlers = {n: on_termination for n in _TERMINATION if signal.getsignal(n) is signal.SIG_DFL}
-        if keyboard and signal.getsignal(signal.SIGINT) not in (None, signal.SIG_IGN):
+        if keyboard and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             handlers[signal.SIGINT] = on_keyboard
     outermost = on_termination in handlers.values()
     error: BaseException | None = None
@@ -120,6 +124,22 @@ def terminable(keyboard: bool = False) -> Iterator[threading.Event]:
             leave.result = getattr(error, "result", None)  # type: ignore[attr-defined]
             _received = None
             raise leave from error
+
+
+def arrivals() -> int:
+    """Return how many signals have arrived inside `terminable`.
+
+    What a handler raises may be lost on its way: Numba's dispatcher and `zipfile` put exceptions of their own in its
+    place, and in a callback of the garbage collector it is only printed. That the number has grown tells all the same.
+    """
+    return _arrivals
+
+
+def lost_interrupt(error: BaseException | None = None) -> KeyboardInterrupt:
+    """Return the exception for a signal whose own was lost, with `error` as what came in its place."""
+    interrupt = KeyboardInterrupt() if _received is None else Terminated(_received)
+    interrupt.__cause__ = error
+    return interrupt
 
 
 def termination_received() -> bool:
@@ -159,4 +179,13 @@ def end_with_parent(interval: float = 1.0) -> None:
     threading.Thread(target=watch, name="optlab-parent", daemon=True).start()
 
 
-__all__ = ["Terminated", "end_with_parent", "interrupts_are_raised", "raising", "terminable", "termination_received"]
+__all__ = [
+    "Terminated",
+    "arrivals",
+    "end_with_parent",
+    "interrupts_are_raised",
+    "lost_interrupt",
+    "raising",
+    "terminable",
+    "termination_received",
+]

@@ -20,7 +20,14 @@ from optlab.core.compilation import announcing, compilation_seconds
 from optlab.core.errors import CheckpointError, DomainError
 from optlab.core.history import History
 from optlab.core.identity import Identity
-from optlab.core.interrupts import Terminated, interrupts_are_raised, raising
+from optlab.core.interrupts import (
+    Terminated,
+    arrivals,
+    interrupts_are_raised,
+    lost_interrupt,
+    raising,
+    termination_received,
+)
 from optlab.core.progress import ProgressBar
 from optlab.core.protocols import Method
 from optlab.core.recording import Schedule
@@ -80,6 +87,7 @@ class Run:
         self.chunk = 1
         self.raises_interrupts = on_interrupt == "raise" or interrupts_are_raised()
         self.interrupt: KeyboardInterrupt | None = None
+        self.arrivals = 0  # signals before the part of the run that is going on
         self.recorded: tuple[Any, Any] = (None, None)  # the state of the last row, and its iterate
         self.scheduled: Any = None  # the state of the last row that lies on the schedule
         self.saved: Any = None  # the state that the checkpoint holds
@@ -162,6 +170,7 @@ class Run:
         return result
 
     def _loop(self) -> Result:
+        self.arrivals = arrivals()
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if not len(self.history):
@@ -172,6 +181,10 @@ class Run:
                     verdict = (self._record() if self.schedule.contains(self.k) else None) or self._verdict()
                     self.bar.move_to(self.k)
                 while verdict is None and self.k < self.max_iter:
+                    self.arrivals = arrivals()
+                    if termination_received():  # a callback has swallowed it
+                        verdict = self._interrupted(lost_interrupt())
+                        break
                     verdict = self._advance_to(self.schedule.next_after(self.k, self.max_iter))
                     if verdict is None or verdict.status is Status.INTERRUPTED:
                         verdict = self._record() or verdict or self._decide()
@@ -180,6 +193,10 @@ class Run:
             if not len(self.history):
                 raise
             return self._finish(self._interrupted(error))
+        except Exception as error:
+            if arrivals() == self.arrivals or not len(self.history):
+                raise
+            return self._finish(self._interrupted(lost_interrupt(error)))
 
     def _interrupted(self, error: KeyboardInterrupt) -> Verdict:
         self.interrupt = error
@@ -204,6 +221,8 @@ class Run:
             except KeyboardInterrupt as error:
                 return self._interrupted(error)
             except NUMERICAL_ERRORS as error:
+                if arrivals() != self.arrivals:
+                    raise
                 return self._diverged(f"{error} (iteration {self.k + 1})")
             finally:
                 compiling = compilation_seconds() - compiled
@@ -215,6 +234,8 @@ class Run:
                     f"{type(self.method).__name__} was asked for {n} iteration(s) and returned a state with "
                     f"k={self.state.k} instead of {self.start_k + k + n}; step must return k + 1"
                 )
+            if arrivals() != self.arrivals:
+                return self._interrupted(lost_interrupt())
             if cut:
                 self.bar.move_to(self.k)
                 self._adapt_chunk(n, seconds, _CHUNK_SECONDS if watched else _DEAF_SECONDS)

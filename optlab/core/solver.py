@@ -155,7 +155,7 @@ def solve(
     if path is not None:
         identity = run_identity(problem, method, _start_identity(problem, method, x0), record, seed)
 
-    with terminable(), Saver(path, checkpoint_every) as saver:
+    with terminable(keyboard=True), Saver(path, checkpoint_every) as saver:
         run = Run(
             problem,
             method,

@@ -127,11 +127,63 @@ def test_a_termination_signal_cannot_be_swallowed():
         try:
             send(signal.SIGTERM)(state, history)
         except KeyboardInterrupt:
-            return True
+            return
 
     with pytest.raises(SystemExit) as caught:
         optlab.solve(Quadratic(), GradientDescent(), callbacks=swallow)
     assert caught.value.code == 143
+    assert caught.value.result.n_iter == 7
+
+
+@dataclass(frozen=True)
+class Losing(GradientDescent):
+    """Gets a signal in its seventh step, in whose exception's place comes another one, or none."""
+
+    number: int = signal.SIGINT
+    error: type | None = None
+
+    def step(self, problem, state):
+        if state.k == 6:
+            try:
+                os.kill(os.getpid(), self.number)
+            except KeyboardInterrupt:
+                if self.error is not None:
+                    raise self.error("not a handle") from None
+        return super().step(problem, state)
+
+
+@pytest.fixture
+def python_handler():
+    """Python's own: a process started in the background by a shell has SIGINT ignored."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, old)
+
+
+@pytest.mark.usefixtures("default_handlers", "python_handler")
+@pytest.mark.parametrize("error", [None, ValueError, FloatingPointError])
+@pytest.mark.parametrize("record", [1, 100])
+def test_an_interrupt_that_gets_lost_inside_a_method_ends_the_run(tmp_path, error, record):
+    options = {"record": record, "checkpoint": tmp_path / "run.npz", "max_iter": 100, "seed": 0}
+    result = optlab.solve(Quadratic(), Losing(error=error), **options)
+    assert result.status is Status.INTERRUPTED
+    assert result.n_iter == 6 if error else 7 <= result.n_iter < 20
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(SystemExit):
+        optlab.solve(Quadratic(), Losing(number=signal.SIGTERM, error=error), record=record)
+
+
+@pytest.mark.usefixtures("python_handler")
+def test_an_error_after_an_interrupt_that_a_callback_has_dealt_with_is_an_error():
+    def deal(state, history):
+        if state.k == 3:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                return
+
+    with pytest.raises(RuntimeError, match="something broke"):
+        optlab.solve(Quadratic(), Failing(at=6), callbacks=deal)
 
 
 @pytest.mark.usefixtures("default_handlers")
