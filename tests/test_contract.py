@@ -19,7 +19,7 @@ def test_solve_signature():
     parameters = inspect.signature(optlab.solve).parameters
     assert list(parameters) == [
         "problem", "method", "x0", "max_iter", "tol", "stop", "time_limit", "record", "callbacks", "progress", "seed",
-        "checkpoint", "resume", "on_interrupt",
+        "checkpoint", "checkpoint_every", "resume", "on_interrupt",
     ]  # fmt: skip
     assert parameters["max_iter"].default == 1000
     assert parameters["record"].default == "log"
