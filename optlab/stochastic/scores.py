@@ -15,23 +15,24 @@ from optlab.stochastic.certificate import duality_gap
 from optlab.stochastic.data import as_flag, is_sparse, row_squares
 from optlab.stochastic.problem import FiniteSum
 
-# f_star="auto" solves for the minimum up to about this many multiplications: less than a second
-AUTO_WORK = 3e8
+# f_star="auto" solves for the minimum up to about this many multiplications, which take about a second
+AUTO_WORK = 1e9
 
 
 def minimum_work(A: Any, outputs: int, squares: bool) -> float:
     """Return about how many multiplications `reference` takes for the minimum, data with `outputs` columns of weights.
 
     Least squares: a decomposition (dense) or LSQR. Otherwise a thousand iterations of L-BFGS, each with two products
-    with the data and 80 with the vectors it keeps, and ten Newton steps where those are tried.
+    with the data and 300 with vectors of the weights' length (it keeps 40), and ten Newton steps where those are tried.
+    Sparse data count by their entries.
     """
     n, d = (float(s) for s in A.shape)
     entries = float(A.nnz) if is_sparse(A) else n * d
     if squares:
-        return (20 * min(n, d) + 1000) * (2 * entries + 5 * (n + d)) if is_sparse(A) else n * d * min(n, d)
+        return (20 * min(n, d) + 1000) * (2 * entries + 5 * (n + d)) if is_sparse(A) else 3 * n * d * min(n, d)
     size = d * outputs
-    newton = 10.0 * min(entries / n, d) * n * size * outputs if size <= 1000 else 0.0
-    return 1000.0 * (2 * entries * outputs + 80 * size) + newton
+    newton = 10.0 * entries * size * outputs if size <= 1000 else 0.0
+    return 1000.0 * (2 * entries * outputs + 300 * size) + newton
 
 
 class LinearScores(FiniteSum):
