@@ -48,7 +48,7 @@ def checked_sparse(array: Any, name: str) -> Any:
     try:
         if array.format in ("csr", "csc"):
             kind = csr_array if array.format == "csr" else csc_array
-            whole = kind((array.data, array.indices, array.indptr), shape=array.shape)  # a view, for checking changes it
+            whole = kind((array.data, array.indices, array.indptr), shape=array.shape)  # a view: checking changes it
             whole.check_format(full_check=True)
         else:
             whole = array.tocoo()
