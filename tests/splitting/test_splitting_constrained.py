@@ -31,7 +31,7 @@ from optlab.bregman.functions import (
     Simplex,
     SquaredDistance,
 )
-from optlab.core import DomainError
+from optlab.core import DomainError, IncompatibleError
 from optlab.splitting import (
     AlternatingExponentialMultipliers,
     BregmanADMM,
@@ -223,7 +223,9 @@ def test_joint_minimisation_without_smoothness_alternates():
 
 
 def test_alternating_exponential_multipliers_insist_on_the_shannon_kernel():
-    with pytest.raises(ValueError, match=r"needs a problem with kernel ShannonEntropy\(\), got SquaredEuclidean"):
+    with pytest.raises(
+        IncompatibleError, match=r"needs a problem with kernel ShannonEntropy\(\), got SquaredEuclidean"
+    ):
         optlab.solve(constrained(SquaredEuclidean()), AlternatingExponentialMultipliers())
 
 
