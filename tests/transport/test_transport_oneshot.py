@@ -81,3 +81,14 @@ def test_a_method_that_is_done_does_not_ask_for_more_iterations():
 def test_bad_arguments_are_named(arguments, error, words):
     with pytest.raises(error, match=words):
         transport(A, B, C, **arguments)
+
+
+def test_a_time_limit_is_kept_or_called_impossible_beforehand():
+    rng = np.random.default_rng(0)
+    arguments = np.full(5, 0.2), np.full(6, 1 / 6), rng.random((5, 6))
+    with pytest.warns(RuntimeWarning, match="a time limit cannot stop NetworkSimplex"):
+        transport(*arguments, method="emd", time_limit=60.0)
+    result = transport(*arguments, time_limit=60.0)
+    assert result.success
+    assert "a time limit cannot stop the network simplex" in result.message
+    assert type(result.method).__name__ == "ExactTransport"
