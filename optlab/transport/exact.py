@@ -292,7 +292,7 @@ class ExactTransport(Method):
         )  # fmt: skip
 
     def verdict(self, problem: OptimalTransport, state: ExactState, metrics: dict[str, float]) -> Verdict | None:
-        """Say once no pair is violated, or rounding is to blame for those that are, that there is nothing left to do."""
+        """Say that there is nothing left to do once no pair is violated, or only by rounding."""
         if not state.finished:
             return None
         return Verdict(

@@ -58,8 +58,8 @@ def gap_advice(metrics: dict[str, float], *costs: Cost) -> str:
     nearest = min((value for name, value in metrics.items() if name.startswith("relative_")), default=0.0)
     if nearest >= NOTHING_PROVEN:
         parts.append(
-            "the certified bounds leave 0 between them, so that nothing relative is proven of the optimum: if it is zero, "
-            'ask for an absolute gap, tol={"gap": ...}, in units of mass times cost'
+            "the certified bounds leave 0 between them, so that nothing relative is proven of the optimum: if it is "
+            'zero, ask for an absolute gap, tol={"gap": ...}, in units of mass times cost'
         )
     return "; ".join(parts)
 

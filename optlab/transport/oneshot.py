@@ -185,7 +185,8 @@ _ALIASES: dict[str, str] = {
     **{name: name for name in ("auto", *METHODS)},
     "network-simplex": "emd", "simplex": "emd", "emd2": "emd",
     "linear-program": "highs", "linprog": "highs", "lp": "highs",
-    "sinkhorn-log": "sinkhorn", "sinkhorn2": "sinkhorn", "sinkhorn-knopp": "sinkhorn", "sinkhorn-stabilized": "sinkhorn",
+    "sinkhorn-log": "sinkhorn", "sinkhorn2": "sinkhorn", "sinkhorn-knopp": "sinkhorn",
+    "sinkhorn-stabilized": "sinkhorn",
     "sinkhorn-epsilon-scaling": "annealed-sinkhorn", "douglas-rachford": "bdrs", "sinkhorn-newton": "newton",
 }  # fmt: skip
 

@@ -177,8 +177,8 @@ class TransportPlan(MatrixLike):
     def relative_gap(self) -> float:
         """The gap over what is proven of the optimum.
 
-        Without a regularization an optimum of zero is possible. It is taken for one where the bounds leave 0 between them
-        and differ by less than a few units of rounding of the mass, at the cost's `Cost.fine_scale`, or
+        Without a regularization an optimum of zero is possible. It is taken for one where the bounds leave 0 between
+        them and differ by less than a few units of rounding of the mass, at the cost's `Cost.fine_scale`, or
         of the plan's own terms ``<|C|, X>`` (which cancel in costs of both signs): marginals rounded otherwise would
         move the optimum as much.
         """

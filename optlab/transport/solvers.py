@@ -77,7 +77,9 @@ class _Solver(Method):
         easier = lowered(problem) if self.regularized is False else None
         if easier is not None:
             answer = self.solve(easier, state.mirror)
-            assert answer.rows is not None and answer.columns is not None and answer.values is not None
+            assert answer.rows is not None
+            assert answer.columns is not None
+            assert answer.values is not None
             kept = without_lowered(problem, answer.rows, answer.columns, answer.values)
             if kept is not None:
                 parts = {name: getattr(answer, name)[kept] for name in ("rows", "columns", "values")}

@@ -24,8 +24,8 @@ class UnbalancedOptimalTransport(RelaxedTransport):
     Parameters
     ----------
     a, b : array_like, shapes (n,) and (m,)
-        Non-negative weights; their sums may differ. Where a weight is zero the Kullback-Leibler divergence forbids mass;
-        total variation prices it as elsewhere.
+        Non-negative weights; their sums may differ. Where a weight is zero the Kullback-Leibler divergence forbids
+        mass, and total variation prices it as elsewhere. None: equal weights.
     cost : array_like (n, m), SciPy sparse array or `Cost`
         Forbidden pairs are allowed. For total variation no entry may be below minus the sum of the penalties.
     penalty : float or array_like of shape (2,)
@@ -73,8 +73,8 @@ class UnbalancedOptimalTransport(RelaxedTransport):
                 if lonely.size:
                     where = (self.rows, self.columns)[k][lonely[0]]
                     raise DomainError(
-                        f"no plan has the exact {name} marginal that penalty={self.penalty} asks for: {name} {where} has "
-                        "weight, and all its pairs are forbidden"
+                        f"no plan has the exact {name} marginal that penalty={self.penalty} asks for: {name} {where} "
+                        "has weight, and all its pairs are forbidden"
                     )
 
     def __repr__(self) -> str:

@@ -191,17 +191,17 @@ def balanced(seed):
     rng = np.random.default_rng(seed)
     n, m = rng.integers(1, 8, 2)
     kind, cost = random_cost(rng, n, m)
-    weights, a, b = random_weights(rng, n, m)
+    _, a, b = random_weights(rng, n, m)
     method = METHODS[seed % len(METHODS)]
     C = np.asarray(cost.dense() if hasattr(cost, "dense") else cost)
     optimum = exact_optimum(a, b, C)
     try:
-        result = transport(a, b, cost, method=method, max_iter=None if seed % 3 else 300)
+        at_once = method in ("auto", "emd", "highs", "pot-sinkhorn", "exact")
+        result = transport(a, b, cost, method=method, max_iter=None if at_once else 1000)
     except InfeasibleError:
         # sums that agree to rounding only may leave mass over in exact arithmetic, which no double can tell
         return kind, "infeasible" if optimum is None else "infeasible by rounding"
-    except TypeError as error:  # a method that cannot take forbidden pairs says so
-        assert "forbidden" in str(error), (seed, error)
+    except optlab.IncompatibleError:  # a method that cannot take forbidden pairs
         return kind, "refused"
     if optimum is None:
         return kind, "feasible to rounding"
