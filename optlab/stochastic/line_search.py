@@ -5,8 +5,8 @@ f(x) - c gamma ||g||^2`` on the batch of the step, starting from the last step s
 AdaSLS (Jiang and Stich, NeurIPS 2023) takes ``min{gamma / (c_l sqrt(S)), last step}`` with the line-search steps
 gamma and ``S = sum gamma ||g||^2``; c_l is such that the first step is the line search's (times ``1 / scaling``).
 
-The first trial of the first step is `step_size` itself. The authors' code of SLS multiplies by the growth there too: its
-``init_step_size`` is our ``step_size / growth^(batch_size / N)``.
+The first trial of the first step is `step_size` itself. The authors' code of SLS multiplies by the growth there too:
+its ``init_step_size`` is our ``step_size / growth^(batch_size / N)``.
 
 Every trial counts as a gradient in ``oracle_calls``, since the compiled oracles compute both.
 """

@@ -149,8 +149,8 @@ class FiniteSum:
             at = int(np.argmin(losses))
             raise ValueError(
                 f"the loss of sample {int(rows[at])} is negative ({losses[at]:g}), but {type(self).__name__} was made "
-                "with nonnegative=True: shift them, or pass nonnegative=False, with which step sizes that divide by the "
-                "loss (NGN, Polyak's) need a lower_bound"
+                "with nonnegative=True: shift them, or pass nonnegative=False, with which step sizes that divide by "
+                "the loss (NGN, Polyak's) need a lower_bound"
             )
         if not np.all(np.isfinite(losses)):
             at = int(np.argmin(np.isfinite(losses)))

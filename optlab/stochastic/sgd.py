@@ -4,8 +4,8 @@
 not depend on the momentum; what NGN-M is compared with) or w = 1 (Polyak's heavy ball).
 
 At a constant step size w = 1 is PyTorch's ``SGD(momentum=...)``, step by step. Under a schedule it is not: here a
-gradient keeps the step size at which it was taken, PyTorch and Optax keep a sum of gradients and multiply all of it by the
-present one. Nor is w = 1 - momentum PyTorch's ``dampening=momentum``, which does not damp the first gradient.
+gradient keeps the step size at which it was taken, PyTorch and Optax keep a sum of gradients and multiply all of it by
+the present one. Nor is w = 1 - momentum PyTorch's ``dampening=momentum``, which does not damp the first gradient.
 """
 
 from __future__ import annotations
