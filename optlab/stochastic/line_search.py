@@ -5,6 +5,9 @@ f(x) - c gamma ||g||^2`` on the batch of the step, starting from the last step s
 AdaSLS (Jiang and Stich, NeurIPS 2023) takes ``min{gamma / (c_l sqrt(S)), last step}`` with the line-search steps
 gamma and ``S = sum gamma ||g||^2``; c_l is such that the first step is the line search's (times ``1 / scaling``).
 
+The first trial of the first step is `step_size` itself. The authors' code of SLS multiplies by the growth there too:
+its ``init_step_size`` is our ``step_size / growth^(batch_size / N)``.
+
 Every trial counts as a gradient in ``oracle_calls``, since the compiled oracles compute both.
 """
 
@@ -17,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 from numba import types
 
-from optlab.core.validation import as_integer, as_number
+from optlab.core.validation import as_number
 from optlab.stochastic.compilation import (
     F8,
     I8,
@@ -28,7 +31,7 @@ from optlab.stochastic.compilation import (
     vector,
 )
 from optlab.stochastic.kernels import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, STEP_SIZE, iterate_weight
-from optlab.stochastic.method import StochasticMethod, StochasticState
+from optlab.stochastic.method import StochasticMethod, StochasticState, keep_integer
 from optlab.stochastic.own_loops import loop_and_oracle
 from optlab.stochastic.problem import FiniteSum
 
@@ -152,7 +155,7 @@ class SLS(StochasticMethod):
         as_number(self.armijo, "armijo", above=0, below=1)
         as_number(self.shrink, "shrink", above=0, below=1)
         as_number(self.growth, "growth", minimum=1)
-        as_integer(self.max_trials, "max_trials", minimum=1)
+        keep_integer(self, "max_trials", minimum=1)
         as_number(self.fallback, "fallback", above=0)
 
     def initial_memory(self, problem: FiniteSum) -> tuple[float, ...]:

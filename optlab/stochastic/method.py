@@ -99,7 +99,7 @@ class StochasticMethod(Method):
     schedule: ClassVar[str] = "step_size"  # name of the hyperparameter that is the step size or its schedule
 
     def __post_init__(self) -> None:
-        as_integer(self.batch_size, "batch_size", minimum=1)
+        keep_integer(self, "batch_size", minimum=1)
         one_of(self.sampling, "sampling", SAMPLINGS)
         if hasattr(self, self.schedule):
             check_schedule(getattr(self, self.schedule), self.schedule)
@@ -289,6 +289,11 @@ def unscaled(state: StochasticState, vector: np.ndarray, value: float | None = N
 def check_momentum(value: Any, name: str = "momentum") -> None:
     """Raise unless 0 <= value < 1."""
     as_number(value, name, minimum=0, below=1)
+
+
+def keep_integer(method: Any, name: str, minimum: int) -> None:
+    """Check a field that counts something, and keep it as an int: 1e3 is one, and slices of arrays want that."""
+    object.__setattr__(method, name, as_integer(getattr(method, name), name, minimum=minimum))
 
 
 def freeze_bounds(method: Any) -> None:

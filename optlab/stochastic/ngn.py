@@ -63,8 +63,10 @@ class NGN(StochasticMethod):
     ----------
     sigma : float or callable, default 1.0
         Regularisation of the model, which is the largest step: a number, or a schedule k -> sigma_k such as
-        `Decaying`. In the convex case any value is stable; a constant one converges to a neighbourhood of size
-        O(sigma) unless all losses vanish at the solution, ``Decaying(sigma)`` converges.
+        `Decaying`. In the convex case no value makes the iterates blow up (``E||x_k - x*||^2`` grows by at most
+        ``2 sigma f*`` a step), which is not to say that any value does well: a constant one converges to a
+        neighbourhood of size O(sigma) unless all losses vanish at the solution, and far above 1/L that may be worse
+        than the start. ``Decaying(sigma)`` converges.
     batch_size : int, default 1
     sampling : {"replacement", "shuffle", "sequential"}, default "replacement"
     trace : bool, default False

@@ -40,7 +40,7 @@ class FiniteSum:
         The minimum of f, or a lower bound of it. If given, `measure` has a ``gap`` and ``tol`` refers to it.
     nonnegative : bool, default True
         Whether every f_i is at least 0, as Gauss-Newton and Polyak step sizes require. A negative loss is then an
-        error that names the sample.
+        error that names the sample, with any method.
     check_gradient : bool, default False
         Compare `gradient` with finite differences at a random point now (see `check_gradient`).
 
@@ -148,8 +148,9 @@ class FiniteSum:
         if self.nonnegative and losses.min() < 0:
             at = int(np.argmin(losses))
             raise ValueError(
-                f"the loss of sample {int(rows[at])} is negative ({losses[at]:g}); Gauss-Newton and Polyak step sizes "
-                "need losses of at least 0: shift them (or pass nonnegative=False together with a method's lower_bound)"
+                f"the loss of sample {int(rows[at])} is negative ({losses[at]:g}), but {type(self).__name__} was made "
+                "with nonnegative=True: shift them, or pass nonnegative=False, with which step sizes that divide by "
+                "the loss (NGN, Polyak's) need a lower_bound"
             )
         if not np.all(np.isfinite(losses)):
             at = int(np.argmin(np.isfinite(losses)))

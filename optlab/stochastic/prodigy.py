@@ -4,7 +4,8 @@
     s = beta3 s + (d/d0) d g                     v = beta2 v + (1 - beta2) d^2 g*g
     d+ = max(d, r / ||s||_1)                     x+ = x - d m / (sqrt(v) + d+ epsilon)
 
-with ``beta3 = sqrt(beta2)`` and each d in a weight multiplied by `step_size`: the authors' implementation.
+with ``beta3 = sqrt(beta2)`` and each d in a weight multiplied by `step_size`. Without a limit of the growth this is the
+authors' implementation (prodigyopt), step by step.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Prodigy(StochasticMethod):
     d0 : float, default 1e-6
         First estimate of the distance to a solution.
     growth : float, default inf
-        Largest factor by which the estimate may grow in a step.
+        Largest factor by which the estimate may grow in a step. The authors' ``growth_rate`` is another rule: it keeps
+        the largest quotient r / ||s||_1 seen beside d, and lets the first jump, out of `d0`, pass.
     bias_correction : bool, default False
         Multiply the step by Adam's bias correction (as in Optax; off in the authors' code).
     weight_decay : float, default 0.0

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core.validation import as_integer, as_number
+from optlab.core.validation import as_number
 from optlab.stochastic.compilation import Compiled, update_rule
-from optlab.stochastic.method import StochasticMethod, StochasticState, check_momentum
+from optlab.stochastic.method import StochasticMethod, StochasticState, check_momentum, keep_integer
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
 
@@ -85,7 +85,7 @@ class ScheduleFree(StochasticMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_momentum(self.momentum)
-        as_integer(self.warmup, "warmup", minimum=0)
+        keep_integer(self, "warmup", minimum=0)
         as_number(self.weight_decay, "weight_decay", minimum=0)
 
     def vectors(self, x: np.ndarray) -> int:

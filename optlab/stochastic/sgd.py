@@ -1,7 +1,11 @@
 """Stochastic gradient descent with a constant, decaying or user-defined step size, and heavy-ball momentum.
 
 ``x+ = x - w step_size g + momentum (x - x_previous)``, with w = 1 - momentum (damped, so that the effective step does
-not depend on the momentum; what NGN-M is compared with) or w = 1 (Polyak's heavy ball, and PyTorch's convention).
+not depend on the momentum; what NGN-M is compared with) or w = 1 (Polyak's heavy ball).
+
+At a constant step size w = 1 is PyTorch's ``SGD(momentum=...)``, step by step. Under a schedule it is not: here a
+gradient keeps the step size at which it was taken, PyTorch and Optax keep a sum of gradients and multiply all of it by
+the present one. Nor is w = 1 - momentum PyTorch's ``dampening=momentum``, which does not damp the first gradient.
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ class SGD(StochasticMethod):
     momentum : float, default 0.0
         In [0, 1).
     damped : bool, default True
-        Whether the gradient step is multiplied by 1 - momentum.
+        Whether the gradient step is multiplied by 1 - momentum. (PyTorch's convention is False, at a constant step
+        size; under a schedule the two differ.)
     sampling : {"replacement", "shuffle", "sequential"}, default "replacement"
     trace : bool, default False
 

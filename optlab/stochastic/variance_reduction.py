@@ -19,11 +19,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core.validation import as_integer
 from optlab.stochastic import losses as scalar_losses
 from optlab.stochastic.kernels import SCALE
 from optlab.stochastic.linear import LinearModel
-from optlab.stochastic.method import StochasticMethod, StochasticState, unscaled
+from optlab.stochastic.method import StochasticMethod, StochasticState, keep_integer, unscaled
 from optlab.stochastic.own_loops import loop_and_oracle, work_space
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
@@ -184,7 +183,7 @@ class SVRG(SAGA):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.period is not None:
-            as_integer(self.period, "period", minimum=1)
+            keep_integer(self, "period", minimum=1)
 
     def steps_between(self, problem: FiniteSum) -> int:
         """Return the number of steps between snapshots."""

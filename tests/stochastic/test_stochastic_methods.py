@@ -12,12 +12,15 @@ from optlab.stochastic import (
     NGND,
     NGNMD,
     SGD,
+    SLS,
+    SVRG,
     Averaged,
     Decaying,
     FiniteSum,
     LeastSquares,
     LogisticRegression,
     PolyakSGD,
+    ScheduleFree,
     StepDecay,
     StochasticMethod,
     trace,
@@ -277,3 +280,26 @@ def test_methods_are_plain_values():
         hash(method)
         assert type(method).__name__ in repr(method)
         assert optlab.cite(method)
+
+
+def test_counts_written_as_floats_are_counts():
+    problem = LeastSquares(np.ones((20, 2)), np.arange(20.0))
+    result = optlab.solve(problem, NGN(batch_size=10.0), max_iter=4, seed=0)
+    assert result.metrics["epoch"] == 2
+    assert NGN(batch_size=10.0) == NGN(batch_size=10)
+    for method in (SVRG(0.01, period=7.0), SLS(max_trials=5.0), ScheduleFree(warmup=3.0)):
+        optlab.solve(problem, method, max_iter=10, seed=0)
+    with pytest.raises(TypeError, match=r"batch_size must be an integer of at least 1, got 2\.5"):
+        NGN(batch_size=2.5)
+
+
+def test_momentum_is_pytorchs_at_a_constant_step_and_the_heavy_balls_under_a_schedule():
+    problem = LeastSquares([[1.0]], [-1.0])  # gradient 1 at 0
+
+    def second(step_sizes):
+        rule = (lambda k: step_sizes[k]) if len(step_sizes) > 1 else step_sizes[0]
+        return float(optlab.solve(problem, SGD(rule, momentum=0.9, damped=False), max_iter=2).solution[0])
+
+    first = 1.0 - 0.1  # the gradient after a step of 0.1
+    assert second([0.1]) == pytest.approx(-0.1 - 0.1 * (0.9 + first))  # either way
+    assert second([0.1, 0.01]) == pytest.approx(-0.1 - (0.9 * 0.1 + 0.01 * first))  # PyTorch: 0.01 * (0.9 + first)
