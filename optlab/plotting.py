@@ -174,33 +174,36 @@ def log_axes(ax: Any, which: str = "y") -> Any:
         axis = getattr(ax, f"{letter}axis")
         low, high = sorted(getattr(ax, f"get_{letter}lim")())
         decades = np.log10(high) - np.log10(low) if low > 0 else 1.0  # the quotient may overflow
-        axis.set_major_formatter(FuncFormatter(_power_label))
         if decades > 1.5:
             axis.set_major_locator(LogLocator(base=10, numticks=7))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _power_label(value)))
             axis.set_minor_locator(LogLocator(base=10, subs=range(2, 10)) if decades < 5 else NullLocator())
             axis.set_minor_formatter(NullFormatter())
         else:  # within a decade or so, decade ticks alone would leave the axis bare
             axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _power_label(value, plain=True)))
             axis.set_minor_formatter(NullFormatter())
     return ax
 
 
-def _power_label(value: float, position: int | None = None) -> str:
+def _power_label(value: float, plain: bool = False) -> str:
     """A tick of a logarithmic axis as text: mathtext would take most of the time of drawing a small plot.
+
+    With `plain`, numbers from 0.001 to 1000 are written out: within a decade or two powers beside them look odd.
 
     Examples
     --------
-    >>> _power_label(1e-3), _power_label(2.0), _power_label(5e-7), _power_label(0.0)
-    ('10⁻³', '2', '5×10⁻⁷', '')
+    >>> _power_label(1e-3), _power_label(0.1, plain=True), _power_label(5e-7), _power_label(0.0)
+    ('10⁻³', '0.1', '5×10⁻⁷', '')
     """
     if not value > 0:
         return ""
     exponent = int(np.floor(np.log10(value) + 1e-9))
     mantissa = value / 10.0**exponent if abs(exponent) < 300 else 1.0
     power = "10" + str(exponent).translate(_RAISED)
-    if abs(mantissa - 1.0) < 1e-6:
-        return power
-    return f"{value:g}" if -3 <= exponent <= 3 else f"{mantissa:g}×{power}"
+    if plain and -3 <= exponent <= 3:
+        return f"{value:g}"
+    return power if abs(mantissa - 1.0) < 1e-6 else f"{mantissa:g}×{power}"
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

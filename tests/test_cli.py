@@ -37,8 +37,10 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "experiments" / "toy" / "toy.py").write_text(TOY.replace("SOUND", "True"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+    # what the package has registered meanwhile stays: its modules are not loaded a second time
     for registry, old in zip((FIGURES, THEOREMS), before):
-        registry.clear()
+        for id in [id for id, spec in registry.items() if spec.file.startswith(str(tmp_path))]:
+            del registry[id]
         registry.update(old)
 
 

@@ -38,9 +38,9 @@ def standing_mark(standing: str) -> str:
     return f'<span class="{look}" title="{words}">{sign}</span>'
 
 
-def alarm(text: str) -> str:
-    """Return text that calls for attention."""
-    return f'<span class="no">{text}</span>'
+def alarm(text: str, look: str) -> str:
+    """Return text that calls for attention: ``"no"`` if something failed, ``"some"`` if something is missing."""
+    return f'<span class="{look}">{text}</span>'
 
 
 def number(value: Any) -> str:

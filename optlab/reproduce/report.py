@@ -150,7 +150,8 @@ def _banner(records: list[Record], pending: list[Record], benches: list[Record],
     if not words:
         return ""
     listed = f"<ul>{''.join(items)}</ul>" if items else ""
-    return f'<div class="banner {look}">{escape(" ".join(words))}{listed}</div>'
+    first, stop, rest = " ".join(words).partition(". ")
+    return f'<div class="banner {look}"><b>{escape(first + stop)}</b>{escape(rest)}{listed}</div>'
 
 
 def _overview(papers: dict[str, Record], records: list[Record], pending: list[Record]) -> str:
@@ -160,10 +161,12 @@ def _overview(papers: dict[str, Record], records: list[Record], pending: list[Re
     for key, paper in papers.items():
         own = _of(key, records)
         tally = Tally.of(own, len(own) + len(_of(key, pending)))
-        cells = [*tally.cells(), duration(sum(r.get("seconds", 0.0) for r in own))]
+        seconds = sum(r.get("seconds", 0.0) for r in own)
+        cells = [*tally.cells(), duration(seconds) if seconds else "–"]
         link = f'<td class="wide"><a href="#{escape(key)}">{escape(paper["name"])}</a></td>'
         attention = tally.calls_for_attention()
-        body = "".join(f"<td class=n>{alarm(c) if name in attention else c}</td>" for name, c in zip(_HEADINGS, cells))
+        marked = [alarm(c, attention[name]) if name in attention else c for name, c in zip(_HEADINGS, cells)]
+        body = "".join(f"<td class=n>{cell}</td>" for cell in marked)
         rows.append(f"<tr>{link}{body}</tr>")
     head = "".join(f'<th class="n">{name}</th>' for name in _HEADINGS)
     return f'<div class="scroll"><table><tr><th>Paper</th>{head}</tr>{"".join(rows)}</table></div>'

@@ -120,16 +120,15 @@ class Tally:
             str(self.errors),
         )
 
-    def calls_for_attention(self) -> set[str]:
-        """The `COLUMNS` whose counts say that something is amiss."""
+    def calls_for_attention(self) -> dict[str, str]:
+        """The `COLUMNS` whose counts say that something is amiss, with how they are marked."""
         wrong = {
-            "Run": self.missing,
             "Claims held": self.failed_claims,
             "Theorems hold": self.theorems - self.hold - self.not_applicable,
             "Controls refuted": self.controls - self.refuted,
             "Errors": self.errors,
         }
-        return {name for name, n in wrong.items() if n}
+        return {name: "no" for name, n in wrong.items() if n} | ({"Run": "some"} if self.missing else {})
 
     def reasons(self) -> list[tuple[int, str]]:
         """How many claims were not tested for which reason, in words."""

@@ -76,6 +76,8 @@ class Experiments:
 def experiments(tmp_path):
     before = dict(FIGURES), dict(THEOREMS)
     yield Experiments(tmp_path)
+    # what the package has registered meanwhile stays: its modules are not loaded a second time
     for registry, old in zip((FIGURES, THEOREMS), before):
-        registry.clear()
+        for id in [id for id, spec in registry.items() if spec.file.startswith(str(tmp_path))]:
+            del registry[id]
         registry.update(old)

@@ -47,7 +47,7 @@ def _page(tmp_path):
 def _banner(tmp_path):
     """Its colour and its text."""
     look, text = re.search(r'<div class="banner (\w+)">(.*?)(?:<ul>|</div>)', _page(tmp_path)).groups()
-    return look, html.unescape(text)
+    return look, html.unescape(re.sub(r"</?b>", "", text))
 
 
 def _write(experiments, *kinds):
