@@ -77,7 +77,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[Any]], No
     writers of the same file left behind when they were killed is removed. A symbolic link stays one: what it points to
     is written.
     """
-    os.close(_replace(_resolved(path), write, mode))
+    handles: list[int] = []
+    try:
+        _replace(_resolved(path), write, mode, handles)
+    finally:
+        _close(handles)
 
 
 class OwnedFile:
@@ -96,13 +100,15 @@ class OwnedFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = _resolved(path)
-        self.handle: int | None = None  # of the file as it should be found: open, so that its number is not given anew
+        # of the file as it should be found: open, so that its number is not given anew. More than one only for a
+        # moment, in which an interrupt may come: then either may be the file
+        self.handles: list[int] = []
         with contextlib.suppress(FileNotFoundError):
             try:
-                self.handle = os.open(self.path, os.O_RDWR)
+                self.handles.append(os.open(self.path, os.O_RDWR))
             except PermissionError:
-                self.handle = os.open(self.path, os.O_RDONLY)
-        if self.handle is not None and not _lock(self.handle, wait=False):
+                self.handles.append(os.open(self.path, os.O_RDONLY))
+        if self.handles and not _lock(self.handles[0], wait=False):
             self.close()
             raise BlockingIOError(f"another run that is alive is writing {str(path)!r}")
         _owned.add(self)
@@ -117,17 +123,14 @@ class OwnedFile:
         """
         with contextlib.suppress(FileNotFoundError):
             found = os.stat(self.path)
-            if self.handle is None or not os.path.samestat(found, os.fstat(self.handle)):
+            if not any(os.path.samestat(found, os.fstat(handle)) for handle in self.handles):
                 raise BlockingIOError(f"another run has written {str(self.path)!r} in the meantime")
-        handle = _replace(self.path, write, "wb")
-        self.close()
-        self.handle = handle
+        _replace(self.path, write, "wb", self.handles)
+        _close(self.handles, keep=1)
 
     def close(self) -> None:
         """Let others write the file."""
-        if self.handle is not None:
-            os.close(self.handle)
-            self.handle = None
+        _close(self.handles)
 
 
 _owned: weakref.WeakSet[OwnedFile] = weakref.WeakSet()
@@ -142,18 +145,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown)
 
 
-def _replace(target: Path, write: Callable[[IO[Any]], None], mode: str) -> int:
-    """Replace `target` and return a handle of the new file, which is locked."""
+def _replace(target: Path, write: Callable[[IO[Any]], None], mode: str, handles: list[int]) -> None:
+    """Replace `target` and append a handle of the new file, which is locked, to `handles`."""
     _remove_leftovers(target)
-    while True:
-        handle, temporary = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
-        _lock(handle, wait=True)
-        if os.fstat(handle).st_nlink:
-            break
-        os.close(handle)  # another writer took it for a leftover in the moment before it was locked
-    kept = os.dup(handle)
+    handle, temporary = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
+    handles.append(handle)  # before the file is in its place: who is interrupted right after must know it
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as file:  # type: ignore[call-overload]
+        _lock(handle, wait=True)
+        if not os.fstat(handle).st_nlink:  # another writer took it for a leftover in the moment before it was locked
+            os.close(handles.pop())
+            return _replace(target, write, mode, handles)
+        with os.fdopen(os.dup(handle), mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as file:  # type: ignore[call-overload]
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -167,11 +169,15 @@ def _replace(target: Path, write: Callable[[IO[Any]], None], mode: str) -> int:
         os.chmod(temporary, permissions)
         os.replace(temporary, target)
     except BaseException:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # it is in its place already if the exception is an interrupt
             os.unlink(temporary)
-        os.close(kept)
+            os.close(handles.pop())
         raise
-    return kept
+
+
+def _close(handles: list[int], keep: int = 0) -> None:
+    while len(handles) > keep:
+        os.close(handles.pop(0))  # taken out first: what is in the list is open, whenever an interrupt comes
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -466,10 +466,10 @@ def failing_writes(monkeypatch, when, error):
     count = iter(range(10**6))
     original = files._replace
 
-    def replace(target, write, mode):
+    def replace(*arguments):
         if next(count) in when:
             raise error
-        return original(target, write, mode)
+        return original(*arguments)
 
     monkeypatch.setattr(files, "_replace", replace)
 
@@ -619,6 +619,43 @@ def test_a_file_that_another_run_wrote_is_not_overwritten(tmp_path):
         optlab.solve(Quadratic(), GradientDescent(), max_iter=10, checkpoint=path, callbacks=intrude)
     assert caught.value.result.n_iter == 10
     assert optlab.solve(Quadratic(4), GradientDescent(), max_iter=3, checkpoint=path, resume=True).n_iter == 3
+
+
+@pytest.mark.parametrize("name", ["replace", "unlink", "fsync", "chmod", "close", "dup", "fstat", "stat"])
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interrupt_at_any_moment_of_a_save_leaves_a_run_that_can_save(tmp_path, monkeypatch, name, after):
+    """The interrupt comes just before or just after one of the calls to the system that a save consists of."""
+    path = tmp_path / "run.npz"
+    armed = []
+
+    def arm(state, history):
+        if state.k == 4:
+            armed.append(True)
+
+    original = getattr(os, name)
+
+    def interrupted(*arguments, **options):
+        ours = bool(armed)
+        armed.clear()
+        if ours and not after:
+            raise KeyboardInterrupt
+        answer = original(*arguments, **options)
+        if ours:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(os, name, interrupted)
+    whole = optlab.solve(Quadratic(), GradientDescent(), max_iter=12, record="all")
+    options = {"max_iter": 12, "record": "all", "checkpoint": path, "checkpoint_every": 1e-9}
+    part = optlab.solve(Quadratic(), GradientDescent(), **options, callbacks=arm)
+    assert part.status is (Status.INTERRUPTED if name != "unlink" else Status.MAX_ITER)  # which a save does not call
+    armed.clear()
+    monkeypatch.undo()
+    with np.load(path) as stored:
+        assert stored["column:0"][-1] == part.n_iter
+    joined = optlab.solve(Quadratic(), GradientDescent(), **options, resume=True)
+    assert joined.history.equals(whole.history)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_attempt_does_not_keep_the_file_locked(tmp_path):
