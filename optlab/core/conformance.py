@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.capabilities import check_compatible
 from optlab.core.run import has_advance
 from optlab.core.serialization import fingerprint, pack
-from optlab.core.solver import solve
+from optlab.core.solver import check_contract, solve
 from optlab.core.stopping import Diverged
 
 
@@ -51,6 +50,9 @@ def check_problem(problem: Any, iterate: Any = None, *, seed: int = 0) -> None:
     AssertionError: Parabola.gradient is not the gradient of Parabola.value: along a random direction ...
     """
     name = type(problem).__name__
+    for hook in ("default_start", "measure"):
+        if not callable(getattr(problem, hook, None)):
+            raise TypeError(f"problem must have {hook}(), as optlab.core.Problem says, got {name}")
     before = fingerprint(problem)
     start = problem.default_start(np.random.default_rng(seed))
     again = problem.default_start(np.random.default_rng(seed))
@@ -121,7 +123,7 @@ def check_method(method: Any, problem: Any, *, iterations: int = 20, seed: int =
     >>> problem = CompositeProblem(Box(0.0, 1.0), SquaredDistance(np.array([2.0, -1.0])), SquaredEuclidean())
     >>> optlab.check_method(BregmanDouglasRachford(), problem)
     """
-    check_compatible(problem, method)
+    check_contract(problem, method)
     _check_description(method)
     _check_purity(method, problem, seed)
     _check_runs(method, problem, iterations, seed)

@@ -57,6 +57,8 @@ class History:
         primary_metric: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        if not (columns is None or isinstance(columns, Mapping)):
+            raise TypeError(f"columns must be a dict of names to numbers, got {type(columns).__name__}")
         arrays = {name: _column(values, name) for name, values in (columns or {}).items()}
         if len({len(a) for a in arrays.values()}) > 1:
             lengths = {name: len(a) for name, a in arrays.items()}

@@ -134,7 +134,7 @@ def solve(
     for i, callback in enumerate(callbacks):
         if not callable(callback):
             raise TypeError(f"callbacks[{i}] must be callable as callback(state, history), got {callback!r}")
-    _check_contract(problem, method)
+    check_contract(problem, method)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=PATH, the file to go on from")
     path = None if checkpoint is None else check_writable(checkpoint, "checkpoint")
@@ -212,7 +212,7 @@ def iterate(
     >>> [state.k for state in itertools.islice(optlab.iterate(problem, BregmanDouglasRachford()), 3)]
     [0, 1, 2]
     """
-    _check_contract(problem, method)
+    check_contract(problem, method)
     rng, _ = _generator(seed)
 
     def states() -> Iterator[Any]:
@@ -285,7 +285,8 @@ def _rules(tol: Any, stop: Any, time_limit: Any) -> Rule | None:
     return rules
 
 
-def _check_contract(problem: Any, method: Any) -> None:
+def check_contract(problem: Any, method: Any) -> None:
+    """Raise `TypeError` if one of them lacks what `solve` calls, `IncompatibleError` if they do not fit each other."""
     if isinstance(method, type):
         raise TypeError(f"method must be an instance: write {method.__name__}(...), not {method.__name__}")
     if isinstance(problem, type):

@@ -11,11 +11,12 @@ not by Fourier transforms, so that the blur of a positive image is positive to t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer, as_number, one_of
+from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, one_of
 
 PHOTOGRAPHS = ("china", "flower")
 BOUNDARIES = ("reflective", "periodic")
@@ -25,9 +26,9 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def _as_size(size: Any, name: str = "size") -> tuple[int, int]:
-    if np.ndim(size) == 0:
+    if isinstance(size, Integral):
         size = (size, size)
-    if len(size) != 2:
+    if not (isinstance(size, (tuple, list, np.ndarray)) and np.shape(size) == (2,)):
         raise ValueError(f"{name} must be an integer or a pair (height, width), got {size!r}")
     return as_integer(size[0], f"{name}[0]", minimum=1), as_integer(size[1], f"{name}[1]", minimum=1)
 
@@ -106,7 +107,7 @@ def photograph(name: str = "china", size: Any = None, grey: bool = False) -> np.
     from sklearn.datasets import load_sample_image
 
     image = load_sample_image(f"{name}.jpg").astype(np.float64) / 255.0
-    if grey:
+    if as_flag(grey, "grey"):
         image = image @ _LUMA
     if size is None:
         return np.asarray(image)

@@ -23,8 +23,7 @@ import numpy as np
 from optlab.bregman.mirror_maps import MirrorMap, mirror_map
 from optlab.core import Method, State
 from optlab.core.stopping import Verdict
-from optlab.core.validation import as_float_array, as_integer, as_number
-from optlab.policy.arguments import as_flag
+from optlab.core.validation import as_flag, as_float_array, as_integer, as_number
 from optlab.policy.certificates import divergence_to_optimal, mismatch, optimal_visitation
 from optlab.policy.critics import Exact, evaluate_exactly
 from optlab.policy.dual_error import COLUMNS, error_terms, running_bounds

@@ -11,7 +11,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
 
-__all__ = ["as_count", "as_flag", "as_generator", "checked_numbers"]
+__all__ = ["as_count", "as_generator", "checked_numbers"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _LARGEST = 2**31 - 1
@@ -45,13 +45,6 @@ def as_count(value: Any, name: str, minimum: int = 1) -> int:
 def float_text(number: int) -> str:
     """Return a large integer in a few digits."""
     return f"{float(number):.3g}" if number < 10**300 * 10 else f"about 1e+{len(str(number)) - 1}"
-
-
-def as_flag(value: Any, name: str) -> bool:
-    """Return `value` if it is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
-    return bool(value)
 
 
 def as_generator(seed: Any) -> np.random.Generator:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_float_array, as_number
-from optlab.policy.arguments import as_count, as_flag, as_generator
+from optlab.core.validation import as_flag, as_float_array, as_number
+from optlab.policy.arguments import as_count, as_generator
 from optlab.policy.function_classes import BlockFeatures
 from optlab.policy.ownership import frozen
 

@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.policy.arguments import as_flag
+from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, first_index
 from optlab.policy.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
 from optlab.policy.gymnasium_tables import read_table
 from optlab.policy.ownership import freeze_csr, frozen, read_only

@@ -16,13 +16,6 @@ def is_sparse(value: Any) -> bool:
     return bool(sp.issparse(value))
 
 
-def as_flag(value: Any, name: str) -> bool:
-    """Return a truth value."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
 def row_squares(A: Any) -> np.ndarray:
     """Return the squared Euclidean norms of the rows of a dense or CSR matrix, in float64."""
     if not is_sparse(A):

@@ -38,11 +38,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optlab.core import Status, solve
-from optlab.core.validation import as_integer, as_number, one_of
+from optlab.core.validation import as_flag, as_integer, as_number, one_of
 from optlab.stochastic import kernels
 from optlab.stochastic.averaging import Averaged
 from optlab.stochastic.certificate import rounding
-from optlab.stochastic.data import as_design, as_flag, check_sparse, is_sparse
+from optlab.stochastic.data import as_design, check_sparse, is_sparse
 from optlab.stochastic.linear import LeastSquares, LogisticRegression
 from optlab.stochastic.losses import SMOOTHNESS
 from optlab.stochastic.method import StochasticState

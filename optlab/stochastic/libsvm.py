@@ -19,8 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer
-from optlab.stochastic.data import as_flag
+from optlab.core.validation import as_flag, as_integer
 
 _OPENERS: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore
 _LARGEST_INDEX = int(np.iinfo(np.int32).max)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_number
+from optlab.core.validation import as_flag, as_number
 from optlab.stochastic.certificate import duality_gap
-from optlab.stochastic.data import as_flag, is_sparse, row_squares
+from optlab.stochastic.data import is_sparse, row_squares
 from optlab.stochastic.problem import FiniteSum
 
 # f_star="auto" solves for the minimum up to about this many multiplications, which take about a second

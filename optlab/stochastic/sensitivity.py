@@ -22,9 +22,8 @@ from optlab.core import Status, solve
 from optlab.core.files import write_atomically
 from optlab.core.interrupts import end_with_parent, terminable
 from optlab.core.serialization import fingerprint
-from optlab.core.validation import as_float_array, as_integer, as_number, one_of
+from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
-from optlab.stochastic.data import as_flag
 from optlab.stochastic.method import StochasticMethod, against
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Decaying, StepDecay

@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from optlab.core.files import check_writable, write_atomically
-from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.stochastic.data import as_flag
+from optlab.core.validation import as_flag, as_float_array, as_number, one_of
 
 if TYPE_CHECKING:
     import pandas
@@ -63,6 +62,8 @@ class Sweep:
     def __init__(self, columns: dict[str, Any], metric: str = "objective", maximize: bool | None = None) -> None:
         self.metric = str(metric)
         self.maximize = is_maximized(self.metric) if maximize is None else as_flag(maximize, "maximize")
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns must be a dict of names to arrays, got {type(columns).__name__}")
         self._columns = {name: np.asarray(values) for name, values in columns.items()}
         missing = [n for n in ("method", "step_size", "seed", "final", "initial") if n not in self._columns]
         if missing:

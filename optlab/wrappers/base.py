@@ -132,7 +132,7 @@ def has_variable(method: Any) -> bool:
     """Return whether a method, or the one that it wraps, says which variable its iteration moves."""
     while isinstance(method, Wrapper):
         method = method.method
-    return type(method).with_variable is not Method.with_variable
+    return isinstance(method, Method) and type(method).with_variable is not Method.with_variable
 
 
 def scaled(factor: float, value: Any) -> Any:

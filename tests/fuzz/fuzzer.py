@@ -23,6 +23,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def targets() -> Iterator[tuple[str, Callable[..., Any]]]:
             value = getattr(module, name)
             if not callable(value) or name in LEFT_OUT or id(value) in seen or getattr(value, "_is_protocol", False):
                 continue
-            if inspect.isclass(value) and (issubclass(value, BaseException) or inspect.isabstract(value)):
+            if inspect.isclass(value) and (issubclass(value, (BaseException, Enum)) or inspect.isabstract(value)):
                 continue
             seen.add(id(value))
             yield f"{package}.{name}", value

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import one_of
-from optlab.policy.arguments import as_flag
+from optlab.core.validation import as_flag, one_of
 from optlab.policy.mdp import MDP
 
 __all__ = ["cliff_walking", "frozen_lake", "taxi"]
