@@ -133,8 +133,8 @@ def fit_problem(
     **options: Any,
 ) -> Result:
     """Run `AlternatingProcrustes` through `optlab.solve` with the settings of this package."""
-    options = {"progress": False, "on_interrupt": "raise"} | options
-    return solve(problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **options)
+    settings: dict[str, Any] = {"progress": False, "on_interrupt": "raise"} | options
+    return solve(problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **settings)
 
 
 def rows(scores: Sequence[np.ndarray], index: np.ndarray) -> list[np.ndarray]:

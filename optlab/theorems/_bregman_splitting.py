@@ -36,7 +36,7 @@ def worst_of(runs: Iterable[tuple[Any, Any]], slack: float) -> tuple[Array, Arra
     `slack` is to be that of the evidence: if any run violates its bound, so does the one returned, see `nearness`.
     """
     arrays = [(np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)) for observed, bound in runs]
-    return max(arrays, key=lambda run: float(np.max(nearness(*run, slack))))
+    return max(arrays, key=lambda run: float(np.max(nearness(run[0], run[1], slack))))
 
 
 def distance(first: Array, second: Array) -> float:

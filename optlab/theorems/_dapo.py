@@ -184,7 +184,7 @@ def nearest(cases: Any, slack: float, **fields: Any) -> Evidence:
         name: f"largest observed/bound {1 + largest:.3g}" for (name, *_), largest in zip(cases, excess, strict=True)
     }
     rtol = fields.get("rtol", 1e-9)
-    name, observed, bound = max(cases, key=lambda case: float(np.max(nearness(*case[1:], slack, rtol))))
+    name, observed, bound = max(cases, key=lambda case: float(np.max(nearness(case[1], case[2], slack, rtol))))
     return Evidence(
         np.arange(len(observed)), observed, bound, slack=slack, detail=detail, note=f"shown: {name}", **fields
     )
