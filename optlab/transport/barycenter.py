@@ -64,6 +64,11 @@ class Barycenter:
     """
 
     def __init__(self, problem: WassersteinBarycenter, mirror: PlanTuple, candidates: Any = ()):
+        if not isinstance(problem, WassersteinBarycenter) or not isinstance(mirror, PlanTuple):
+            raise TypeError(
+                "problem and mirror must be a WassersteinBarycenter and a PlanTuple, got "
+                f"{type(problem).__name__} and {type(mirror).__name__}"
+            )
         self.problem, self.mirror = problem, mirror
         self._candidates = list(candidates)
 
@@ -154,7 +159,10 @@ class Barycenter:
 
     def plan(self, index: int) -> np.ndarray:
         """Return the plan between the barycentre and histogram `index`, shape (n, m), with exact marginals."""
-        rounded = self._rounded[as_integer(index, "index", minimum=0)]
+        index = as_integer(index, "index", minimum=0)
+        if index >= len(self.problem.costs):
+            raise ValueError(f"index must be below the number of histograms, {len(self.problem.costs)}, got {index}")
+        rounded = self._rounded[index]
         out = np.zeros((self.histogram.size, self.problem.histograms[index].size))
         inside = rounded.entries.dense() + rounded.left[:, None] * rounded.right
         out[:, self.problem.supports[index]] = inside
@@ -387,6 +395,8 @@ class WassersteinBarycenter:
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap and cost of a `Barycenter` or a mirror point."""
         answer = self.primal(iterate) if isinstance(iterate, PlanTuple) else iterate
+        if not isinstance(answer, Barycenter):
+            raise TypeError(f"iterate must be a Barycenter or a PlanTuple, got {type(iterate).__name__}")
         return {
             "objective": answer.objective,
             "dual_objective": answer.dual_objective,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, first_index, one_of
+from optlab.core.validation import as_float_array, as_number, first_index, one_of
 from optlab.transport import passes
 from optlab.transport.feasibility import Pattern
 
@@ -50,8 +50,17 @@ class Cost:
     _flipped: bool = False  # the storage holds the transposed matrix
 
     def _kappa(self, kappa: float) -> float:
+        if type(kappa) is not float:  # an array would be compiled for
+            kappa = as_number(kappa, "kappa", finite=False)
         # at inverse temperature zero the kernels would see 0 * inf on a forbidden pair
         return max(kappa, _TINY) if self.has_forbidden else kappa
+
+    def _vector(self, values: Any, side: int, name: str) -> np.ndarray:
+        """Return one value for each row (side 0) or column (side 1): kernels do not look where an array ends."""
+        size = self.shape[side]
+        if type(values) is np.ndarray and values.shape == (size,) and values.dtype == np.float64:
+            return values
+        return np.asarray(as_float_array(values, name, shape=(size,), finite=False), dtype=np.float64)
 
     def _storage(self) -> tuple[tuple[Any, ...], int, int]:
         n, m = self.shape
@@ -66,6 +75,19 @@ class Cost:
         """Return the cost with all passes in float64 arithmetic, without copying: what certificates use."""
         return self
 
+    def _selection(self, index: Any, side: int) -> Any:
+        """Return what selects rows (side 0) or columns (side 1) after checking it."""
+        if index is None or isinstance(index, slice):
+            return index
+        name, size = ("rows", "columns")[side], self.shape[side]
+        try:
+            chosen = np.arange(size)[np.atleast_1d(np.asarray(index))]
+        except (IndexError, ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{name} must be indices below {size}, a mask of that size or a slice: {error}") from None
+        if chosen.ndim != 1 or chosen.size == 0:
+            raise ValueError(f"{name} must select some of the {size} in one dimension, got shape {chosen.shape}")
+        return chosen
+
     def submatrix(self, rows: Any = None, columns: Any = None) -> Cost:
         """Return the cost restricted to index arrays, masks or slices (None: all); copies unless all are slices."""
         raise NotImplementedError
@@ -74,11 +96,13 @@ class Cost:
 
     def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
         """Return ``log sum_j exp(G_j - kappa C_ij)``, shape (n,); -inf where every term is."""
+        G = self._vector(G, 1, "G")
         over = passes.logsumexp_columns if self._flipped else passes.logsumexp_rows
         return over(*self._storage(), G, self._kappa(kappa))
 
     def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
         """Return ``log sum_i exp(F_i - kappa C_ij)``, shape (m,); -inf where every term is."""
+        F = self._vector(F, 0, "F")
         over = passes.logsumexp_rows if self._flipped else passes.logsumexp_columns
         return over(*self._storage(), F, self._kappa(kappa))
 
@@ -86,6 +110,7 @@ class Cost:
 
     def plan_moments(self, F: np.ndarray, G: np.ndarray, kappa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ``X 1``, ``X^T 1`` and a vector whose sum is ``<C, X>``, in one pass."""
+        F, G = self._vector(F, 0, "F"), self._vector(G, 1, "G")
         kappa = self._kappa(kappa)
         if self._flipped:
             columns, rows, costs = passes.plan_moments(*self._storage(), G, F, kappa)
@@ -101,6 +126,10 @@ class Cost:
         return self._apply(F, G, kappa, V, transpose=True)
 
     def _apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray, transpose: bool) -> np.ndarray:
+        F, G = self._vector(F, 0, "F"), self._vector(G, 1, "G")
+        V = as_float_array(V, "V", ndim=(1, 2), finite=False)
+        if V.shape[0] != self.shape[0 if transpose else 1]:
+            raise ValueError(f"V must have {self.shape[0 if transpose else 1]} rows, got shape {V.shape}")
         matrix = V[:, None] if V.ndim == 1 else V
         row, column = (G, F) if self._flipped else (F, G)
         kappa = self._kappa(kappa)
@@ -109,6 +138,7 @@ class Cost:
 
     def plan_dense(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
         """Return X, shape (n, m)."""
+        F, G = self._vector(F, 0, "F"), self._vector(G, 1, "G")
         kappa = self._kappa(kappa)
         if self._flipped:
             return passes.plan_dense(*self._storage(), G, F, kappa).T
@@ -120,6 +150,7 @@ class Cost:
         """Return the entries of ``X + p q^T`` above `threshold` as a SciPy CSR array, in memory of what is kept."""
         from scipy.sparse import csr_array, vstack
 
+        F, G = self._vector(F, 0, "F"), self._vector(G, 1, "G")
         if self._flipped:
             return self._unflipped().plan_sparse(G, F, kappa, threshold, q, p).T.tocsr()
         kappa = self._kappa(kappa)
@@ -142,6 +173,8 @@ class Cost:
         self, F: np.ndarray, G: np.ndarray, kappa: float, p: np.ndarray, q: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return vectors whose sums are ``<C, Y>`` and ``sum Y (log Y - 1)`` for ``Y = X + p q^T``."""
+        F, G = self._vector(F, 0, "F"), self._vector(G, 1, "G")
+        p, q = self._vector(p, 0, "p"), self._vector(q, 1, "q")
         if self._flipped:
             F, G, p, q = G, F, q, p
         return passes.plan_entropic(*self._storage(), F, G, self._kappa(kappa), p, q)
@@ -166,30 +199,41 @@ class Cost:
 
     def minimum_rows(self, g: np.ndarray) -> np.ndarray:
         """Return the c-transform ``min_j (C_ij - g_j)``, shape (n,)."""
-        g = np.ascontiguousarray(g, dtype=np.float64)
+        g = np.ascontiguousarray(self._vector(g, 1, "g"))
         over = passes.minimum_columns if self._flipped else passes.minimum_rows
         return over(*self._storage(), g)
 
     def minimum_columns(self, f: np.ndarray) -> np.ndarray:
         """Return the c-transform ``min_i (C_ij - f_i)``, shape (m,)."""
-        f = np.ascontiguousarray(f, dtype=np.float64)
+        f = np.ascontiguousarray(self._vector(f, 0, "f"))
         over = passes.minimum_rows if self._flipped else passes.minimum_columns
         return over(*self._storage(), f)
 
     def product(self, v: np.ndarray) -> np.ndarray:
         """Return ``C v``, shape (n,)."""
-        v = np.ascontiguousarray(v, dtype=np.float64)
+        v = np.ascontiguousarray(self._vector(v, 1, "v"))
         return (passes.product_columns if self._flipped else passes.product_rows)(*self._storage(), v)
 
     def product_transpose(self, u: np.ndarray) -> np.ndarray:
         """Return ``C^T u``, shape (m,)."""
-        u = np.ascontiguousarray(u, dtype=np.float64)
+        u = np.ascontiguousarray(self._vector(u, 0, "u"))
         return (passes.product_rows if self._flipped else passes.product_columns)(*self._storage(), u)
 
     def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return ``C[rows, columns]``, float64; +inf where forbidden."""
+        rows, columns = self._pairs(rows, columns)
         first, second = (columns, rows) if self._flipped else (rows, columns)
         return passes.pair_costs(self._data, first, second)
+
+    def _pairs(self, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return index arrays after checking them."""
+        found = tuple(np.asarray(index) for index in (rows, columns))
+        for name, index, size in zip(("rows", "columns"), found, self.shape):
+            if index.dtype.kind not in "iu" or index.ndim != 1 or index.shape != found[0].shape:
+                raise ValueError(f"rows and columns must be integer arrays of one length, got {name} of {index.dtype}")
+            if index.size and not (0 <= index.min() and index.max() < size):
+                raise ValueError(f"{name} must be between 0 and {size - 1}, got {index.min()} to {index.max()}")
+        return found[0], found[1]
 
     def dense(self) -> np.ndarray:
         """Return the cost as an (n, m) array; for a `DenseCost` the caller's own array, to be read only."""
@@ -242,6 +286,7 @@ class Cost:
 
     def spread(self, quantile: float) -> float:
         """Return the largest size of an entry over a quantile of the positive ones (in 64 rows); 1 if all are zero."""
+        quantile = as_number(quantile, "quantile", minimum=0.0, maximum=1.0)
         if quantile not in self._spreads:
             sizes = self._sizes()
             largest = max(abs(self.minimum), abs(self.maximum))
@@ -348,6 +393,7 @@ class DenseCost(Cost):
         return self._trusted(self._array.T, self.has_forbidden, self.arithmetic)
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> DenseCost:
+        rows, columns = self._selection(rows, 0), self._selection(columns, 1)
         part = self._array if rows is None else self._array[rows]
         return self._trusted(part if columns is None else part[:, columns], self.has_forbidden, self.arithmetic)
 
@@ -372,17 +418,20 @@ class DenseCost(Cost):
 
     def _in_single(self, kappa: float) -> bool:
         """Whether exponents in float32 are good to a tenth; where they are not, iterations would be noise, or inf."""
+        kappa = self._kappa(kappa)
         return self.arithmetic == "single" and abs(kappa) * self._size <= _LARGEST_SINGLE_EXPONENT
 
     def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
         if not self._in_single(kappa):
             return super().logsumexp_rows(G, kappa)
+        G = self._vector(G, 1, "G")
         over = passes.single_logsumexp_columns if self._flipped else passes.single_logsumexp_rows
         return over(self._single, G, kappa * self._unit)
 
     def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
         if not self._in_single(kappa):
             return super().logsumexp_columns(F, kappa)
+        F = self._vector(F, 0, "F")
         over = passes.single_logsumexp_rows if self._flipped else passes.single_logsumexp_columns
         return over(self._single, F, kappa * self._unit)
 
@@ -456,6 +505,7 @@ class GaugedCost(Cost):
         return GaugedCost(self.cost.T, self.psi, self.phi)
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> GaugedCost:
+        rows, columns = self._selection(rows, 0), self._selection(columns, 1)
         phi = self.phi if rows is None else self.phi[rows]
         psi = self.psi if columns is None else self.psi[columns]
         return GaugedCost(self.cost.submatrix(rows, columns), phi, psi)

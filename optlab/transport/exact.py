@@ -38,6 +38,7 @@ from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, 
 from optlab.transport.costs import DenseCost
 from optlab.transport.feasibility import fill_up
 from optlab.transport.lowered import lowered, without_lowered
+from optlab.transport.marginals import require_data
 from optlab.transport.multiscale import Hierarchy, anneal, listed, raised
 from optlab.transport.plan import TransportPlan
 from optlab.transport.point_cloud import PointCloudCost
@@ -123,6 +124,9 @@ class ExactPlan(TransportPlan):
     def __init__(self, problem: OptimalTransport, state: ExactState):
         from scipy.sparse import coo_array
 
+        require_data(problem)
+        if not isinstance(state, ExactState):
+            raise TypeError(f"state must be one of ExactTransport's, got {type(state).__name__}")
         n, m = problem.active_cost.shape
         inside = coo_array((state.values, (state.rows, state.columns)), shape=(n, m)).tocsr()
         full = inside

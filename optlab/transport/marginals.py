@@ -133,3 +133,11 @@ class TransportData:
         f = as_float_array(potentials[0], f"{name}[0]", shape=(n,), finite=False)
         g = as_float_array(potentials[1], f"{name}[1]", shape=(m,), finite=False)
         return f[self.rows], g[self.columns]
+
+
+def require_data(problem: Any) -> None:
+    """Raise `TypeError` unless `problem` has both marginals fixed."""
+    if not isinstance(problem, TransportData):
+        raise TypeError(
+            f"problem must be an OptimalTransport or QuadraticOptimalTransport, got {type(problem).__name__}"
+        )

@@ -27,6 +27,7 @@ from optlab.transport.certificates import (
     entropic_dual_bound,
     round_to_marginals,
 )
+from optlab.transport.marginals import require_data
 from optlab.transport.matrix_like import MatrixLike
 from optlab.transport.potentials import MirrorPlan
 from optlab.transport.relative_gap import ROUNDING, relative_gap
@@ -92,6 +93,9 @@ class TransportPlan(MatrixLike):
         row_candidates: Any = (),
         column_candidates: Any = (),
     ):
+        require_data(problem)
+        if not isinstance(mirror, MirrorPlan | None):
+            raise TypeError(f"mirror must be a MirrorPlan, got {type(mirror).__name__}")
         if (mirror is None) == (array is None):
             raise TypeError("give either mirror or array, not both and not neither")
         self.problem = problem

@@ -111,6 +111,7 @@ class PointCloudCost(Cost):
         return self._trusted(_spread_sample(self.x), _spread_sample(self.y), self.metric).smallest
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> PointCloudCost:
+        rows, columns = self._selection(rows, 0), self._selection(columns, 1)
         x = self.x if rows is None else self.x[rows]
         y = self.y if columns is None else self.y[columns]
         return self._trusted(x, y, self.metric)

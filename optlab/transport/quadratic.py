@@ -200,7 +200,10 @@ class QuadraticOptimalTransport(TransportData):
             delta >= 0.
         """
         m, n = self.columns.size, self.rows.size
+        if not (type(f) is np.ndarray and f.shape == (n,)):
+            f = as_float_array(f, "f", shape=(n,))
         f = np.ascontiguousarray(f, dtype=np.float64)
+        smoothing = as_number(smoothing, "smoothing", minimum=0.0)
         g, terms, counts = np.empty(m), np.empty(m), np.zeros(m, dtype=np.int64)
         nothing = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
         row_sums = self._pass(f, smoothing, g, terms, counts, nothing)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optlab.core.validation import as_float_array
 from optlab.transport import forest_kernels, quadratic_kernels
 from optlab.transport.certificates import ArrayEntries, DualBound, RoundedPlan, _round_on_allowed, exact_dot
 from optlab.transport.costs import Cost
@@ -115,13 +116,18 @@ class QuadraticPlan(TransportPlan):
     def __init__(self, problem: QuadraticOptimalTransport, point: SemiDualPoint, *, array: Any = None):
         from scipy.sparse import csc_array, csr_array
 
+        if not hasattr(problem, "semidual"):
+            raise TypeError(f"problem must be a QuadraticOptimalTransport, got {type(problem).__name__}")
+        point = problem.initial_point(point)
         any_problem: Any = problem  # it has what a plan asks an OptimalTransport for
         if array is None:
             found = problem.semidual(point.f, point.smoothing, entries=True)
             inside = csc_array((found.values, found.rows, found.starts), shape=problem.active_cost.shape)
             super().__init__(any_problem, array=csr_array(problem.shape))
         else:
-            super().__init__(any_problem, array=csr_array(array) if not hasattr(array, "tocsr") else array)
+            if not hasattr(array, "tocsr"):
+                array = csr_array(as_float_array(array, "array", shape=problem.shape))
+            super().__init__(any_problem, array=array)
             inside = self._entries.array
         self._entries = SparseEntries(problem.active_cost, inside)
         self.point = point

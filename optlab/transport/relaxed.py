@@ -65,6 +65,11 @@ class RelaxedPlan(MatrixLike):
     """
 
     def __init__(self, problem: Any, mirror: MirrorPlan, row_candidates: Any = ()):
+        if not isinstance(problem, RelaxedTransport) or not isinstance(mirror, MirrorPlan):
+            raise TypeError(
+                "problem and mirror must be an UnbalancedOptimalTransport or PartialOptimalTransport and a MirrorPlan, "
+                f"got {type(problem).__name__} and {type(mirror).__name__}"
+            )
         self.problem, self.mirror = problem, mirror
         self._row_candidates = list(row_candidates)
 
@@ -384,6 +389,8 @@ class RelaxedTransport:
     def measure(self, iterate: Any) -> dict[str, float]:
         """Return objective, dual_objective, gap, relative_gap, cost and mass of a `RelaxedPlan` or a mirror point."""
         plan = self.primal(iterate) if isinstance(iterate, MirrorPlan) else iterate
+        if not isinstance(plan, RelaxedPlan):
+            raise TypeError(f"iterate must be a RelaxedPlan or a MirrorPlan, got {type(iterate).__name__}")
         return {
             "objective": plan.objective,
             "dual_objective": plan.dual_objective,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.validation import as_float_array
 from optlab.transport import sparse_kernels
 from optlab.transport.costs import Cost, check_size
 from optlab.transport.feasibility import Pattern
@@ -48,7 +49,9 @@ def checked_sparse(array: Any, name: str) -> Any:
     try:
         if array.format in ("csr", "csc"):
             kind = csr_array if array.format == "csr" else csc_array
-            whole = kind((array.data, array.indices, array.indptr), shape=array.shape)  # a view: checking changes it
+            whole = kind(
+                (array.data, array.indices, array.indptr), shape=array.shape
+            )  # a view, for checking changes it
             whole.check_format(full_check=True)
         else:
             whole = array.tocoo()
@@ -122,6 +125,7 @@ class SparseCost(Cost):
         return self._trusted(self.matrix.T.tocsr())
 
     def submatrix(self, rows: Any = None, columns: Any = None) -> SparseCost:
+        rows, columns = self._selection(rows, 0), self._selection(columns, 1)
         part = self.matrix if rows is None else self.matrix[rows]
         return self._trusted((part if columns is None else part[:, columns]).tocsr())
 
@@ -136,6 +140,7 @@ class SparseCost(Cost):
         return self._rows[2]
 
     def pair_costs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        rows, columns = self._pairs(rows, columns)
         m, pattern = self.shape[1], self.pattern
         keys, wanted = pattern.rows * m + pattern.columns, rows * m + columns
         place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
@@ -144,29 +149,29 @@ class SparseCost(Cost):
 
     def _entries(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
         out = np.empty(self._rows[2].size)
-        sparse_kernels.entries(*self._rows, _vector(F), _vector(G), float(kappa), out)
+        sparse_kernels.entries(*self._rows, self._vector(F, 0, "F"), self._vector(G, 1, "G"), self._kappa(kappa), out)
         return out
 
     # ------------------------------------------------------------------ passes
 
     def logsumexp_rows(self, G: np.ndarray, kappa: float) -> np.ndarray:
         out = np.empty(self.shape[0])
-        sparse_kernels.logsumexp(*self._rows, _vector(G), float(kappa), out)
+        sparse_kernels.logsumexp(*self._rows, self._vector(G, 1, "G"), self._kappa(kappa), out)
         return out
 
     def logsumexp_columns(self, F: np.ndarray, kappa: float) -> np.ndarray:
         out = np.empty(self.shape[1])
-        sparse_kernels.logsumexp(*self._columns, _vector(F), float(kappa), out)
+        sparse_kernels.logsumexp(*self._columns, self._vector(F, 0, "F"), self._kappa(kappa), out)
         return out
 
     def minimum_rows(self, g: np.ndarray) -> np.ndarray:
         out = np.empty(self.shape[0])
-        sparse_kernels.minimum(*self._rows, _vector(g), out)
+        sparse_kernels.minimum(*self._rows, self._vector(g, 1, "g"), out)
         return out
 
     def minimum_columns(self, f: np.ndarray) -> np.ndarray:
         out = np.empty(self.shape[1])
-        sparse_kernels.minimum(*self._columns, _vector(f), out)
+        sparse_kernels.minimum(*self._columns, self._vector(f, 0, "f"), out)
         return out
 
     def plan_moments(self, F: np.ndarray, G: np.ndarray, kappa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -182,6 +187,9 @@ class SparseCost(Cost):
         return self._entries(F, G, kappa)
 
     def _apply(self, F: np.ndarray, G: np.ndarray, kappa: float, V: np.ndarray, transpose: bool) -> np.ndarray:
+        V = as_float_array(V, "V", ndim=(1, 2), finite=False)
+        if V.shape[0] != self.shape[0 if transpose else 1]:
+            raise ValueError(f"V must have {self.shape[0 if transpose else 1]} rows, got shape {V.shape}")
         matrix = self.pattern.matrix(self._entries(F, G, kappa))
         return np.asarray((matrix.T if transpose else matrix) @ V)
 
@@ -193,6 +201,7 @@ class SparseCost(Cost):
     ) -> Any:
         x = self._entries(F, G, kappa)
         if p is not None:
+            p, q = self._vector(p, 0, "p"), self._vector(q, 1, "q")
             x = x + p[self.pattern.rows] * q[self.pattern.columns]
         matrix = self.pattern.matrix(np.where(x > threshold, x, 0.0))
         matrix.eliminate_zeros()
@@ -203,6 +212,7 @@ class SparseCost(Cost):
     ) -> tuple[np.ndarray, np.ndarray]:
         from scipy.special import xlogy
 
+        p, q = self._vector(p, 0, "p"), self._vector(q, 1, "q")
         rows, n = self.pattern.rows, self.shape[0]
         y = self._entries(F, G, kappa) + p[rows] * q[self.pattern.columns]
         return np.bincount(rows, y * self._rows[2], n), np.bincount(rows, xlogy(y, y) - y, n)
@@ -233,10 +243,6 @@ class SparseCost(Cost):
 
     def __repr__(self) -> str:
         return f"SparseCost(shape={self.shape}, allowed={self._rows[2].size})"
-
-
-def _vector(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, dtype=np.float64)
 
 
 def finite_statistics(values: np.ndarray) -> tuple[float, float, float, float]:
