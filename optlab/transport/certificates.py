@@ -379,7 +379,7 @@ class DualBound:
         return self.value - ROUNDING * self.terms
 
     def or_lowest(self, cost: Cost, a: np.ndarray) -> DualBound:
-        """Return the bound of constant potentials, the cost's lowest entry, if these lost so many digits to be worse.
+        """Return the bound of constant potentials, the cost's lowest entry, if these lost too many digits to be better.
 
         Of a cost that is nowhere negative and an optimum of zero it is the one bound without rounding.
         """

@@ -231,7 +231,7 @@ class Cost:
         for name, index, size in zip(("rows", "columns"), found, self.shape):
             if index.dtype.kind not in "iu" or index.ndim != 1 or index.shape != found[0].shape:
                 raise ValueError(f"rows and columns must be integer arrays of one length, got {name} of {index.dtype}")
-            if index.size and not (0 <= index.min() and index.max() < size):
+            if index.size and not (index.min() >= 0 and index.max() < size):
                 raise ValueError(f"{name} must be between 0 and {size - 1}, got {index.min()} to {index.max()}")
         return found[0], found[1]
 

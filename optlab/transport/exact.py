@@ -292,7 +292,7 @@ class ExactTransport(Method):
         )  # fmt: skip
 
     def verdict(self, problem: OptimalTransport, state: ExactState, metrics: dict[str, float]) -> Verdict | None:
-        """Say that nothing is left to do, once no pair is violated, or rounding is to blame for those that are."""
+        """Say that there is nothing left to do once no pair is violated, or only by rounding."""
         if not state.finished:
             return None
         return Verdict(

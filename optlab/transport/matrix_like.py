@@ -1,4 +1,4 @@
-"""What lets a plan stand where a matrix is wanted: ``np.asarray(plan)``, ``plan @ v``, ``u @ plan``, ``plan.sum()``."""
+"""What lets a plan stand where NumPy wants a matrix: ``np.asarray(plan)``, ``plan @ v``, ``u @ plan``, sums."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ class OptimalTransport(TransportData):
         Source weights: non-negative, any positive total. None: equal weights.
     b : array_like, shape (m,)
         Target weights, of the same total to 1e-6 relative (as exact as weights are that were divided by their sum in
-        single precision); the difference is removed by rescaling b. None: equal weights. Zero weights are allowed:
-        the iteration runs on the support, results come back on the full index set. If there are any, the dense cost
-        of the support is copied once.
+        single precision); the difference is removed by rescaling b. None: equal weights. Zero weights are allowed: the
+        iteration runs on the support, results come back on the full index set. If there are any, the dense cost of the
+        support is copied once.
     cost : array_like (n, m), SciPy sparse array, `DenseCost`, `SparseCost` or `PointCloudCost`
         Of any sign. An entry +inf forbids its pair, as does the absence from a sparse array.
     regularization : float

@@ -47,11 +47,11 @@ def checked_sparse(array: Any, name: str) -> Any:
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     try:
-        if array.format in ("csr", "csc"):
+        if array.format in ("csr", "csc"):  # another object, for checking changes it
             kind = csr_array if array.format == "csr" else csc_array
             whole = kind(
                 (array.data, array.indices, array.indptr), shape=array.shape
-            )  # a view, for checking changes it
+            )
             whole.check_format(full_check=True)
         else:
             whole = array.tocoo()

@@ -25,7 +25,7 @@ class UnbalancedOptimalTransport(RelaxedTransport):
     ----------
     a, b : array_like, shapes (n,) and (m,)
         Non-negative weights; their sums may differ. Where a weight is zero the Kullback-Leibler divergence forbids
-        mass; total variation prices it as elsewhere.
+        mass, and total variation prices it as elsewhere. None: equal weights.
     cost : array_like (n, m), SciPy sparse array or `Cost`
         Forbidden pairs are allowed. For total variation no entry may be below minus the sum of the penalties.
     penalty : float or array_like of shape (2,)
