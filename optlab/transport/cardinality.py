@@ -24,7 +24,7 @@ proves nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def _solve_on(plan: QuadraticPlan, keys: np.ndarray, f: np.ndarray) -> tuple[np.
     costs = problem.active_cost.pair_costs(rows, columns)
     cost = SparseCost(coo_array((costs, (rows, columns)), shape=(n, m)))
     inner = QuadraticOptimalTransport(problem.active_a, problem.active_b, cost, problem.regularization)
-    options = {"tol": 1e-9, "max_iter": 60, "record": 4, "progress": False, "on_interrupt": "raise"}
+    options: dict[str, Any] = {"tol": 1e-9, "max_iter": 60, "record": 4, "progress": False, "on_interrupt": "raise"}
     result = solve(inner, SemismoothNewton(), x0=SemiDualPoint(f), **options)
     array = result.solution.sparse().tocsc()
     array.sort_indices()

@@ -281,6 +281,10 @@ class RelaxedTransport:
         """Return the bound of constant potentials (regularization = 0), which has no rounding where costs are >= 0."""
         raise NotImplementedError
 
+    def penalty_value(self, rows: np.ndarray, columns: np.ndarray) -> float:
+        """Return what the marginals' deviation costs."""
+        raise NotImplementedError
+
     def penalty_terms(self, rows: np.ndarray, columns: np.ndarray) -> float:
         """Return the sum of the absolute values of the terms of which `penalty_value` is made."""
         return 0.0

@@ -49,9 +49,7 @@ def checked_sparse(array: Any, name: str) -> Any:
     try:
         if array.format in ("csr", "csc"):  # another object, for checking changes it
             kind = csr_array if array.format == "csr" else csc_array
-            whole = kind(
-                (array.data, array.indices, array.indptr), shape=array.shape
-            )
+            whole = kind((array.data, array.indices, array.indptr), shape=array.shape)
             whole.check_format(full_check=True)
         else:
             whole = array.tocoo()
