@@ -1,4 +1,4 @@
-"""CONVERGED means the tolerance: costs that the solution does not use, zero optima, and what else used to break promises."""
+"""CONVERGED means the tolerance: costs that the solution does not use, zero optima, and other promises once broken."""
 
 from __future__ import annotations
 
