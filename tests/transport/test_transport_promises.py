@@ -87,6 +87,25 @@ def test_auto_is_as_exact_as_the_simplex_it_wraps():
         assert transport(a, b, C).metrics["cost"] == pytest.approx(best, rel=1e-14)
 
 
+def test_auto_goes_on_where_the_simplex_is_not_certified(monkeypatch):
+    C = np.random.default_rng(14).random((8, 8))
+    honest = NetworkSimplex.solve
+
+    def sloppy(self, problem, start):
+        state = honest(self, problem, start)
+        state.f = state.f - np.linspace(0.0, 1.0, 8)  # as potentials that lost their digits
+        state.g = state.g - 1.0
+        state.rows, state.columns = np.arange(8), np.arange(8)[::-1]
+        state.values = np.full(8, 0.125)
+        return state
+
+    monkeypatch.setattr(NetworkSimplex, "solve", sloppy)
+    result = transport(None, None, C)
+    assert result.success
+    assert "exact method went on" in result.message
+    assert result.metrics["cost"] == pytest.approx(ot.emd2([], [], C), rel=1e-12)
+
+
 @SPREAD
 def test_a_first_order_method_does_not_converge_far_from_the_optimum():
     """The reproduction of the fault: 0.307 for 0.1205, relative gap 4e-4."""
