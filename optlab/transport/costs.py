@@ -540,7 +540,7 @@ def warn_of_spread(*costs: Cost) -> None:
     ...     warnings.simplefilter("always")
     ...     warn_of_spread(DenseCost([[0.1, 1e9], [1e9, 0.2]]))
     >>> str(caught[0].message)[:52]
-    'the costs spread over 9.9 decades; if large entries '
+    'the costs spread over 9.8 decades; if large entries '
     """
     # a quarter of the entries may be dust (distances that rounding left above zero), three quarters stand for forbidden
     spread = max((cost.spread(0.25) for cost in costs if cost.is_matrix), default=1.0)

@@ -2,8 +2,8 @@
 
 For ``C' = min(C, T)`` every plan costs at most as much as for C, and potentials feasible for C' are feasible for C.
 So an optimal plan of C' without mass on entries above T is optimal for C, with the same potentials as proof. What is
-gained are digits: the artificial costs of a network simplex exceed the largest entry, and so may potentials, and
-10^12 beside 1 leaves four digits of the costs that matter.
+gained are digits: the artificial costs of a network simplex exceed the largest entry, and so may potentials, and 10^12
+beside 1 leaves four digits of the costs that matter.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """What a certified gap is divided by, in every transport problem: only what the certificate itself proves.
 
 Let ``U >= W >= L`` be certified bounds on the optimal value W. A tolerance on ``(U - L) / D`` promises ``|U - W| <=
-tol |W|`` if ``D <= |W|`` is proven, and the largest D that U and L prove is ``max(L, -U)``: if it is positive, W is
-at least L > 0 or at most U < 0; otherwise 0 lies in [L, U], W may be 0, and nothing relative is known. Nothing else
-may stand in the denominator. The spread of the cost, its largest entry or the mass of the marginals can be as large
-as one likes without the solution using them (an entry that stands for "forbidden", an outlier, a mass of which little
-is moved), and a gap divided by them meets any tolerance at any plan.
+tol |W|`` if ``D <= |W|`` is proven, and the largest D that U and L prove is ``max(L, -U)``: if it is positive, W is at
+least L > 0 or at most U < 0; otherwise 0 lies in [L, U], W may be 0, and nothing relative is known. Nothing else may
+stand in the denominator. The spread of the cost, its largest entry or the mass of the marginals can be as large as one
+likes without the solution using them (an entry that stands for "forbidden", an outlier, a mass of which little is
+moved), and a gap divided by them meets any tolerance at any plan.
 
 *Rounding.* U and L are sums of n + m products. With ``terms`` the sum of their absolute values, and since a c-transform
 is off by at most half a unit in the last place of the potential (rounding is monotone, so all other pairs stay

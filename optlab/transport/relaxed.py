@@ -282,7 +282,7 @@ class RelaxedTransport:
         raise NotImplementedError
 
     def penalty_value(self, rows: np.ndarray, columns: np.ndarray) -> float:
-        """Return the price of marginals that differ from the weights."""
+        """Return what the marginals' deviation costs."""
         raise NotImplementedError
 
     def penalty_terms(self, rows: np.ndarray, columns: np.ndarray) -> float:
