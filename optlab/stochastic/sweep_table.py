@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -63,7 +63,9 @@ class Sweep:
     def __init__(self, columns: dict[str, Any], metric: str = "objective", maximize: bool | None = None) -> None:
         self.metric = str(metric)
         self.maximize = is_maximized(self.metric) if maximize is None else as_flag(maximize, "maximize")
-        self._columns = {name: np.asarray(values) for name, values in columns.items()}
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns must be a dict of names to columns, got {type(columns).__name__}")
+        self._columns = {str(name): np.atleast_1d(np.asarray(values)) for name, values in columns.items()}
         missing = [n for n in ("method", "step_size", "seed", "final", "initial") if n not in self._columns]
         if missing:
             raise ValueError(f"columns must have {missing[0]!r}; there are {', '.join(self._columns)}")
