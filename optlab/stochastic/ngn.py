@@ -24,7 +24,7 @@ from numba import njit
 
 from optlab.core.validation import as_float_array, as_number
 from optlab.stochastic.compilation import Compiled, step_rule, update_rule
-from optlab.stochastic.method import StochasticMethod, check_momentum, freeze_bounds
+from optlab.stochastic.method import StochasticMethod, check_momentum, freeze_bounds, keep_integer
 from optlab.stochastic.problem import FiniteSum
 from optlab.stochastic.schedules import Schedule
 
@@ -265,7 +265,8 @@ class NGNMD(StochasticMethod):
         check_momentum(self.beta2, "beta2")
         as_number(self.epsilon, "epsilon", above=0)
         as_number(self.weight_decay, "weight_decay", minimum=0)
-        if self.version not in (1, 2):
+        keep_integer(self, "version", minimum=1)
+        if self.version > 2:
             raise ValueError(f"version must be 1 or 2, got {self.version!r}")
         if self.version == 2 and self.coupled and self.weight_decay > 0:
             raise ValueError("coupled weight decay belongs to version=1; pass coupled=False for version=2")

@@ -40,6 +40,9 @@ class LinearScores(FiniteSum):
 
     squares = False  # whether the losses are squares, for which a direct solver finds the minimum
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError(f"{type(self).__name__} is a base of problems, without a loss; make a LeastSquares for example")
+
     def _prepare(self, A: Any, l2: float, f_star: Any, intercept: bool, outputs: int | None = None) -> None:
         """Set up data, ridge weight, intercept and what is known of the minimum."""
         self.A = A

@@ -63,8 +63,8 @@ class Sweep:
         self.metric = str(metric)
         self.maximize = is_maximized(self.metric) if maximize is None else as_flag(maximize, "maximize")
         if not isinstance(columns, Mapping):
-            raise TypeError(f"columns must be a dict of names to arrays, got {type(columns).__name__}")
-        self._columns = {name: np.asarray(values) for name, values in columns.items()}
+            raise TypeError(f"columns must be a dict of names to columns, got {type(columns).__name__}")
+        self._columns = {str(name): np.atleast_1d(np.asarray(values)) for name, values in columns.items()}
         missing = [n for n in ("method", "step_size", "seed", "final", "initial") if n not in self._columns]
         if missing:
             raise ValueError(f"columns must have {missing[0]!r}; there are {', '.join(self._columns)}")

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import re
 
 import numpy as np
 import pytest
@@ -128,6 +129,57 @@ def test_types_that_would_lose_values_are_refused(tmp_path, dtype):
         read_libsvm(tmp_path / "a", dtype=dtype)
     with pytest.raises(TypeError, match="path must be a path or a binary file, got 3"):
         read_libsvm(3)
+
+
+def test_damaged_text_is_read_or_its_line_is_named():
+    rng = np.random.default_rng(0)
+    tokens = [
+        b"1",
+        b"-1",
+        b" ",
+        b" ",
+        b":",
+        b"1:1",
+        b"2:0.5",
+        b"3:1e5",
+        b"qid:1",
+        b"#",
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"x",
+        b"\xff",
+        b"\x00",
+    ]
+    tokens += [
+        b"nan",
+        b"1e999",
+        b"99999999999999999999",
+        b"0:1",
+        b"-2:1",
+        b"_",
+        b"1:1:1",
+        b"+",
+        b"\t",
+        b"inf",
+        b"0x1",
+        b"",
+    ]
+    read, messages = 0, []
+    for _ in range(3000):
+        content = b"1 1:1\n" + b"".join(
+            tokens[i] + b" " * (rng.random() < 0.5) for i in rng.integers(len(tokens), size=6)
+        )
+        try:
+            A, y = read_libsvm(io.BytesIO(content), dtype=rng.choice([np.float32, np.float64]))
+        except ValueError as error:
+            messages.append(str(error))
+        else:
+            read += 1
+            assert np.all(np.isfinite(A.data))
+            assert A.shape[0] == len(y)
+    assert read > 100
+    assert [m for m in messages if not re.search(r"the file, line \d+: ", m)] == []
 
 
 def test_the_strict_parser_reads_what_the_fast_one_reads(tmp_path):

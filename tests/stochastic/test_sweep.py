@@ -292,6 +292,7 @@ def test_users_own_problem():
         (lambda p: sweep(p, [NGN()], GRID, metric="objectiv"), "did you mean 'objective'"),
         (lambda p: sweep(p, [NGN()], GRID, x0=[1.0]), "x0 must have shape"),
         (lambda p: Sweep({"method": ["a"]}), "columns must have 'step_size'"),
+        (lambda p: Sweep([1, 2]), "columns must be a dict of names to columns, got list"),
         (lambda p: sweep(p, 5, GRID), "methods must be a dict or a sequence"),
         (lambda p: sweep(p, [NGN()], GRID, seeds=None), "seeds must be how many or a sequence"),
         (lambda p: sweep(p, [NGN()], GRID, jobs=0), "jobs must be a number of processes"),
