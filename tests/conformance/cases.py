@@ -18,6 +18,9 @@ from optlab.wrappers import Anderson, Averaged, Halpern, Lookahead, Restarted, h
 
 PROBLEM_PACKAGES = ("splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview")
 
+# it samples from a package that is an extra, and is tested with the methods for it in tests/policy
+ELSEWHERE = {"GymnasiumEnvironment"}
+
 # settings under which one iteration is short
 SHORT = {"PeerSinkhorn": {"max_iter": 50}}
 
@@ -53,7 +56,12 @@ def problem_classes() -> Iterator[type]:
         for name in module.__all__:
             value = getattr(module, name)
             is_problem = all(callable(getattr(value, hook, None)) for hook in ("default_start", "measure"))
-            if inspect.isclass(value) and is_problem and not getattr(value, "_is_protocol", False):
+            if (
+                name not in ELSEWHERE
+                and inspect.isclass(value)
+                and is_problem
+                and not getattr(value, "_is_protocol", False)
+            ):
                 yield value
 
 

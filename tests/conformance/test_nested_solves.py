@@ -84,7 +84,7 @@ def sweep_of(folder):
 
 
 STEPS = {
-    "stochastic": ("optlab.stochastic.method", "StochasticMethod", "advance"),
+    "stochastic": ("optlab.stochastic.method", "StochasticMethod", "advance_averaging"),
     "multiview": ("optlab.multiview.alternating", "AlternatingProcrustes", "step"),
     "jive": ("optlab.multiview.baselines.jive", "AlternatingJIVE", "step"),
     "simplex": ("optlab.transport.solvers", "NetworkSimplex", "step"),
@@ -98,7 +98,7 @@ CALLS = {
     "NGNRegressor.fit": ("stochastic", lambda: regressor(*labelled())),
     "JointLCA": ("multiview", lambda: joint(lam=0.1)),
     "JointLCA, cross-validated": ("multiview", lambda: joint(lam="cv", n_folds=2)),
-    "JointLCA, permuted": ("multiview", lambda: joint(lam="permutation", n_permutations=3)),
+    "JointLCA, permuted": ("multiview", lambda: joint(lam="permutation", n_permutations=19)),
     "cross_validate_lambda": ("multiview", lambda: select("cross_validate_lambda", n_folds=2)),
     "JIVE": ("jive", jive),
     "free_support_barycenter": ("simplex", free_support),

@@ -90,7 +90,7 @@ def test_who_is_not_tried():
 
 
 def test_the_exponent_is_the_slope():
-    assert exponent([10, 20, 40], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
+    assert exponent([1, 10, 20, 40], [0.1, 3.0, 12.0, 48.0]) == pytest.approx(2.0)
 
 
 def test_nothing_reached_is_said_so():
