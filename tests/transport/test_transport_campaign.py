@@ -18,7 +18,6 @@ from scipy.optimize import linprog
 from scipy.sparse import block_array, eye_array, kron
 
 import optlab
-from optlab import IncompatibleError
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import (
     GeneralizedSinkhorn,
