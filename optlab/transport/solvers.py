@@ -139,8 +139,9 @@ class _Units:
         sizes = np.abs(array[:: max(1, array.shape[0] // 64)])
         sizes = sizes[(sizes > 0.0) & np.isfinite(sizes)]
         unit = _power_of_two(float(np.median(sizes))) if sizes.size else 1.0
+        array /= unit
         mass = _power_of_two(problem.mass)
-        return cls(problem.active_a / mass, problem.active_b / mass, array / unit, mass, unit, level)
+        return cls(problem.active_a / mass, problem.active_b / mass, array, mass, unit, level)
 
     def answer(self, plan: np.ndarray, f: np.ndarray, g: np.ndarray) -> SolverState:
         """Return the state of a plan and potentials in these units."""

@@ -34,7 +34,9 @@ class UnbalancedOptimalTransport(RelaxedTransport):
     divergence : {"kl", "tv"}
         ``tau KL(p | a)``, or ``tau ||p - a||_1``: mass is then moved, or destroyed and created at tau a unit.
     regularization : float
-        eps >= 0.
+        eps >= 0. The entropy counts every pair alike (its reference is the counting measure), so that with ``eps > 0``
+        how much is moved depends on the unit of the weights and on how finely the points are split: mass 96 may well be
+        answered by moving 806 where eps is large beside the penalty.
 
     Examples
     --------
