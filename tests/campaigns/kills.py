@@ -33,7 +33,7 @@ import numpy as np
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 DONE, INTERRUPTED, FAILED = 0, 40, 41
-SECONDS_TO_END = 8.0  # that a case and its workers have after a signal
+SECONDS_TO_END = 30.0  # that a case and its workers have after a signal; a worker may still be importing
 
 
 # ---------------------------------------------------------------------- what is run
