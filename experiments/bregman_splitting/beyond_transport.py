@@ -128,11 +128,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             "Poisson, "
             "projection, box quadratic, unbalanced transport).",
             min(gains) > 1 if enough else None,
-            gains,
+            [gain if np.isfinite(gain) else "not reached" for gain in gains],
         ),
         *(
             # a budget in which Douglas–Rachford does not converge either shows nothing
-            (sentence, not np.isfinite(best[i, 1]), f"{best[i, 0]:.0f} of Douglas–Rachford")
+            (sentence, not np.isfinite(best[i, 1]), f"Douglas–Rachford: {best[i, 0]:.0f}")
             if np.isfinite(best[i, 0])
             else (sentence, None, "", "not tested: nor does Douglas–Rachford in this budget")
             for sentence, i in (
