@@ -469,7 +469,7 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
     >>> from optlab.stochastic import NGNRegressor
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> model = NGNRegressor(l2=0.0, random_state=0).fit(X, 2.0 * X[:, 0] + 1.0)
-    >>> model.predict([[4.0]]).round(2)
+    >>> model.predict([[4.0]]).round(1)
     array([9.])
     """
 
