@@ -166,7 +166,7 @@ def test_a_large_intercept():
     assert problem.objective(optlab.solve(problem, SAGA(), max_iter=20_000, seed=0).solution) == pytest.approx(
         LeastSquares(A, NOISY, 0.1, intercept=True).f_star, rel=1e-6
     )
-    with pytest.raises(TypeError, match="intercept must be True or False, got 1"):
+    with pytest.raises(TypeError, match="intercept must be True or False, got int"):
         LeastSquares(A, NOISY, intercept=1)
 
 
