@@ -19,8 +19,11 @@ from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
 from optlab.splitting.schedules import Constant, Geometric
+from optlab.wrappers.anderson import AndersonState as AcceleratedState
+from optlab.wrappers.halpern import HalpernState
 
 __all__ = [
+    "AcceleratedState",
     "AlternatingExponentialMultipliers",
     "AndersonDouglasRachford",
     "BlockSolution",
@@ -33,6 +36,7 @@ __all__ = [
     "ExponentialMultipliers",
     "Geometric",
     "HalpernDouglasRachford",
+    "HalpernState",
     "LinearlyConstrained",
     "MonotoneInclusion",
     "MultiplierState",
