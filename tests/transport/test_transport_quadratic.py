@@ -203,6 +203,8 @@ def test_the_quadratic_problem_equals_cvxpy(method, gamma):
     np.testing.assert_allclose(result.solution.dense(), plan, atol=2e-5)
 
 
+# POT 0.9.7 hands L-BFGS-B an option that SciPy 1.18 no longer knows
+@pytest.mark.filterwarnings("ignore:Unknown solver options. disp:scipy.optimize.OptimizeWarning")
 def test_the_quadratic_problem_equals_pot():
     import ot
 
