@@ -166,10 +166,12 @@ def end_with_parent(interval: float = 1.0) -> None:
     global _watching
     if _watching or not hasattr(os, "getppid") or "multiprocessing.process" not in sys.modules:
         return
-    if not sys.modules["multiprocessing.process"].current_process().name.startswith("LokyProcess"):
+    process = sys.modules["multiprocessing.process"].current_process()
+    if not process.name.startswith("LokyProcess"):
         return
     _watching = True
-    parent = os.getppid()
+    # as the process object was told: by now its parent may be gone, and another have taken its place
+    parent = getattr(process, "_parent_pid", os.getppid())
 
     def watch() -> None:
         while os.getppid() == parent:

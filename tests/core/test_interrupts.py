@@ -326,3 +326,24 @@ def test_a_sweep_that_is_ended_leaves_no_worker_and_no_half_run(tmp_path, cleanl
     for path in cache.glob("*.json"):
         row = json.loads(path.read_text())
         assert (row["status"], row["iterations"]) == ("max_iter", 3_000_000)
+
+
+def test_a_worker_whose_parent_was_gone_before_its_first_task_ends(monkeypatch):
+    # whoever has taken the parent's place is not taken for the parent
+    import multiprocessing.process
+    from types import SimpleNamespace
+
+    from optlab.core import interrupts
+
+    process = SimpleNamespace(name="LokyProcess-1", _parent_pid=-1)
+    monkeypatch.setattr(multiprocessing.process, "current_process", lambda: process)
+    monkeypatch.setattr(interrupts, "_watching", False)
+    ended = threading.Event()
+
+    def leave(status):
+        ended.set()
+        raise SystemExit  # of the watching thread only
+
+    monkeypatch.setattr(interrupts.os, "_exit", leave)
+    interrupts.end_with_parent(interval=0.01)
+    assert ended.wait(timeout=10)
