@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
-from optlab.benchmarks.transport_contenders import (
+from optlab.benchmarks.transport.contenders import (
     KINDS,
     exact_transport,
     exponent,

@@ -22,7 +22,7 @@ from optlab.policy import (
     lower_bound_chain,
     lower_bound_start,
 )
-from optlab.policy.certificates import gamma_rate_bound
+from optlab.policy.tabular.certificates import gamma_rate_bound
 from optlab.reproduce import at_scale
 from optlab.splitting import Geometric
 

@@ -12,7 +12,7 @@ import numpy as np
 import optlab
 from optlab.plotting import log_axes, style, theory_line
 from optlab.policy import MDP, AdaptiveStepSize, DiscountGrowth, PolicyMirrorDescent, garnet
-from optlab.policy.certificates import linear_bound, start_mismatch, sublinear_bound
+from optlab.policy.tabular.certificates import linear_bound, start_mismatch, sublinear_bound
 from optlab.reproduce import at_scale
 
 from ._common import PAPER, first_below, run, table, visible

@@ -13,7 +13,7 @@ import optlab
 from optlab.datasets import breast_cancer, standardize
 from optlab.plotting import style
 from optlab.stochastic import FiniteSum, LogisticRegression, NeuralNetwork, SoftmaxRegression, read_libsvm
-from optlab.stochastic.compilation import Compiled, OracleData, oracle_signature, scalar_type
+from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle_signature, scalar_type
 
 PAPER = "ngn"
 

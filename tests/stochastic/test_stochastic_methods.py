@@ -25,8 +25,8 @@ from optlab.stochastic import (
     StochasticMethod,
     trace,
 )
-from optlab.stochastic.compilation import step_rule
-from optlab.stochastic.ngn import ngn_step_size
+from optlab.stochastic.kernels.compilation import step_rule
+from optlab.stochastic.methods.ngn import ngn_step_size
 
 positive = st.floats(-10, 10).map(lambda e: 10.0**e)
 

@@ -1,0 +1,215 @@
+"""Stochastic gradient descent with an Armijo line search on the batch: SLS and AdaSLS.
+
+SLS (Vaswani, Mishkin, Laradji, Schmidt, Gidel, Lacoste-Julien, NeurIPS 2019): shrink gamma until ``f(x - gamma g) <=
+f(x) - c gamma ||g||^2`` on the batch of the step, starting from the last step size times ``growth^(batch_size / N)``.
+AdaSLS (Jiang and Stich, NeurIPS 2023) takes ``min{gamma / (c_l sqrt(S)), last step}`` with the line-search steps
+gamma and ``S = sum gamma ||g||^2``; c_l is such that the first step is the line search's (times ``1 / scaling``).
+
+The first trial of the first step is `step_size` itself. The authors' code of SLS multiplies by the growth there too:
+its ``init_step_size`` is our ``step_size / growth^(batch_size / N)``.
+
+Every trial counts as a gradient in ``oracle_calls``, since the compiled oracles compute both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba import types
+
+from optlab.core.validation import as_number
+from optlab.stochastic.kernels.compilation import (
+    F8,
+    I8,
+    Compiled,
+    matrix,
+    oracle_arguments,
+    oracle_signature,
+    vector,
+)
+from optlab.stochastic.kernels.step_loops import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, STEP_SIZE, iterate_weight
+from optlab.stochastic.loop.method import StochasticMethod, StochasticState, keep_integer
+from optlab.stochastic.loop.own_loops import loop_and_oracle
+from optlab.stochastic.problems.finite_sum import FiniteSum
+
+
+def line_search(
+    dense, values, indices, indptr, targets, integers, reals, oracle, order, batch, k, parameters,
+    x, trial, gradient, trial_gradient, work, memory, scalars, average, average_rule, trace,
+):  # fmt: skip
+    """Advance ``order.size / batch`` steps; return the number of trial points."""
+    armijo, shrink, growth, fallback, adaptive = (
+        parameters[0], parameters[1], parameters[2], parameters[3], parameters[5],
+    )  # fmt: skip
+    max_trials = int(parameters[4])
+    n = order.size // batch
+    d = x.size
+    trials = 0
+    for step in range(n):
+        rows = order[step * batch : (step + 1) * batch]
+        f = oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work)
+        if average.size > 0 and k + step >= average_rule[0]:
+            w = iterate_weight(average_rule, k + step, 1.0)
+            scalars[AVERAGE_WEIGHT] += w
+            for j in range(d):
+                average[j] += w * float(x[j])
+        gg = 0.0
+        for j in range(d):
+            gg += float(gradient[j]) * float(gradient[j])
+        # memory: last step of the search, sum S, last step taken, the constant c_l
+        gamma = memory[0]
+        if k + step > 0:
+            gamma = min(gamma * growth, 1e300)
+        taken = memory[2]
+        if gg > 0.0:
+            accepted = False
+            for _ in range(max_trials):
+                for j in range(d):
+                    trial[j] = float(x[j]) - gamma * float(gradient[j])
+                trials += 1
+                value = oracle(
+                    dense, values, indices, indptr, targets, integers, reals, trial, rows, trial_gradient, work
+                )
+                if value <= f - armijo * gamma * gg:  # false for nan
+                    accepted = True
+                    break
+                gamma *= shrink
+            if not accepted:
+                gamma = fallback
+            memory[0] = gamma
+            taken = gamma
+            if adaptive > 0.0:
+                memory[1] += gamma * gg
+                if memory[3] == 0.0:
+                    memory[3] = adaptive / math.sqrt(memory[1])
+                taken = min(gamma / (memory[3] * math.sqrt(memory[1])), memory[2])
+            memory[2] = taken
+            for j in range(d):
+                x[j] = float(x[j]) - taken * float(gradient[j])
+        else:
+            taken = min(taken, gamma)
+        if trace.shape[1] > 0:
+            trace[0, step], trace[1, step], trace[2, step] = taken, f, math.sqrt(gg)
+        if step == n - 1:
+            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = taken, f, math.sqrt(gg)
+    return trials
+
+
+def _signature(scalar, layout):
+    v, f8, i8 = vector(scalar), vector(F8), vector(I8, True)
+    return I8(
+        *oracle_arguments(scalar, layout), types.FunctionType(oracle_signature(scalar, layout)), i8, I8, I8,
+        vector(F8, True), v, v, v, v, f8, f8, f8, f8, i8, matrix(F8),
+    )  # fmt: skip
+
+
+LINE_SEARCH = Compiled(line_search, _signature)
+
+
+@dataclass(frozen=True)
+class SLS(StochasticMethod):
+    """Stochastic gradient descent with Armijo line search on each batch.
+
+    Parameters
+    ----------
+    step_size : float, default 1.0
+        First trial of the first step.
+    armijo : float, default 0.1
+        The constant c of the condition, in (0, 1).
+    shrink : float, default 0.9
+        Factor between trials.
+    growth : float, default 2.0
+        A step's first trial is the last step size times ``growth^(batch_size / N)``.
+    max_trials : int, default 100
+        After so many refused trials the step is `fallback`.
+    fallback : float, default 1e-6
+    batch_size : int, default 1
+    sampling : {"replacement", "shuffle", "sequential"}, default "replacement"
+    trace : bool, default False
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import LeastSquares, SLS
+    >>> problem = LeastSquares([[3.0], [1.0]], [6.0, 2.0])
+    >>> optlab.solve(problem, SLS(), max_iter=200, seed=0).solution.round(6)
+    array([2.])
+    """
+
+    step_size: float = 1.0
+    armijo: float = 0.1
+    shrink: float = 0.9
+    growth: float = 2.0
+    max_trials: int = 100
+    fallback: float = 1e-6
+
+    reference: ClassVar[str] = "vaswani2019painless"
+    adaptive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        as_number(self.step_size, "step_size", above=0)
+        super().__post_init__()
+        as_number(self.armijo, "armijo", above=0, below=1)
+        as_number(self.shrink, "shrink", above=0, below=1)
+        as_number(self.growth, "growth", minimum=1)
+        keep_integer(self, "max_trials", minimum=1)
+        as_number(self.fallback, "fallback", above=0)
+
+    def initial_memory(self, problem: FiniteSum) -> tuple[float, ...]:
+        return (self.step_size, 0.0, math.inf, 0.0)
+
+    def parameters(self, problem: FiniteSum) -> tuple[float, ...]:
+        growth = self.growth ** (self.batch_size / problem.n_samples)
+        adaptive = float(getattr(self, "scaling", 1.0)) if self.adaptive else 0.0
+        return (self.armijo, self.shrink, growth, self.fallback, float(self.max_trials), adaptive)
+
+    def run_block(
+        self,
+        problem: FiniteSum,
+        state: StochasticState,
+        order: np.ndarray,
+        step_sizes: np.ndarray,
+        average_rule: np.ndarray,
+        trace: np.ndarray,
+    ) -> None:
+        """Run the steps on the samples `order`, changing the arrays of `state`."""
+        loop, data, oracle, work = loop_and_oracle(LINE_SEARCH, problem, self.batch_size)
+        spaces = (np.empty_like(state.x) for _ in range(3))
+        trials = loop(
+            *data, oracle, order, self.batch_size, state.k, np.array(self.parameters(problem)), state.x, *spaces, work,
+            state.memory, state.scalars, state.average, average_rule, trace,
+        )  # fmt: skip
+        state.oracle_calls += int(trials) * self.batch_size
+
+
+@dataclass(frozen=True)
+class AdaSLS(SLS):
+    """Armijo line search, divided by the root of the sum of ``step_size ||g||^2``; never increasing.
+
+    Parameters
+    ----------
+    step_size, armijo, shrink, growth, max_trials, fallback, batch_size, sampling, trace
+        As for `SLS`.
+    scaling : float, default 1.0
+        Multiplies c_l; larger means smaller steps.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import AdaSLS, LeastSquares
+    >>> problem = LeastSquares([[1.0], [1.0]], [0.0, 1.0])
+    >>> optlab.solve(problem, AdaSLS(batch_size=2), max_iter=2000, x0=[3.0]).solution.round(4)
+    array([0.5])
+    """
+
+    scaling: float = 1.0
+
+    reference: ClassVar[str] = "jiang2023adaptive"
+    adaptive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        as_number(self.scaling, "scaling", above=0)
