@@ -104,6 +104,28 @@ def listing(page: str) -> str:
     return "\n".join(lines)
 
 
+def what_runs(package: str) -> list[tuple[str, list[str]]]:
+    """The public problems of a package, and the methods that run on the conformance tests' instances of each."""
+    import runpy
+
+    import optlab
+
+    tests = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tests" / "conformance" / "cases.py"))
+    homes = {value: name for page in PAGES for name, value in entries(page).items() if inspect.isclass(value)}
+    found: dict[str, list[str]] = {}
+    for problem in tests["PROBLEMS"].values():
+        name = homes[type(problem)]
+        if name.startswith(f"optlab.{package}."):
+            known = found.setdefault(name, [])
+            rows = (row for row in optlab.applicable(problem) if row.runs)
+            known += [
+                f"optlab.{row.package}.{row.method}"
+                for row in rows
+                if f"optlab.{row.package}.{row.method}" not in known
+            ]
+    return sorted(found.items())
+
+
 def tasks(paper: str, wanted: str, report: Callable[[str], Any] = print) -> list[Any]:
     """The registered figures or theorems of a paper, in the order of their files; `report` is told of broken ones."""
     from optlab.reproduce import FIGURES, THEOREMS
