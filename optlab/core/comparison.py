@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.history import History
+from optlab.core.quantiles import quantiles as quantiles_of
 from optlab.core.result import Result, Status
 from optlab.core.studies.runs import Study
 from optlab.core.validation import one_of
@@ -16,7 +17,7 @@ from optlab.core.validation import one_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_AXIS_LABELS = {"iteration": "iteration", "time": "solver time (s)", "oracle_calls": "oracle calls"}
+_AXIS_LABELS = {"iteration": "iteration", "oracle_calls": "oracle calls"}
 _GRID = 300  # points of a band at most
 
 
@@ -88,7 +89,8 @@ def compare(
             if ax is not None:
                 raise ValueError("ax is for one problem: choose one by study.select(problem=...)")
             options = {"labels": labels, "quantiles": quantiles, "xscale": xscale, **line}
-            return _panels(results, metric, against, width, options)
+            panels: Axes = _panels(results, metric, against, width, options)
+            return panels
         metric = metric or results.primary_metric
         results = results.results
     if not isinstance(results, Mapping) or not results:
@@ -210,10 +212,7 @@ def band(
     if len(points) > _GRID:
         points = points[np.unique(_spaced(points, log_x))]
     samples = np.array([_sampled(curve, points, log_y) for curve in curves])
-    with np.errstate(invalid="ignore"):
-        found = np.nanquantile(samples, [quantiles[0], 0.5, quantiles[1]], axis=0)
-    # between two infinities interpolation gives NaN; where nothing is known, too
-    return points, np.where(np.isnan(found) & np.isinf(samples).any(axis=0), np.inf, found)
+    return points, quantiles_of(samples, (quantiles[0], 0.5, quantiles[1]))
 
 
 def _spaced(points: np.ndarray, log: bool) -> np.ndarray:
@@ -229,7 +228,7 @@ def _sampled(curve: _Curve, points: np.ndarray, log: bool) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             y = np.log(y)
     with np.errstate(invalid="ignore"):
-        values = np.interp(points, curve.x, y)
+        values: np.ndarray = np.interp(points, curve.x, y)
     values = np.exp(values) if log else values
     values[points < curve.x[0]] = np.nan
     if curve.lost:
@@ -279,10 +278,28 @@ def _draw(
         elif log_x:
             plotting.symlog_axis(ax, "x")
             ax.set_xlim(left=0)
-        ax.set_xlabel(_words(_AXIS_LABELS.get(against, against.replace("_", " "))))
+        if against == "time":
+            _in_small_units(ax)
+        else:
+            ax.set_xlabel(_words(_AXIS_LABELS.get(against, against.replace("_", " "))))
         ax.set_ylabel(_words(metric.replace("_", " ")))
         plotting.name_lines(ax, look.labels)
     return ax
+
+
+def _in_small_units(ax: Axes) -> None:
+    """Label an axis of seconds in the unit that needs no powers of ten; the data stay seconds."""
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    high = ax.get_xlim()[1]
+    unit, scale = ("s", 1.0) if high > 0.1 else ("ms", 1e3) if high > 1e-4 else ("µs", 1e6)
+    if scale != 1.0 and isinstance(ax.xaxis.get_major_formatter(), ScalarFormatter):
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * scale:g}"))
+    elif scale != 1.0 and ax.get_xlabel().endswith("s)"):
+        return  # drawn before
+    else:
+        unit = "s"
+    ax.set_xlabel(f"solver time ({unit})")
 
 
 def _words(text: str) -> str:
@@ -294,9 +311,7 @@ def _words(text: str) -> str:
     return latex_text(text) if matplotlib.rcParams["text.usetex"] else text
 
 
-def _panels(
-    study: Study, metric: str | None, against: str, width: str | float | None, options: Mapping[str, Any]
-) -> Any:
+def _panels(study: Study, metric: str | None, against: str, width: str | float | None, options: dict[str, Any]) -> Any:
     from optlab import plotting
 
     if len(study.problems) > 6:
@@ -306,13 +321,14 @@ def _panels(
     metric = study.metric(metric)
     with plotting.user_style(width):
         axes = plotting.new_axes(width, len(study.problems))
+        for ax, problem in zip(axes, study.problems):
+            ax.set_title(_words(problem))
     for i, (ax, problem) in enumerate(zip(axes, study.problems)):
         last = i == len(axes) - 1
         chosen = study.select(problem=problem)
         compare(
             chosen, metric, against, ax, width=width, **{**options, "labels": options["labels"] if last else "none"}
         )
-        ax.set_title(_words(problem))
         if i:
             ax.set_ylabel("")
     return axes

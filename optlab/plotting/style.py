@@ -153,7 +153,9 @@ def _is_set(name: str) -> bool:
     """Whether the caller has changed a setting."""
     import matplotlib
 
-    return bool(matplotlib.rcParams[name] != matplotlib.rcParamsDefault[name])
+    present: Any = matplotlib.rcParams
+    default: Any = matplotlib.rcParamsDefault
+    return bool(present[name] != default[name])
 
 
 def figure_size(width: str | float | None = None, panels: int = 1) -> tuple[float, float]:

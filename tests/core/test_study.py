@@ -16,9 +16,10 @@ from toys import Failing, GradientDescent, NoisyDescent, Quadratic
 
 import optlab
 from optlab import History, Result, Status
-from optlab.core.studies import Profile, Study, StudyRun, Table
+from optlab.core.quantiles import quantiles
+from optlab.core.studies import Profile, Study, StudyRun
 from optlab.core.studies.plan import seeds_of
-from optlab.core.studies.runs import spread
+from optlab.core.tables import Table
 
 
 def small(**options):
@@ -332,16 +333,22 @@ def test_the_summary_counts_a_diverged_run_as_infinite():
     assert row["converged"] == 0
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 10.0], [1.0, np.inf, np.inf], [np.nan, 1.0], [np.nan], []])
-def test_spread(values):
-    low, middle, high = spread(np.array(values), (0.1, 0.9))
-    finite = [v for v in values if not np.isnan(v)]
-    if not finite:
-        assert np.isnan([low, middle, high]).all()
-    else:
-        assert min(finite) <= low <= middle <= high <= max(finite)
-        if np.isfinite(finite).all():
-            assert (low, middle, high) == tuple(np.quantile(finite, [0.1, 0.5, 0.9]))
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_quantiles_are_numpys_where_all_is_finite_and_never_nan_beside_infinity(n):
+    rng = np.random.default_rng(n)
+    values = rng.standard_normal((n, 4))
+    levels = (0.0, 0.1, 0.5, 0.77, 1.0)
+    np.testing.assert_array_equal(quantiles(values, levels), np.quantile(values, levels, axis=0))
+    holed = np.concatenate([values, np.full((2, 4), np.nan)])
+    np.testing.assert_array_equal(quantiles(holed, levels), quantiles(values, levels))
+    values[-1] = np.inf
+    found = quantiles(values, levels)
+    assert not np.isnan(found).any()
+    assert (found[1:] >= found[:-1]).all()
+    # infinity stands for a number larger than all
+    large = quantiles(np.where(np.isinf(values), 1e200, values), levels)
+    np.testing.assert_array_equal(np.where(large > 1e150, np.inf, large), found)
+    assert np.isnan(quantiles(np.full((n, 1), np.nan), levels)).all()
 
 
 def test_studies_join_and_take_others_curves_beside_them():

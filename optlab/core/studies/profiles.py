@@ -135,7 +135,7 @@ class Profile:
         one_of(kind, "kind", ("performance", "data"))
         table = self.ratios if kind == "performance" else self.costs
         finite = table[np.isfinite(table) & (table > 0)]
-        low = 1.0 if kind == "performance" else float(finite.min(initial=1.0) if finite.size else 1.0)
+        low = 1.0 if kind == "performance" or not finite.size else 0.8 * float(finite.min())
         high = max(float(finite.max(initial=low)) * 1.05, 1.2 * low)
         with plotting.user_style(figure.get("width")):
             ax = plotting.new_axes(**figure) if ax is None else ax

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.files import check_writable, write_atomically
-from optlab.core.history import History
+from optlab.core.quantiles import quantiles as quantiles_of
 from optlab.core.result import Result, Status
 from optlab.core.tables import Table, frame_of
 from optlab.core.validation import one_of
@@ -244,7 +244,8 @@ class Study:
                 if not at.any():
                     continue
                 lost = columns["status"][at] == str(Status.DIVERGED)
-                low, middle, high = spread(np.where(lost, np.inf, columns[metric][at]), quantiles)
+                values = np.where(lost, np.inf, columns[metric][at])
+                low, middle, high = quantiles_of(values, (quantiles[0], 0.5, quantiles[1])).tolist()
                 rows.append(
                     ({"problem": problem} if len(self.problems) > 1 else {})
                     | {"method": method, "runs": int(at.sum())}
@@ -319,21 +320,4 @@ class Study:
         return study_html(self)
 
 
-def spread(values: np.ndarray, quantiles: tuple[float, float]) -> tuple[float, float, float]:
-    """Return low quantile, median and high quantile; infinities count as such, NaN are left out."""
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    if not values.size:
-        return float("nan"), float("nan"), float("nan")
-    with np.errstate(invalid="ignore"):
-        low, middle, high = np.quantile(values, [quantiles[0], 0.5, quantiles[1]])
-        top = float(values.max())  # between two infinities interpolation gives NaN
-    return tuple(top if np.isnan(v) else float(v) for v in (low, middle, high))  # type: ignore[return-value]
-
-
-def one_history(item: Result | History) -> History:
-    """Return the history of a result, or the history itself."""
-    return item.history if isinstance(item, Result) else item
-
-
-__all__ = ["Study", "StudyRun", "one_history", "spread"]
+__all__ = ["Study", "StudyRun"]
