@@ -44,11 +44,12 @@ def as_completed(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     jobs = 1 if _in_worker() else min(int(joblib.effective_n_jobs(n_jobs)), len(tasks))
-    if jobs <= 1:
+    elsewhere = type(joblib.parallel.get_active_backend()[0]).__module__ == "joblib._dask"
+    if jobs <= 1 and not elsewhere:
         yield from ((i, function(*task)) for i, task in enumerate(tasks))
         return
     left = dict(enumerate(tasks))
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    parallel = joblib.Parallel(n_jobs=-1 if elsewhere else jobs, return_as="generator_unordered", batch_size=1)
     try:
         for i, outcome in parallel(joblib.delayed(_numbered)(i, function, task) for i, task in left.copy().items()):
             del left[i]
