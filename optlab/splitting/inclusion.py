@@ -75,11 +75,17 @@ class SplitPoint(np.ndarray):
         self.y = self.a = self.b = self.mirror = None
 
     def __reduce__(self) -> Any:  # an array's own would lose the attributes
-        return SplitPoint, (np.array(self), self.y, self.a, self.b, self.mirror)
+        return _restored, (type(self), np.array(self), vars(self))
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
+
+
+def _restored(cls: type[SplitPoint], x: Array, attributes: dict[str, Any]) -> SplitPoint:
+    point = x.view(cls)
+    vars(point).update(attributes)
+    return point
 
 
 def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
