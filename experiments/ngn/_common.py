@@ -13,7 +13,8 @@ import optlab
 from optlab.datasets import breast_cancer, standardize
 from optlab.plotting import style
 from optlab.stochastic import FiniteSum, LogisticRegression, NeuralNetwork, SoftmaxRegression, read_libsvm
-from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle_signature, scalar_type
+from optlab.compiled.functions import Compiled, scalar_type
+from optlab.stochastic.kernels.oracles import OracleData, oracle_signature
 
 PAPER = "ngn"
 

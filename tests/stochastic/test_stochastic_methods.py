@@ -25,7 +25,7 @@ from optlab.stochastic import (
     StochasticMethod,
     trace,
 )
-from optlab.stochastic.kernels.compilation import step_rule
+from optlab.compiled.rules import step_rule
 from optlab.stochastic.methods.ngn import ngn_step_size
 
 positive = st.floats(-10, 10).map(lambda e: 10.0**e)
