@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 import optlab
+from optlab.compiled.functions import Compiled, scalar_type
 from optlab.datasets import breast_cancer, standardize
 from optlab.plotting import style
 from optlab.stochastic import FiniteSum, LogisticRegression, NeuralNetwork, SoftmaxRegression, read_libsvm
-from optlab.compiled.functions import Compiled, scalar_type
 from optlab.stochastic.kernels.oracles import OracleData, oracle_signature
 
 PAPER = "ngn"
