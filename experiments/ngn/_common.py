@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 import optlab
+from optlab.compiled.functions import Compiled, scalar_type
 from optlab.datasets import breast_cancer, standardize
 from optlab.reproduce import Looks
 from optlab.stochastic import FiniteSum, LogisticRegression, NeuralNetwork, SoftmaxRegression, read_libsvm
-from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle_signature, scalar_type
+from optlab.stochastic.kernels.oracles import OracleData, oracle_signature
 
 PAPER = "ngn"
 
