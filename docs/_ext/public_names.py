@@ -14,6 +14,8 @@ PAGES = {
     "optlab": ("optlab",),
     "core": ("optlab.core", "optlab.core.stopping"),
     "bregman": ("optlab.bregman",),
+    "linalg": ("optlab.linalg",),
+    "composite": ("optlab.composite",),
     "wrappers": ("optlab.wrappers",),
     "splitting": ("optlab.splitting",),
     "problems": ("optlab.splitting.problems",),

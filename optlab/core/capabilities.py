@@ -172,6 +172,11 @@ def _table(problem: Any, packages: Iterable[str] | None = None) -> list[Applicab
 
 
 def _packages_of(problem: Any) -> list[str]:
-    """Return the packages of optlab that the problem's classes come from: whose methods to name in an error."""
-    parts = [cls.__module__.split(".") for cls in type(problem).__mro__]
-    return list(dict.fromkeys(part[1] for part in parts if part[0] == "optlab" and len(part) > 2))
+    """Return the packages of optlab whose methods to name in an error: where the problem's classes come from.
+
+    A class whose methods live on other floors names their packages in ``method_packages``.
+    """
+    classes = type(problem).__mro__
+    parts = [cls.__module__.split(".") for cls in classes]
+    said = [name for cls in classes for name in vars(cls).get("method_packages", ())]
+    return list(dict.fromkeys([*said, *(part[1] for part in parts if part[0] == "optlab" and len(part) > 2)]))

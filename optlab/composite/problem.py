@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
+from optlab.composite.infeasibility import Certificate, domain_recession, falls, recession_of, search
 from optlab.core.validation import as_number
-from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
-from optlab.splitting.infeasibility import Certificate, domain_recession, falls, recession_of, search
 
 Array = Any
 
