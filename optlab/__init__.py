@@ -37,8 +37,10 @@ _EXPORTS = {
 _SUBMODULES = (
     "benchmarks",
     "bregman",
+    "composite",
     "core",
     "datasets",
+    "linalg",
     "multiview",
     "plotting",
     "policy",

@@ -14,6 +14,8 @@ PAGES = {
     "optlab": ("optlab",),
     "core": ("optlab.core", "optlab.core.stopping"),
     "bregman": ("optlab.bregman",),
+    "linalg": ("optlab.linalg",),
+    "composite": ("optlab.composite",),
     "wrappers": ("optlab.wrappers",),
     "splitting": ("optlab.splitting",),
     "problems": ("optlab.splitting.problems",),
@@ -30,6 +32,7 @@ PAGES = {
 # a constant has no docstring of its own
 CONSTANTS = {
     "optlab.__version__": "Version of the package.",
+    "optlab.composite.ORACLES": "What a term may offer to a method, by name, and what it means.",
     "optlab.benchmarks.BENCHMARKS": "The registered benchmarks, by id.",
     "optlab.reproduce.FIGURES": "The registered figures, by id.",
     "optlab.reproduce.THEOREMS": "The registered theorem checks, by id.",

@@ -13,19 +13,36 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from optlab.bregman.resolvents.registry import ResolventError
+from optlab.composite.domains import project_closure
+from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_integer, as_number
-from optlab.splitting.domains import project_closure
-from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
-from optlab.splitting.protocols import relative_difference
 
 Array = Any
 Resolvent = Callable[[Array, float], Array]
+
+
+def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
+    """Return ``||x - y|| / max(||x||, ||y||)`` in the Euclidean norm, 0 for two zeros; never above 2.
+
+    Examples
+    --------
+    >>> relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) < 0.1
+    True
+    """
+    # scaled by the largest entry first, so that the squares neither overflow nor vanish
+    top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
+    if top == 0.0:
+        return 0.0
+    if not np.isfinite(top):
+        return 2.0  # a point at infinity is as far as can be
+    x, y = x / top, y / top
+    return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))
 
 
 class SplitPoint(np.ndarray):
@@ -200,6 +217,8 @@ class MonotoneInclusion:
 
     primary_metric = "residual"
     array_points = True
+    #: Where the methods for such problems are.
+    method_packages: ClassVar[tuple[str, ...]] = ("splitting", "firstorder")
 
     def __init__(
         self,
