@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError
+from optlab.bregman.resolvents.registry import ResolventError, resolvent_in_run
 from optlab.composite.domains import project_closure
 from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.core import DomainError
@@ -117,9 +117,7 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
     if callable(own):
         return partial(own, kernel)
     if hasattr(operator, "value") or hasattr(operator, "operator_value"):
-        from optlab.bregman import resolvent
-
-        return partial(resolvent, operator, kernel)
+        return partial(resolvent_in_run, operator, kernel)
     if callable(operator):
         plain: Resolvent = operator
         return plain

@@ -23,6 +23,7 @@ from optlab.bregman.resolvents.registry import (
     has_resolvent,
     register_resolvent,
     resolvent,
+    resolvent_in_run,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "newton",
     "register_resolvent",
     "resolvent",
+    "resolvent_in_run",
     "shannon",
     "simplex_entropy",
 ]
