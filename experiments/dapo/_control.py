@@ -1,4 +1,4 @@
-"""What the two control figures share: the methods compared, and the continuous problem driven by a policy.
+"""What the two control figures share: the methods compared, the continuous problem driven by a policy, panels, claims.
 
 The MDPs are the continuous problems on a grid. A policy over random Fourier features takes any state, so that the
 learned one can drive the continuous problem itself; the table drives it by one step of lookahead with its values
@@ -7,14 +7,14 @@ interpolated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from optlab.plotting import label_lines, log_axes
+from optlab.plotting import INK, PALETTE, THEORY_COLOR, label_lines, log_axes
 from optlab.policy import DAPO, FunctionClass, NaturalPolicyGradient, PolicyMirrorDescent, QNaturalPolicyGradient
-from optlab.reproduce import first_below
+from optlab.reproduce import Runs, first_below, joined
 
 from ._common import look, run, visible
 
@@ -22,6 +22,9 @@ STEP_SIZE = 20.0
 
 REVERSE, FORWARD, NPG = "DAPO-KL, reverse", "DAPO-KL, forward", "natural policy gradient"
 L2, TABLE = "DAPO-L2 (full) = AMPO-L2", "tabular"
+LOOKAHEAD = "table, lookahead"
+SHORT = {L2: "DAPO-L2 (full)", NPG: "NPG"}  # in the figure
+DRIVERS = {SHORT[L2]: 6, LOOKAHEAD: 7, REVERSE: 0}  # in the order of drawing, with their places in the cycle of styles
 
 
 def methods(features: FunctionClass) -> dict[str, Any]:
@@ -41,16 +44,6 @@ def methods(features: FunctionClass) -> dict[str, Any]:
 def contest(mdp: Any, features: FunctionClass, n: int) -> dict[str, Any]:
     """Return the result of every method after `n` iterations from the uniform policy."""
     return {name: run(mdp, method, n) for name, method in methods(features).items()}
-
-
-def columns(results: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the gaps of all runs as one table."""
-    histories = {name: result.history for name, result in results.items()}
-    return {
-        "method": np.concatenate([np.full(len(h["gap"]), name) for name, h in histories.items()]),
-        "policy_evaluations": np.concatenate([h["policy_evaluations"] for h in histories.values()]),
-        "gap": np.concatenate([h["gap"] for h in histories.values()]),
-    }
 
 
 def evaluations_needed(result: Any, share: float) -> float:
@@ -112,13 +105,123 @@ def lookahead(
     return act
 
 
+def control_runs(
+    mdp: Any,
+    features: FunctionClass,
+    n: int,
+    *,
+    encode: Callable[[np.ndarray], np.ndarray],
+    move: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    cost: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    starts: np.ndarray,
+    clock: dict[str, np.ndarray],
+    coordinate: str,
+    period: float | None = None,
+    **more: Any,
+) -> Runs:
+    """Return the contest on the grid, and the drives of the continuous problem from `starts` over the times of `clock`.
+
+    `clock` is the column of times by its name, `coordinate` the name of the first coordinate, and `period` is its.
+    """
+    results = contest(mdp, features, n)
+    policy = results[REVERSE].solution
+    values = mdp.evaluate(policy.probabilities()).values.reshape(mdp.grid)
+    optimal = mdp.optimal.values.reshape(mdp.grid)
+    axes = (np.unique(mdp.coordinates[:, 0]), np.unique(mdp.coordinates[:, 1]))
+    drivers = {
+        REVERSE: learned(policy, encode),
+        LOOKAHEAD: lookahead(move, cost, Interpolated(axes, optimal, period), mdp.discount, mdp.n_actions),
+        SHORT[L2]: learned(results[L2].solution, encode),
+    }
+    ((name, times),) = clock.items()
+    drives = {key: drive(act, move, starts, len(times) - 1) for key, act in drivers.items()}
+    paths = {key: states[:, 0] for key, states in drives.items()}
+    tables = {
+        "gaps": joined({key: result.history for key, result in results.items()}, ("policy_evaluations", "gap")),
+        "trajectories": {
+            name: np.tile(times, len(paths)),
+            "policy": np.repeat(list(paths), len(times)),
+            coordinate: np.concatenate([path[:, 0] for path in paths.values()]),
+            "speed": np.concatenate([path[:, 1] for path in paths.values()]),
+        },
+        "value": values,
+        "optimal_value": optimal,
+        "greedy": policy.greedy().reshape(mdp.grid),
+    }
+    gaps = {key: float(result.metrics["gap"]) for key, result in results.items()}
+    return Runs(tables, mdp=mdp, results=results, gaps=gaps, axes=axes, drives=drives, paths=paths, times=times, **more)
+
+
+def control_claims(runs: Runs) -> Iterator[tuple[Any, ...]]:
+    """Yield the claims on the contest."""
+    gaps, table_gap = runs.gaps, runs.results[TABLE].history["gap"]
+    rise = float(np.max(np.diff(table_gap)))
+    yield "Mirror descent with a table never gets worse (largest increase of its gap).", rise <= 1e-9, rise
+    yield (
+        "DAPO-KL in the reverse order ends closer to the optimum than the natural policy gradient: final gaps.",
+        gaps[REVERSE] < gaps[NPG] if runs.enough else None,
+        [gaps[REVERSE], gaps[NPG]],
+    )
+    yield (
+        "It ends closer than the forward order (final gap of that one).",
+        gaps[REVERSE] < gaps[FORWARD] if runs.enough else None,
+        gaps[FORWARD],
+    )
+    yield (
+        "Fitting the dual by least squares leaves at least ten times its gap: DAPO-L2, full domain (final gap).",
+        gaps[L2] >= 10 * gaps[REVERSE] if runs.enough else None,
+        gaps[L2],
+    )
+    yield (
+        "It gets within 1 % of the first gap: policy evaluations needed, and those of the table.",
+        gaps[REVERSE] <= 0.01 * float(table_gap[0]) if runs.enough else None,
+        [evaluations_needed(runs.results[name], 0.01) for name in (REVERSE, TABLE)],
+    )
+
+
+def control_numbers(runs: Runs) -> Iterator[tuple[str, Any]]:
+    """Yield what is reported of the rivals."""
+    rivals = [runs.gaps["Q-NPG"], runs.gaps["DAPO-L2 (simplex)"]]
+    yield "Final gaps of Q-NPG (uniform actions) and of the sparsemax loss.", rivals
+
+
 # ---------------------------------------------------------------------- panels
+
+
+def draw_control(
+    panels: Any, runs: Runs, path: tuple[Any, Any], floor: float, actions: list[str], action: str
+) -> tuple[Any, list[Any]]:
+    """Draw the gaps, the value with a path, its excess over the optimal one, and the policies.
+
+    Returns the panel that is left for the curves of the continuous problem, and the panels over the grid.
+    """
+    (gap_ax, value_ax, loss_ax), (curve_ax, learned_ax, optimal_ax) = panels
+    values, optimal = runs.tables["value"], runs.tables["optimal_value"]
+    draw_gaps(gap_ax, runs.results)
+    picture = draw_map(value_ax, runs.axes, values, "Value of the learned policy, and its path")
+    value_ax.figure.colorbar(picture, ax=value_ax, label="discounted cost").outline.set_visible(False)
+    value_ax.plot(*path, color="white", linewidth=3.0)
+    value_ax.plot(*path, color=PALETTE[1], linewidth=1.5, marker="o", markersize=2.2)
+    value_ax.plot(path[0][:1], path[1][:1], marker="D", color=INK, markeredgecolor="white", clip_on=False)
+    lost = np.log10(np.maximum(values - optimal, floor))
+    picture = draw_map(loss_ax, runs.axes, lost, "Excess over the optimal value")
+    bar = loss_ax.figure.colorbar(picture, ax=loss_ax, label=r"$\log_{10}(V^\pi - V^*)$")
+    bar.outline.set_visible(False)
+    best = runs.mdp.optimal.policy.reshape(runs.mdp.grid)
+    draw_actions(learned_ax, runs.axes, runs.tables["greedy"], actions, "Learned policy, greedy", action)
+    draw_actions(optimal_ax, runs.axes, best, actions, "Optimal policy", action)
+    return curve_ax, [value_ax, loss_ax, learned_ax, optimal_ax]
+
+
+def theory_level(ax: Any, height: float) -> None:
+    """Draw a dashed line across the axes."""
+    ax.axhline(height, color=THEORY_COLOR, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
 
 
 def draw_gaps(ax: Any, results: dict[str, Any]) -> None:
     """Draw the gaps of all methods over policy evaluations."""
     for name, result in results.items():
-        label = {L2: "DAPO-L2 (full)", NPG: "NPG"}.get(name, name)
+        label = SHORT.get(name, name)
         history = result.history
         ax.plot(history["policy_evaluations"], visible(history["gap"]), label=label, **look(name))
     ax.set(xlabel="policy evaluations", ylabel=r"gap $V_\rho(\pi_k) - V^*_\rho$", title="Gap to the optimal value")

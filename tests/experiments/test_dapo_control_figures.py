@@ -1,6 +1,7 @@
 """The figures on control and on learning from samples, at the smallest scale, and what they are made of."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ HAS_GYMNASIUM = importlib.util.find_spec("gymnasium") is not None
 @pytest.fixture(scope="module")
 def modules():
     return {stem: discovery.load(str(ROOT / f"{stem}.py")) for stem in IDS}
+
+
+def control(modules):
+    """What both control figures share."""
+    return sys.modules[f"{modules['pendulum'].__package__}._control"]
 
 
 @pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
@@ -54,7 +60,7 @@ def test_the_continuous_problem_is_that_of_the_table(modules, stem, make):
 
 
 def test_interpolation_repeats_a_periodic_axis(modules):
-    Interpolated = modules["pendulum"].Interpolated
+    Interpolated = control(modules).Interpolated
     axes = (np.array([-1.0, 0.0, 1.0]), np.array([0.0, 2.0]))
     f = Interpolated(axes, np.array([[0.0, 0.0], [1.0, 3.0], [4.0, 4.0]]), period=3.0)
     points = np.array([[0.0, 1.0], [1.5, 0.0], [-1.5, 0.0], [3.0, 1.0], [-30.5, 2.0]])
@@ -62,16 +68,16 @@ def test_interpolation_repeats_a_periodic_axis(modules):
 
 
 def test_lookahead_with_the_optimal_values_drives_to_the_top(modules):
-    car = modules["mountain_car"]
+    car, shared = modules["mountain_car"], control(modules)
     mdp = mountain_car(41, 31)
     axes = (np.unique(mdp.coordinates[:, 0]), np.unique(mdp.coordinates[:, 1]))
-    values = car.Interpolated(axes, mdp.optimal.values.reshape(mdp.grid))
-    act = car.lookahead(car.move, car.cost, values, mdp.discount, 3)
+    values = shared.Interpolated(axes, mdp.optimal.values.reshape(mdp.grid))
+    act = shared.lookahead(car.move, car.cost, values, mdp.discount, 3)
     start = np.array([[-0.5, 0.0], [-0.4, 0.0]])
-    steps = car.arrivals(car.drive(act, car.move, start, 300))
+    steps = car.arrivals(shared.drive(act, car.move, start, 300))
     assert (steps < 200).all()
     # full throttle alone does not get there
-    assert np.isinf(car.arrivals(car.drive(lambda s: np.full(len(s), 2), car.move, start, 300))).all()
+    assert np.isinf(car.arrivals(shared.drive(lambda s: np.full(len(s), 2), car.move, start, 300))).all()
 
 
 @pytest.mark.skipif(not HAS_GYMNASIUM, reason="needs gymnasium")
