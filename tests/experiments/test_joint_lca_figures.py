@@ -1,4 +1,4 @@
-"""The figures on joint linked component analysis, at the smallest scale, and what they are made of."""
+"""The figures on joint linked component analysis: what they are made of."""
 
 from pathlib import Path
 
@@ -6,40 +6,13 @@ import numpy as np
 import pytest
 
 from optlab.reproduce import discovery
-from optlab.reproduce.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2] / "experiments" / "joint_lca"
-IDS = (
-    "joint-lca-breast-cancer",
-    "joint-lca-convergence",
-    "joint-lca-defaults",
-    "joint-lca-digits",
-    "joint-lca-individual",
-    "joint-lca-linnerud",
-    "joint-lca-rank",
-    "joint-lca-refit",
-    "joint-lca-sequential",
-)
 
 
 @pytest.fixture(scope="module")
 def modules():
     return {path.stem: discovery.load(str(path)) for path in sorted(ROOT.glob("[a-z]*.py"))}
-
-
-def test_every_file_registers_its_figure(modules):
-    assert set(IDS) == {spec.id for m in modules.values() for spec in [m.figure]}
-    assert {FIGURES[id].paper for id in IDS} == {"joint-lca"}
-
-
-@pytest.mark.slow  # `optlab reproduce --scale smoke` runs the same in .ci/run
-@pytest.mark.parametrize("id", IDS)
-def test_figures_draw_and_their_tested_claims_hold(modules, id):
-    made = FIGURES[id](scale="smoke", seed=0)
-    assert [c.sentence for c in made.claims if c.holds is False] == []
-    assert any(c.holds for c in made.claims)  # something is tested even at this scale
-    assert all(c.number is not None for c in made.claims)
-    made.render().draw_without_rendering()
 
 
 def test_repetitions_in_workers_are_those_in_this_process(modules):
