@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from toys import Failing, GradientDescent, NoisyDescent, Quadratic
@@ -20,6 +21,12 @@ from optlab.core.quantiles import quantiles
 from optlab.core.studies import Profile, Study, StudyRun
 from optlab.core.studies.plan import seeds_of
 from optlab.core.tables import Table
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
 
 
 def small(**options):
@@ -407,9 +414,6 @@ def test_profiles_are_their_definitions():
     for kind, reached in (("performance", profile.performance(1e9)), ("data", profile.data(1e9))):
         ax = profile.plot(kind)
         assert [line.get_ydata()[-1] for line in ax.lines] == pytest.approx([reached[m][0] for m in "abc"])
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
 
 
 def test_the_profile_of_a_study_reads_the_first_record_at_the_target():
@@ -425,6 +429,12 @@ def test_the_profile_of_a_study_reads_the_first_record_at_the_target():
         Study(runs).profile("cost", target=1)
     with pytest.raises(ValueError, match="no column 'flops'"):
         Study(runs).profile("gap", target=1, cost="flops")
+
+
+def test_the_profile_of_a_method_that_solves_nothing_is_drawn_at_zero():
+    profile = Profile([[np.inf, 2.0], [np.inf, 3.0]], "ab")
+    for kind in ("performance", "data"):
+        assert not profile.plot(kind).lines[0].get_ydata().any()
 
 
 def test_a_profile_where_nobody_or_everybody_is_there_at_once():

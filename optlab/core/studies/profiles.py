@@ -143,7 +143,7 @@ class Profile:
                 column = np.sort(table[:, i][np.isfinite(table[:, i])])
                 heights = np.arange(len(column) + 1) / len(table)
                 # constant from each instance solved to the next, and to the right edge
-                x = np.concatenate([[min(low, *column[:1])], column, [high]])
+                x = np.concatenate([[low], column, [high]])
                 y = np.concatenate([heights, heights[-1:]])
                 look = plotting.cycle_style(i) | {"markevery": (0.03 * (i % 5), 0.18)}
                 ax.plot(np.maximum(x, low), y, drawstyle="steps-post", label=name, **look)
