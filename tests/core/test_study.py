@@ -77,6 +77,17 @@ def test_only_what_is_missing_is_computed_and_damage_is_repaired(tmp_path, monke
     assert victim.stat().st_size > 200
 
 
+def test_results_without_solutions_are_small_and_runs_of_their_own(tmp_path):
+    whole, lean = small(cache=tmp_path), small(cache=tmp_path, solutions=False)
+    assert all(run.result.solution is None for run in lean)
+    assert len(list(tmp_path.iterdir())) == 12
+    for a, b, c in zip(whole, lean, small(cache=tmp_path, solutions=False), strict=True):
+        assert a.result.history.equals(b.result.history)
+        assert b.result.history.equals(c.result.history, ignore=())
+    with pytest.raises(TypeError, match="solutions must be"):
+        small(solutions="yes")
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -37,6 +37,7 @@ class Task:
     problem: Any = field(repr=False)
     method: Any = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
+    solutions: bool = field(default=True, repr=False)
 
     @property
     def shown(self) -> str:
@@ -51,7 +52,9 @@ class Plan:
     incompatible: Mapping[tuple[str, str], str]
 
 
-def make_plan(methods: Any, problems: Any, seeds: Any, options: Mapping[str, Any], method_options: Any) -> Plan:
+def make_plan(
+    methods: Any, problems: Any, seeds: Any, options: Mapping[str, Any], method_options: Any, solutions: bool = True
+) -> Plan:
     """Return the plan; arguments are those of `optlab.study`.
 
     Raises
@@ -83,7 +86,7 @@ def make_plan(methods: Any, problems: Any, seeds: Any, options: Mapping[str, Any
                     incompatible[pair] = reason
                     continue
                 own = {**options, **(method_options or {}).get(method_name, {})}
-                tasks.append(Task(problem_name, method_name, seed, problem, method, own))
+                tasks.append(Task(problem_name, method_name, seed, problem, method, own, solutions))
     tasks = [task for task in tasks if (task.problem_name, task.method_name) not in incompatible]
     if not tasks:
         (problem_name, method_name), reason = next(iter(incompatible.items()))
@@ -187,9 +190,11 @@ class Keys:
         TypeError
             If a part of the run cannot be identified; the message gives its path and the cure.
         """
-        parts = [self._part(task.problem, "problem"), self._part(task.method, "method"), str(task.seed)]
+        parts: list[Any] = [self._part(task.problem, "problem"), self._part(task.method, "method"), str(task.seed)]
         for name in sorted(task.options):
             parts += [name, *self._part(task.options[name], name)]
+        if not task.solutions:
+            parts.append("without solution")
         digest = hashlib.blake2b(digest_size=16)
         digest.update(json.dumps([self.about, parts]).encode())
         return digest.hexdigest()

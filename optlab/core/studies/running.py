@@ -20,7 +20,7 @@ from optlab.core.solver import solve
 from optlab.core.stored import load_result, save_result
 from optlab.core.studies.plan import Keys, Plan, Task, make_plan
 from optlab.core.studies.runs import Study, StudyRun
-from optlab.core.validation import as_integer, one_of
+from optlab.core.validation import as_flag, as_integer, one_of
 
 
 def study(
@@ -33,6 +33,7 @@ def study(
     progress: bool | None = None,
     on_interrupt: str = "raise",
     method_options: Mapping[str, Mapping[str, Any]] | None = None,
+    solutions: bool = True,
     **options: Any,
 ) -> Study:
     """Run every method on every problem with every seed; return the runs as one tidy table.
@@ -58,6 +59,9 @@ def study(
         What Ctrl-C does: raise `KeyboardInterrupt` with the study so far in its ``result``, or return that.
     method_options : dict of str to dict, optional
         Options of `optlab.solve` for single methods, which go before those for all.
+    solutions : bool, default True
+        Whether the results keep their solutions; without them many large runs take little memory, and little of the
+        disk.
     **options
         Of `optlab.solve`, for all runs: ``max_iter``, ``tol``, ``record``, ``x0``, ...
 
@@ -92,7 +96,7 @@ def study(
     one_of(on_interrupt, "on_interrupt", ("raise", "return"))
     if n_jobs is not None and as_integer(n_jobs, "n_jobs") == 0:
         raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0")
-    plan = make_plan(methods, problems, seeds, options, method_options)
+    plan = make_plan(methods, problems, seeds, options, method_options, as_flag(solutions, "solutions"))
     paths: list[Path | None] = [None] * len(plan.tasks)
     if cache is not None:
         keys = Keys()
@@ -168,6 +172,8 @@ def _run(task: Task, path: Path | None) -> tuple[Result | bytes, str]:
 def _solved(task: Task) -> Result:
     with raising():
         result = solve(task.problem, task.method, seed=task.seed, progress=False, **task.options)
+    if not task.solutions:
+        result = dataclasses.replace(result, solution=None, certificate=None)
     return dataclasses.replace(result, state=None)
 
 

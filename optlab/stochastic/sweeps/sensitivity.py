@@ -2,36 +2,30 @@
 
 Every run has the same budget of passes over the data and starts from the same point; with the same seed, runs with
 equal batch size and sampling see the same samples in the same order, so that methods are compared pairwise. With a
-`cache` folder every finished run is kept in a small JSON file, and an interrupted sweep goes on where it stopped.
+`cache` folder every finished run is kept, and an interrupted sweep goes on where it stopped: the runs are a study's
+(`optlab.study`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from optlab.core import Status, solve
-from optlab.core.files import write_atomically
-from optlab.core.interrupts import end_with_parent, terminable
-from optlab.core.serialization import fingerprint
+from optlab.core import Result, Status
+from optlab.core.capabilities import check_compatible
+from optlab.core.studies import study
+from optlab.core.studies.plan import seeds_of
 from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
 from optlab.stochastic.loop.method import StochasticMethod, against
 from optlab.stochastic.loop.schedules import Decaying, StepDecay
 from optlab.stochastic.problems.finite_sum import FiniteSum
 from optlab.stochastic.sweeps.table import Sweep, is_maximized
-
-_FORMAT = 2  # of the cache's files
-
-_FINISHED = {str(status) for status in Status if status is not Status.INTERRUPTED}
 
 MethodLike = Any  # a method, a class of methods, or a callable from a step size to a method
 
@@ -77,8 +71,8 @@ def sweep(
     x0 : array_like, optional
         The start of all runs; default: the problem's, drawn with the run's seed where it is random.
     cache : path-like, optional
-        Folder for finished runs. A run is taken from there if problem (data and code), method, seed, budget, start and
-        version of optlab are the same. A file that is damaged is computed afresh.
+        Folder for finished runs, without their solutions. A run is taken from there if problem and method (data and
+        code), seed, budget, start and version of optlab are the same. A file that is damaged is computed afresh.
 
     Returns
     -------
@@ -87,8 +81,7 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        For bad arguments; with `cache`, for methods with a schedule that cannot be told apart by its data, such as a
-        function.
+        For bad arguments; with `cache`, also for a part that cannot be told from others, such as an open file.
 
     Examples
     --------
@@ -105,12 +98,7 @@ def sweep(
         raise TypeError(f"sweep {reason}")
     named = _named(methods)
     grids = _grids(step_sizes, list(named))
-    if not _is_int(seeds) and (isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable)):
-        raise TypeError(f"seeds must be how many or a sequence of integers, got {seeds!r}")
-    chosen = list(range(as_integer(seeds, "seeds", minimum=1))) if _is_int(seeds) else [*seeds]  # type: ignore[misc]
-    chosen = [as_integer(s, f"seeds[{i}]", minimum=0) for i, s in enumerate(chosen)]
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"seeds must be different and at least one, got {chosen}")
+    chosen = seeds_of(seeds)
     jobs = as_integer(jobs, "jobs")
     if jobs == 0:
         raise ValueError("jobs must be a number of processes, or -1 for one per core, got 0")
@@ -123,107 +111,55 @@ def sweep(
     one_of(metric, "metric", tuple(problem.measure(start)))
     maximize = is_maximized(metric) if maximize is None else as_flag(maximize, "maximize")
 
-    runs = []
+    runs, made, budgets = [], {}, {}
     for name, make in named.items():
         for step_size in grids[name]:
             method = _with_step_size(make, float(step_size), name)
+            check_compatible(problem, method)
             size = getattr(method, "method", method).batch_size
             steps = max_iter or math.ceil(epochs * problem.n_samples / size)
-            runs += [(name, float(step_size), seed, method, steps) for seed in chosen]
-
-    folder = None
-    paths: list[Path | None] = [None] * len(runs)
-    if cache is not None:
-        folder = Path(cache)
-        folder.mkdir(parents=True, exist_ok=True)
-        data = fingerprint((type(problem).__name__, problem, x0))
-        paths = [folder / f"{_key(data, metric, maximize, *run[2:])}.json" for run in runs]
-    found = [None if path is None else _read(path) for path in paths]
-    missing = [i for i, row in enumerate(found) if row is None]
-    if missing:
-        if jobs != 1:
-            _ = problem.f_star  # computed once here instead of once per process
-        tasks = [(problem, x0, metric, maximize, *runs[i][2:], paths[i]) for i in missing]
-        with terminable():  # of the workers, too
-            for i, row in zip(missing, _map(tasks, jobs)):
-                found[i] = row
-    return _table(runs, found, metric, maximize)
-
-
-# ---------------------------------------------------------------------- one run
-
-
-def _run(
-    problem: FiniteSum, x0: Any, metric: str, maximize: bool, seed: int, method: Any, steps: int, path: Path | None
-) -> dict[str, Any]:
-    end_with_parent()
-    record = max(1, steps // 10)  # more would cost more than the steps on small problems
-    result = solve(
-        problem, method, x0=x0, max_iter=steps, seed=seed, record=record, progress=False, on_interrupt="raise"
+            key = f"{name} at {float(step_size)!r}"
+            made[key] = method
+            # more records would cost more than the steps on small problems
+            budgets[key] = {"max_iter": steps, "record": max(1, steps // 10)}
+            runs += [(name, float(step_size), seed, key) for seed in chosen]
+    found = study(
+        made,
+        problem,
+        seeds=chosen,
+        n_jobs=jobs,
+        cache=cache,
+        x0=x0,
+        method_options=budgets,
+        solutions=False,
+        progress=False,
     )
-    values = result.history[metric]
-    row = {
-        "final": float(values[-1]),
-        "initial": float(values[0]),
-        "best": float(values.max() if maximize else values.min()),
-        "status": str(result.status),
-        "iterations": result.n_iter,
-        "oracle_calls": float(result.history["oracle_calls"][-1]),
-        "solve_time": float(result.solve_time),
-        "metrics": {name: float(value) for name, value in result.metrics.items()},
-    }
-    if path is not None:
-
-        def write(file: IO[Any]) -> None:
-            json.dump(row, file, allow_nan=False)
-
-        write_atomically(path, write, "w")
-    return row
+    results = {(run.method, run.seed): run.result for run in found}
+    return _table([run[:3] for run in runs], [results[key, seed] for _, _, seed, key in runs], metric, maximize)
 
 
-def _map(tasks: list[tuple[Any, ...]], jobs: int) -> Iterable[dict[str, Any]]:
-    if jobs == 1:
-        return (_run(*task) for task in tasks)
-    from joblib import Parallel, delayed
-
-    return Parallel(n_jobs=jobs)(delayed(_run)(*task) for task in tasks)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a cached run; None if there is none, or if the file is damaged or of a run that did not finish."""
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):  # ValueError: neither text nor JSON
-        return None
-    if not isinstance(row, dict) or not isinstance(row.get("metrics"), dict):
-        return None
-    numbers = [row.get(name) for name in ("final", "initial", "best", "iterations", "oracle_calls", "solve_time")]
-    plain = all(type(n) in (int, float) for n in [*numbers, *row["metrics"].values()])
-    return row if plain and row.get("status") in _FINISHED else None
-
-
-def _table(runs: list[tuple[Any, ...]], rows: list[Any], metric: str, maximize: bool) -> Sweep:
+def _table(runs: list[tuple[str, float, int]], results: list[Result], metric: str, maximize: bool) -> Sweep:
     lost = -math.inf if maximize else math.inf
-    diverged = str(Status.DIVERGED)
+    values = [result.history[metric] for result in results]
     columns: dict[str, Any] = {
         "method": [run[0] for run in runs],
         "step_size": [run[1] for run in runs],
         "seed": [run[2] for run in runs],
-        "final": [lost if row["status"] == diverged else float(row["final"]) for row in rows],
+        "final": [lost if r.status is Status.DIVERGED else float(v[-1]) for r, v in zip(results, values)],
+        "initial": [float(v[0]) for v in values],
+        "best": [float(v.max() if maximize else v.min()) for v in values],
+        "status": [str(result.status) for result in results],
+        "iterations": [result.n_iter for result in results],
+        "oracle_calls": [float(result.history["oracle_calls"][-1]) for result in results],
+        "solve_time": [float(result.solve_time) for result in results],
     }
-    for name in ("initial", "best", "status", "iterations", "oracle_calls", "solve_time"):
-        columns[name] = [row[name] for row in rows]
-    shared = [n for n in rows[0]["metrics"] if n not in columns and all(n in row["metrics"] for row in rows)]
-    for name in shared:
-        columns[name] = [row["metrics"][name] for row in rows]
+    for name in results[0].metrics:
+        if name not in columns and all(name in result.metrics for result in results):
+            columns[name] = [result.metrics[name] for result in results]
     return Sweep(columns, metric=metric, maximize=maximize)
 
 
 # ---------------------------------------------------------------------- arguments
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())
 
 
 def _named(methods: Any) -> dict[str, MethodLike]:
@@ -291,27 +227,3 @@ def _with_step_size(make: MethodLike, step_size: float, name: str) -> Any:
 
 def _replaced(method: Any, field: str, value: Any) -> Any:
     return dataclasses.replace(method, **{field: value})
-
-
-def _key(data: str, metric: str, maximize: bool, seed: int, method: Any, steps: int) -> str:
-    """Return the name of a run in the cache."""
-    import optlab
-
-    text = json.dumps(
-        [_FORMAT, optlab.__version__, data, metric, maximize, seed, _description(method, "method"), steps]
-    )
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _description(value: Any, where: str) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return repr(value)
-    if isinstance(value, (tuple, list)):
-        return [_description(v, f"{where}[{i}]") for i, v in enumerate(value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _description(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value)}
-        return [f"{type(value).__module__}.{type(value).__qualname__}", fields]
-    raise TypeError(
-        f"{where} is {value!r}, which a cache cannot tell from others: use a number, Decaying or StepDecay, or leave "
-        "out `cache`"
-    )
