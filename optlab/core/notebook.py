@@ -1,10 +1,11 @@
-"""What notebooks show of results, histories and studies: status, metrics, a sparkline, the certificate.
+"""What notebooks show of results, histories, studies and methods: status, metrics, a sparkline, the certificate.
 
 Colours follow the text, so that a dark notebook stays readable; nothing is loaded and nothing is scripted.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,22 @@ def history_html(history: History) -> str:
     return f"<div>{head}{_curve(history, history.primary_metric)}{_rows(rows)}</div>"
 
 
+def method_html(method: Any) -> str:
+    """Return what a notebook shows of a method: its hyperparameters, what it needs of a problem, its paper."""
+    name = type(method).__name__
+    if not dataclasses.is_dataclass(method):
+        return f"<b>{escape(name)}</b>"
+    rows = [(f.name, _shortened(getattr(method, f.name))) for f in dataclasses.fields(method) if f.repr]
+    for word, value in (("needs", ", ".join(getattr(method, "requires", ()))), ("paper", _paper(method))):
+        rows += [(word, value)] if value else []
+    return f"<div><b>{escape(name)}</b>{_rows(rows)}</div>"
+
+
+def _paper(method: Any) -> str:
+    reference = getattr(method, "reference", None)
+    return f"{reference}: optlab.cite(method)" if isinstance(reference, str) else ""
+
+
 def study_html(study: Study) -> str:
     """Return what a notebook shows of a study: the summary, and each method's first run as a sparkline."""
     parts = [f"<b>{escape(study._head())}</b>"]
@@ -110,4 +127,4 @@ def _shortened(value: Any, limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-__all__ = ["history_html", "result_html", "sparkline", "study_html"]
+__all__ = ["history_html", "method_html", "result_html", "sparkline", "study_html"]

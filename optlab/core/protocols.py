@@ -168,6 +168,11 @@ class Method(FixedPointMap):
         """Return the step size of the iteration that made `state`: the weight of averages by schedule."""
         raise IncompatibleError(f"{type(self).__name__} has no step sizes to weigh averages by")
 
+    def _repr_html_(self) -> str:
+        from optlab.core.notebook import method_html
+
+        return method_html(self)
+
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the method's own quantities to record: step sizes, Lyapunov values, duals. Default: none."""
         return {}

@@ -476,6 +476,18 @@ def test_html_shows_what_happened_and_nothing_that_would_run():
     assert "<svg" not in History({"iteration": [0], "gap": [1.0]}, primary_metric="gap")._repr_html_()
 
 
+def test_a_method_shows_its_hyperparameters():
+    html = NoisyDescent(step_size=0.25)._repr_html_()
+    assert "NoisyDescent" in html
+    assert "0.25" in html
+    assert "resolvent_A" in Picky()._repr_html_()
+
+
+def test_only_names_of_its_own_are_completed():
+    assert {"study", "compare", "solve"} <= set(dir(optlab))
+    assert not {"Any", "TYPE_CHECKING", "importlib", "annotations"} & set(dir(optlab))
+
+
 def test_results_are_json_free_of_addresses():
     result = small(seeds=1).runs[0].result
     assert " at 0x" not in result._repr_html_()

@@ -143,6 +143,9 @@ def _run_all(
         i = left[j]
         task = plan.tasks[i]
         done[i] = _unpacked(packed, task)
+        path = paths[i]
+        if path is not None and not complaint and not path.exists():  # the worker has disks of its own
+            save_result(done[i], path, with_problem=False)
         bar.move_to(len(done))
         bar.say(f"{task.method_name}, seed {task.seed}")
         if complaint and task.method_name not in unkept:
