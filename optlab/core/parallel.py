@@ -40,16 +40,15 @@ def as_completed(
     >>> sorted(as_completed(pow, [(2, 3), (3, 2)]))
     [(0, 8), (1, 9)]
     """
+    jobs = worker_count(n_jobs, len(tasks))
+    if not jobs:
+        yield from ((i, function(*task)) for i, task in enumerate(tasks))
+        return
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    jobs = 1 if _in_worker() else min(int(joblib.effective_n_jobs(n_jobs)), len(tasks))
-    elsewhere = type(joblib.parallel.get_active_backend()[0]).__module__ == "joblib._dask"
-    if jobs <= 1 and not elsewhere:
-        yield from ((i, function(*task)) for i, task in enumerate(tasks))
-        return
     left = dict(enumerate(tasks))
-    parallel = joblib.Parallel(n_jobs=-1 if elsewhere else jobs, return_as="generator_unordered", batch_size=1)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     try:
         for i, outcome in parallel(joblib.delayed(_numbered)(i, function, task) for i, task in left.copy().items()):
             del left[i]
@@ -59,6 +58,24 @@ def as_completed(
         pass
     for i, task in left.items():
         yield i, _alone(i, function, task, on_death)
+
+
+def worker_count(n_jobs: int | None, n_tasks: int) -> int:
+    """Return how many workers `as_completed` would use; 0 if it would run the calls here, -1 for a cluster's.
+
+    Examples
+    --------
+    >>> worker_count(1, 10), worker_count(2, 1), worker_count(2, 10)
+    (0, 0, 2)
+    """
+    import joblib
+
+    if _in_worker():
+        return 0
+    if type(joblib.parallel.get_active_backend()[0]).__module__ == "joblib._dask":
+        return -1
+    jobs = min(int(joblib.effective_n_jobs(n_jobs)), n_tasks)
+    return jobs if jobs > 1 else 0
 
 
 def _numbered(i: int, function: Callable[..., Any], task: tuple[Any, ...]) -> tuple[int, Any]:
@@ -87,4 +104,4 @@ def _in_worker() -> bool:
     return process.current_process().name.startswith("LokyProcess")
 
 
-__all__ = ["WorkerDied", "as_completed"]
+__all__ = ["WorkerDied", "as_completed", "worker_count"]

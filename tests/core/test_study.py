@@ -66,6 +66,20 @@ def test_workers_the_cache_and_this_process_give_the_same(tmp_path):
     assert [file.stat().st_mtime_ns for file in sorted(tmp_path.iterdir())] == times
 
 
+def test_what_a_problem_computes_once_is_not_computed_in_every_worker(tmp_path):
+    class Referenced(Quadratic):
+        reference = None
+
+        def measure(self, iterate):
+            if self.reference is None:
+                self.reference = 0.0
+                (tmp_path / f"{len(list(tmp_path.iterdir()))}-{time.monotonic_ns()}").touch()
+            return super().measure(iterate)
+
+    optlab.study(NoisyDescent(), Referenced(), seeds=6, max_iter=2, n_jobs=2)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_only_what_is_missing_is_computed_and_damage_is_repaired(tmp_path, monkeypatch):
     first = small(cache=tmp_path)
     monkeypatch.setattr("optlab.core.studies.running.solve", lambda *args, **options: pytest.fail("was computed"))

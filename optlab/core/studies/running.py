@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -11,9 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optlab.core.files import check_writable
 from optlab.core.interrupts import lost_interrupt, raising, terminable, termination_received
-from optlab.core.parallel import as_completed
+from optlab.core.parallel import as_completed, worker_count
 from optlab.core.progress import ProgressBar
 from optlab.core.result import Result, Status
 from optlab.core.solver import solve
@@ -136,6 +139,8 @@ def _run_all(
     bar: Any,
     signalled: Any,
 ) -> None:
+    if worker_count(n_jobs, len(left)):
+        _make_ready([plan.tasks[i] for i in left])
     unkept: set[str] = set()
     for j, (packed, complaint) in as_completed(_run, [(plan.tasks[i], paths[i]) for i in left], n_jobs):
         if signalled.is_set() or termination_received():
@@ -153,6 +158,19 @@ def _run_all(
             warnings.warn(
                 f"the runs of {task.method_name!r} are not kept in the cache: {complaint}", RuntimeWarning, stacklevel=3
             )
+
+
+def _make_ready(tasks: list[Task]) -> None:
+    """Measure each problem once, so that what it computes once (a reference value) goes to the workers with it."""
+    for problem in {id(task.problem): task.problem for task in tasks}.values():
+        own = [task for task in tasks if task.problem is problem]
+        methods = [task.method for task in own if not getattr(task.method, "init_is_work", False)]
+        if len(own) > 1 and methods:
+            # whatever goes wrong here goes wrong in the runs, and is told there
+            with contextlib.suppress(Exception), raising(), np.errstate(all="ignore"):
+                rng = np.random.default_rng(own[0].seed)
+                state = methods[0].init(problem, problem.default_start(rng), rng)
+                problem.measure(methods[0].iterate(problem, state))
 
 
 def _run(task: Task, path: Path | None) -> tuple[Result | bytes, str]:
