@@ -206,6 +206,9 @@ def band(
     curves: Sequence[_Curve], quantiles: tuple[float, float], log_x: bool, log_y: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a common grid and the low quantile, median and high quantile on it, shape (3, n)."""
+    curves = [_sorted(curve) for curve in curves if len(curve.x)]
+    if not curves:
+        return np.empty(0), np.empty((3, 0))
     ends = np.array([curve.x[-1] for curve in curves])
     points = np.unique(np.concatenate([curve.x for curve in curves]))
     points = points[(points >= min(curve.x[0] for curve in curves)) & (points <= np.median(ends))]
@@ -213,6 +216,14 @@ def band(
         points = points[np.unique(_spaced(points, log_x))]
     samples = np.array([_sampled(curve, points, log_y) for curve in curves])
     return points, quantiles_of(samples, (quantiles[0], 0.5, quantiles[1]))
+
+
+def _sorted(curve: _Curve) -> _Curve:
+    """Return the curve from left to right, which a frame need not be."""
+    if (np.diff(curve.x) >= 0).all():
+        return curve
+    order = np.argsort(curve.x, kind="stable")
+    return _Curve(curve.x[order], curve.y[order], curve.lost)
 
 
 def _spaced(points: np.ndarray, log: bool) -> np.ndarray:

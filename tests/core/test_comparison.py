@@ -127,6 +127,17 @@ def test_a_run_that_ended_keeps_its_value_and_one_that_diverged_counts_as_infini
     assert x[-1] == 1  # where half of them have ended
 
 
+def test_repetitions_may_be_in_any_order_and_some_of_them_empty():
+    x, (_, middle, _) = band(
+        [_Curve(np.array([2.0, 0.0, 1.0]), np.array([3.0, 1.0, 2.0])), _Curve(np.empty(0), np.empty(0))],
+        (0.1, 0.9), False, False,
+    )  # fmt: skip
+    assert x.tolist() == [0, 1, 2]
+    assert middle.tolist() == [1, 2, 3]
+    nothing = History({"iteration": [], "gap": []}, primary_metric="gap")
+    assert len(optlab.compare({"a": [nothing, nothing]}).lines[0].get_xdata()) == 0
+
+
 def test_a_long_band_has_few_points():
     curves = [_Curve(np.arange(1e5), np.linspace(1, 2, 100_000)) for _ in range(2)]
     for log in (False, True):

@@ -18,7 +18,7 @@ from toys import Failing, GradientDescent, NoisyDescent, Quadratic
 import optlab
 from optlab import History, Result, Status
 from optlab.core.quantiles import quantiles
-from optlab.core.studies import Profile, Study, StudyRun
+from optlab.core.studies import Profile, Study, StudyRun, running
 from optlab.core.studies.plan import seeds_of
 from optlab.core.tables import Table
 
@@ -287,6 +287,36 @@ def test_ctrl_c_leaves_the_runs_so_far_and_the_rest_for_later(tmp_path, way):
     whole = optlab.study(slow, Quadratic(), **options)
     assert whole.complete
     equal(so_far, whole.runs[:kept])
+
+
+class Deadly(NoisyDescent):
+    """Ends its process at once, if that is a worker."""
+
+    def init(self, problem, x0, rng):
+        from multiprocessing import process
+
+        if process.parent_process() is not None:
+            os._exit(7)
+        return super().init(problem, x0, rng)
+
+
+def test_a_worker_that_dies_takes_only_its_own_run_along(tmp_path):
+    methods = {"noisy": NoisyDescent(), "deadly": Deadly()}
+    with pytest.raises(RuntimeError, match="worker process died") as caught:
+        optlab.study(methods, Quadratic(), seeds=2, max_iter=3, n_jobs=2, cache=tmp_path)
+    assert "run of 'deadly'" in "".join(caught.value.__notes__)
+    assert {run.method for run in caught.value.result} <= {"noisy"}
+
+
+def test_an_enclosing_configuration_says_where_runs_go(monkeypatch):
+    import joblib
+
+    pids = []
+    real = running._unpacked
+    monkeypatch.setattr(running, "_unpacked", lambda packed, task: pids.append(type(packed)) or real(packed, task))
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        equal(small(), small(n_jobs=1))
+    assert pids == [bytes] * 6 + [Result] * 6
 
 
 SCRIPT = """

@@ -16,7 +16,7 @@ import numpy as np
 
 from optlab.core.files import check_writable
 from optlab.core.interrupts import lost_interrupt, raising, terminable, termination_received
-from optlab.core.parallel import as_completed, worker_count
+from optlab.core.parallel import WorkerDied, as_completed, worker_count
 from optlab.core.progress import ProgressBar
 from optlab.core.result import Result, Status
 from optlab.core.solver import solve
@@ -142,7 +142,12 @@ def _run_all(
     if worker_count(n_jobs, len(left)):
         _make_ready([plan.tasks[i] for i in left])
     unkept: set[str] = set()
-    for j, (packed, complaint) in as_completed(_run, [(plan.tasks[i], paths[i]) for i in left], n_jobs):
+
+    def died(j: int, error: WorkerDied) -> Any:
+        error.add_note(f"This was the run of {plan.tasks[left[j]].shown}.")
+        raise error
+
+    for j, (packed, complaint) in as_completed(_run, [(plan.tasks[i], paths[i]) for i in left], n_jobs, died):
         if signalled.is_set() or termination_received():
             raise lost_interrupt()
         i = left[j]
