@@ -115,12 +115,16 @@ class SmoothPart:
         return math.fsum(values), np.zeros_like(x) if total is None else total
 
 
+def _unmoved(mirror: Array, step: float) -> Array:
+    return mirror
+
+
 class ProximalPart:
     """The term in a slot that has a resolvent (proximal operator) in the problem's kernel; zero in an empty slot."""
 
     def __init__(self, term: Term | None) -> None:
         self.term = term
-        self.proximal = (lambda mirror, step: mirror) if term is None else term.proximal
+        self.proximal = _unmoved if term is None else term.proximal
 
     def value(self, x: Array) -> float:
         """Return its value at x."""

@@ -10,6 +10,7 @@ kernel that has none of its own. This file knows no formula.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -163,16 +164,20 @@ def bind_resolvent(function: Any, kernel: Any) -> Callable[[Array, float], Array
     """
     own = getattr(function, "resolvent", None)
     if callable(own):
-        return lambda mirror, step_size: np.asarray(own(kernel, mirror, step_size))
+        return functools.partial(_answer_of_its_own, own, kernel)
     solver = _find(type(function), type(kernel))
     if solver is None or not has_resolvent(function, kernel):
         raise unavailable(function, kernel)
+    return functools.partial(_answer, solver, function, kernel)  # a problem that keeps it can be pickled
 
-    def bound(mirror: Array, step_size: float) -> Array:
-        answer = solver(function, kernel, mirror, step_size)
-        return answer if answer.dtype == mirror.dtype else answer.astype(mirror.dtype)
 
-    return bound
+def _answer_of_its_own(own: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+    return np.asarray(own(kernel, mirror, step_size))
+
+
+def _answer(solver: Any, function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+    answer = solver(function, kernel, mirror, step_size)
+    return answer if answer.dtype == mirror.dtype else answer.astype(mirror.dtype)
 
 
 def resolvent_in_run(function: MonotoneOperator, kernel: Legendre, mirror: Any, step_size: float) -> Array:
