@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +33,6 @@ def run(problem: Any, method: Any, n: int, *, seed: int = 0, record: Any = "all"
     method = copy.copy(method)
     object.__setattr__(method, "verdict", lambda problem, state, metrics: None)
     return optlab.solve(problem, method, max_iter=n, seed=seed, record=record, x0=x0, progress=False)
-
-
-def plain_ticks(axis: Any, values: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0)) -> None:
-    """Label a logarithmic axis of one or two decades by these numbers."""
-    low, high = axis.get_view_interval()
-    shown = [value for value in values if low <= value <= high]
-    axis.set_ticks(shown, labels=[f"{value:g}" for value in shown])
 
 
 def visible(values: Any, floor: float = 1e-13) -> np.ndarray:

@@ -17,7 +17,7 @@ from optlab.plotting import log_axes, seed_band
 from optlab.policy import DAPO, LBFGS, SGD, Adam, DiscountGrowth, FisherScoring, FunctionClass, NaturalPolicyGradient
 from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, plain_ticks, run
+from ._common import PAPER, run
 from .linear_features import instance
 
 NPG, QUASI_NEWTON = "natural policy gradient", "L-BFGS, up to 200"
@@ -84,7 +84,6 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         for ax, title, label in zip(axes, titles, labels):
             ax.set(title=title, xlabel=label)
             log_axes(ax, "y" if ax is axes[0] else "xy")
-            plain_ticks(ax.yaxis)
         axes[0].set(ylabel=r"gap $V_\rho(\pi_k) - V^*_\rho$", xlim=(0, n))
         axes[2].legend(
             handles=axes[0].get_lines(), loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8

@@ -27,7 +27,7 @@ from optlab.policy import (
 )
 from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, look, plain_ticks, run
+from ._common import PAPER, look, run
 
 RULES: dict[str, Any] = {"1": 1.0, "5": 5.0, "growing": DiscountGrowth(1.0)}
 REVERSE, FORWARD, NPG = "DAPO-KL, reverse", "DAPO-KL, forward", "natural policy gradient"
@@ -112,8 +112,6 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             ax.set_yticks(np.arange(len(names)), names if column == 0 else [""] * len(names))
             ax.set_xlabel(r"gap $V_\rho(\pi_K) - V^*_\rho$; dashed: at the start")
             log_axes(ax, "x")
-            if lowest[d] > 0.1:
-                plain_ticks(ax.xaxis)
         axes[0][-1].legend(loc="center left", bbox_to_anchor=(0.0, 0.46), fontsize=7.5)
         for d, ax in zip(dimensions, axes[1]):
             for name, known in CURVES.items():
@@ -126,8 +124,6 @@ def figure(scale: str, seed: int) -> optlab.Figure:
                 ylim=(0.6 * lowest[d], 2.0 * first),
             )
             log_axes(ax, "y")
-            if lowest[d] > 0.1:
-                plain_ticks(ax.yaxis)
         axes[1][0].set_ylabel(r"gap $V_\rho(\pi_k) - V^*_\rho$")
         lines = [line for line in axes[1][0].get_lines() if line.get_label() in CURVES]
         axes[1][0].figure.legend(handles=lines, loc="outside lower center", ncols=len(lines))

@@ -24,7 +24,7 @@ from optlab.policy import (
 )
 from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, plain_ticks, run
+from ._common import PAPER, run
 from .linear_features import instance
 
 REVERSE, FORWARD, NPG = "DAPO-KL, reverse", "DAPO-KL, forward", "natural policy gradient"
@@ -94,7 +94,6 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             theory_line(ax, [0, work[-1]], first)
             ax.set(title=f"Steps {rule}", xlabel="environment steps, millions", xlim=(0, work[-1]))
             log_axes(ax, "y")
-            plain_ticks(ax.yaxis)
         axes[0].set_ylabel(r"gap $V_\rho(\pi_k) - V^*_\rho$")
         lines = [line for line in axes[0].get_lines() if not line.get_label().startswith("_")]
         axes[1].legend(handles=lines, loc="center left", bbox_to_anchor=(1.0, 0.5))

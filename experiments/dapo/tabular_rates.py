@@ -56,15 +56,18 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     termination = float(termination[0]) if len(termination) else np.inf
 
     def draw(axes):
+        shown = max(int(np.flatnonzero(np.isfinite(visible(gap)))[-1]) for gap in gaps.values())
+        lowest = min(float(np.nanmin(visible(gap))) for gap in gaps.values())
         for ax, name in zip(axes, MAPS):
             for i, rule in enumerate(STEPS):
                 ax.plot(k, visible(gaps[name, rule]), label=rule, **style(i) | {"markevery": 0.08})
             for rule, label in (("constant, 1", "bounds"), ("growing by 1/γ", None)):
                 theory_line(ax, k, bounds[name, rule], label)
-            ax.set(title=name, xlabel="iteration k", ylim=(1e-13, 1e3), xlim=(0, min(n, 200)))
+            ax.set(title=name, xlabel="iteration k", ylim=(lowest / 10, 1e3), xlim=(0, min(shown, 200)))
             log_axes(ax, "y")
         axes[0].set_ylabel(r"gap $V_\rho(\pi_k) - V^*_\rho$")
-        axes[-1].legend(loc="upper right")
+        names = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(*names, loc="outside lower center", ncols=5)
 
     level = 1e-6 * float(gaps["negative entropy", "constant, 1"][0])
     needed = {key: first_below(np.arange(len(gap)), gap, level, np.inf) for key, gap in gaps.items()}
@@ -106,4 +109,4 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         f"Garnet MDP, {n_states} states, 4 actions, discount 0.9; dashed: the bounds of Xiao (2022), Theorems 8 and "
         f"10, mismatch {theta:.3g}. All counts are policy evaluations."
     )
-    return optlab.Figure(table(rows), draw, claims, caption, panels=(1, 3), figsize=(12.0, 3.6))
+    return optlab.Figure(table(rows), draw, claims, caption, panels=(1, 3), figsize=(11.0, 3.9))

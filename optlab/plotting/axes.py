@@ -33,10 +33,22 @@ def log_axes(ax: Any, which: str = "y") -> Any:
             axis.set_minor_locator(LogLocator(base=10, subs=range(2, 10)) if decades < 5 else NullLocator())
             axis.set_minor_formatter(NullFormatter())
         else:  # within a decade or so, decade ticks alone would leave the axis bare
-            axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+            axis.set_major_locator(_within_a_decade(low, high))
             axis.set_major_formatter(FuncFormatter(lambda value, _: _power_label(value, plain=True)))
             axis.set_minor_formatter(NullFormatter())
     return ax
+
+
+def _within_a_decade(low: float, high: float) -> Any:
+    """Ticks of a range of little more than a decade, or much less: three of them at least."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    for subs in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high) + 1) if low > 0 else np.empty(0)
+        ticks = np.outer(decades, subs)
+        if np.sum((ticks >= low) & (ticks <= high)) >= 3:
+            return LogLocator(base=10, subs=subs)
+    return MaxNLocator(5, steps=[1, 2, 5, 10])
 
 
 def symlog_axis(ax: Any, which: str = "x", threshold: float = 1.0) -> Any:
