@@ -126,7 +126,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
             log_axes(ax, "y")
         axes[1][0].set_ylabel(r"gap $V_\rho(\pi_k) - V^*_\rho$")
         lines = [line for line in axes[1][0].get_lines() if line.get_label() in CURVES]
-        axes[1][0].figure.legend(handles=lines, loc="outside lower center", ncols=len(lines))
+        axes[1][0].figure.legend(handles=lines, loc="outside lower center", ncols=3 * (len(dimensions) - 1))
 
     last = {key: float(np.median(values[:, -1])) for key, values in gaps.items()}
     decline = {key: float(np.max(values[:, -1] / values.min(axis=1))) for key, values in gaps.items()}
