@@ -93,12 +93,12 @@ def _paper(method: Any) -> str:
 def study_html(study: Study) -> str:
     """Return what a notebook shows of a study: the summary, and each method's first run as a sparkline."""
     parts = [f"<b>{escape(study._head())}</b>"]
-    name = study.primary_metric
-    if study.runs and name is not None:
+    if study.runs and all(run.result.history.primary_metric for run in study):
         parts.append(study.summary()._repr_html_())
         cells = []
         for method, results in study.results.items():
             history = results[0].history
+            name = str(history.primary_metric)
             if "iteration" in history and name in history:
                 cells.append(f"<td>{escape(method)}<br>{sparkline(history['iteration'], history[name])}</td>")
         parts.append(f"<table><tr>{''.join(cells)}</tr></table>" if cells else "")

@@ -413,6 +413,19 @@ def test_quantiles_are_numpys_where_all_is_finite_and_never_nan_beside_infinity(
     assert np.isnan(quantiles(np.full((n, 1), np.nan), levels)).all()
 
 
+def test_problems_with_metrics_of_their_own_are_summed_up_each_in_its_own():
+    other = made([0.5])
+    other.history.primary_metric = "time"
+    study = Study([StudyRun("p", "m", 0, made([0.25])), StudyRun("q", "m", 0, other)])
+    assert [(row["metric"], row["median"]) for row in study.summary()] == [("gap", 0.25), ("time", 0.5)]
+    assert "gap" in repr(study)
+    assert "time" in study._repr_html_()
+    assert study.summary("gap")["median gap"] == [0.25, 0.5]
+    assert study.summary("iteration")["median iteration"] == [1.0, 1.0]
+    with pytest.raises(ValueError, match="share no primary metric"):
+        study.profile(target=1.0)
+
+
 def test_studies_join_and_take_others_curves_beside_them():
     one, two = small(seeds=2), optlab.study({"third": GradientDescent(0.5)}, Quadratic(), seeds=2, max_iter=20)
     both = one | two

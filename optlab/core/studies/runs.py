@@ -226,7 +226,7 @@ class Study:
         Parameters
         ----------
         metric : str, optional
-            Default: the problems' primary metric.
+            Default: the problems' primary metric; each problem's own where they share none.
         quantiles : (float, float)
             What the columns ``low`` and ``high`` are.
 
@@ -236,7 +236,9 @@ class Study:
             Prints as text, and as HTML in a notebook; ``.to_latex()``, ``.to_markdown()``, ``.to_frame()``.
         """
         columns = self.columns("last")
-        metric = self.metric(metric)
+        own = {run.problem: run.result.history.primary_metric for run in self.runs}
+        mixed = metric is None and self.primary_metric is None and all(own.values())
+        named = own if mixed else dict.fromkeys(own, self.metric(metric))
         rows: list[dict[str, Any]] = []
         for problem in self.problems:
             for method in self.methods:
@@ -244,13 +246,15 @@ class Study:
                 if not at.any():
                     continue
                 lost = columns["status"][at] == str(Status.DIVERGED)
-                values = np.where(lost, np.inf, columns[metric][at])
+                last = [run.result.history.last.get(str(named[problem]), np.nan) for run in self.runs]
+                values = np.where(lost, np.inf, np.array(last)[at])
                 low, middle, high = quantiles_of(values, (quantiles[0], 0.5, quantiles[1])).tolist()
                 rows.append(
                     ({"problem": problem} if len(self.problems) > 1 else {})
                     | {"method": method, "runs": int(at.sum())}
                     | {"converged": int((columns["status"][at] == str(Status.CONVERGED)).sum())}
-                    | {f"median {metric}": middle, "low": low, "high": high}
+                    | ({"metric": named[problem], "median": middle} if mixed else {f"median {named[problem]}": middle})
+                    | {"low": low, "high": high}
                     | {"iterations": float(np.median(columns["iterations"][at]))}
                     | {"seconds": float(np.median(columns["solve_time"][at]))}
                 )
@@ -301,7 +305,7 @@ class Study:
 
     def __repr__(self) -> str:
         lines = [self._head()]
-        if self.runs and self.primary_metric is not None:
+        if self.runs and all(run.result.history.primary_metric for run in self.runs):
             lines.append(repr(self.summary()))
         lines += [f"left out: {method} on {problem}: {why}" for (problem, method), why in self.incompatible.items()]
         return "\n".join(lines)
