@@ -24,8 +24,8 @@ from scipy import special
 
 from optlab.bregman import BurgEntropy, ResolventError
 from optlab.bregman.functions import Function, ItakuraSaito
+from optlab.composite.inclusion import SplitPoint
 from optlab.core.validation import as_data, as_number
-from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
 
 Array = Any

@@ -183,13 +183,14 @@ class Cost:
 
     @property
     def pattern(self) -> Pattern:
-        """The allowed pairs, if some are forbidden."""
-        raise TypeError(f"{type(self).__name__} has no forbidden pairs")
+        """The allowed pairs: all, unless some are forbidden."""
+        n, m = self.shape
+        return Pattern(np.arange(n + 1) * m, np.tile(np.arange(m), n), self.shape)
 
     @property
     def pattern_costs(self) -> np.ndarray:
         """The costs of the pairs of `pattern`."""
-        raise TypeError(f"{type(self).__name__} has no forbidden pairs")
+        return np.ascontiguousarray(self.dense()).ravel()
 
     def plan_pattern(self, F: np.ndarray, G: np.ndarray, kappa: float) -> np.ndarray:
         """Return X on the pairs of `pattern`."""

@@ -152,6 +152,8 @@ class QuadraticPlan(TransportPlan):
 
     @cached_property
     def relaxed_objective(self) -> float:
+        if not self.problem.is_limited:
+            return self.objective
         array, limit = self._rounding.entries.array, self.problem.limit
         squares = np.empty(array.shape[1])
         quadratic_kernels.k_support_squares(array.indptr.astype(np.int64), array.data, limit, squares)

@@ -120,7 +120,7 @@ class RelaxedPlan(MatrixLike):
     @cached_property
     def _dual(self) -> tuple[DualBound, float]:
         kappa = self.mirror.inverse_temperature
-        candidates = [*self._row_candidates]
+        candidates = [*self._row_candidates, *self.problem.marginal_prices(*self._moments[:2])]
         if kappa > 0.0:
             candidates.append(self.mirror.row / kappa)
         if not candidates:
@@ -272,6 +272,10 @@ class RelaxedTransport:
         raise NotImplementedError
 
     # ------------------------------------------------------------------ problem
+
+    def marginal_prices(self, rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
+        """Return further dual candidates for f: what the penalties charge at the sums of a plan."""
+        return []
 
     def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
         """Return the best lower bound found from f, with the potentials that prove it, and the price of mass."""
