@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from optlab.compiled.functions import INLINE
 from optlab.compiled.outer import Outer, outer_step, outer_step_in_numpy, outer_type
-from optlab.compiled.primal import Primal, average, average_in_numpy, primal_type
+from optlab.compiled.primal import Primal, average, average_in_numpy, move_and_average, primal_type
 
 PLAIN, NEAR, OUTER = VARIANTS = ("plain", "near", "outer")
 
@@ -51,6 +51,11 @@ def finish(steps, step, step_size):
         outer_step_in_numpy(steps.around, steps.x)
 
 
+def move_near(steps, step, step_size, a, i, c, ridge):
+    """Move along row i of `a` near an average, and average; in compiled loops only, where `near_average` says so."""
+    raise NotImplementedError
+
+
 def _compiled_variant(steps: Any) -> str:
     around = steps.types[steps.fields.index("around")]
     if isinstance(around, types.NoneType):
@@ -73,6 +78,13 @@ def _outer_due(steps, step):
     if _compiled_variant(steps) == OUTER:
         return lambda steps, step: (steps.around.since + step + 1) % steps.around.period == 0
     return lambda steps, step: False
+
+
+@overload(move_near, jit_options=INLINE)
+def _move_near(steps, step, step_size, a, i, c, ridge):
+    if _compiled_variant(steps) == NEAR:
+        return move_and_average
+    return lambda steps, step, step_size, a, i, c, ridge: None
 
 
 @overload(finish, jit_options=INLINE)

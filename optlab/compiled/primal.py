@@ -138,6 +138,26 @@ def average(steps, step, step_size):
         point[j] = mu * m + (1.0 - mu) * z
 
 
+def move_and_average(steps, step, step_size, a, i, c, ridge):
+    """Move z by ``-c a_i - ridge y``, and average: one pass, to be compiled. An intercept has moved already."""
+    primal, x = steps.around, steps.x
+    mean, point, d = primal.mean, primal.point, a.shape[1]
+    new = primal.mixing[step if primal.mixing.size > 1 else 0]
+    mu = primal.interpolation[min(step + 1, primal.interpolation.size - 1)]
+    decay = step_size * primal.decay if primal.decay > 0.0 else 0.0
+    for j in range(d, x.size):
+        x[j] -= decay * float(point[j])
+        mean[j] = (1.0 - new) * mean[j] + new * float(x[j])
+        point[j] = mu * mean[j] + (1.0 - mu) * float(x[j])
+    pull = ridge + decay
+    for j in range(d):
+        z = float(x[j]) - c * float(a[i, j]) - pull * float(point[j])
+        m = (1.0 - new) * mean[j] + new * z
+        x[j] = z
+        mean[j] = m
+        point[j] = mu * m + (1.0 - mu) * z
+
+
 @inlined
 def combine(primal, z, d):
     """Make z and the average what they stand for, without changing their values."""

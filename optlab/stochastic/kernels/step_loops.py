@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from numba import njit, types, uint32, uint64
 
-from optlab.compiled.around import PLAIN, finish, gradient_point, outer_due
+from optlab.compiled.around import PLAIN, finish, gradient_point, move_near, near_average, outer_due
 from optlab.compiled.functions import F8, Compiled, borrowed, inlined, vector
 from optlab.compiled.rules import RULE, update_signature
 from optlab.compiled.steps import (
@@ -139,13 +139,16 @@ def linear_dense(data, steps, rule):
             c = gamma * slope
             if intercept:
                 x[d] -= c
-            if l2 > 0.0:
+            if near_average(steps):
+                move_near(steps, step, eta, a, i, c, gamma * l2)
+            elif l2 > 0.0:
                 for j in range(d):
                     x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(point[j]))
             else:
                 for j in range(d):
                     x[j] -= c * float(a[i, j])
-        finish(steps, step, eta)
+        if momentum > 0.0 or not near_average(steps):
+            finish(steps, step, eta)
         record(steps, step, gamma, f, gg)
 
 
