@@ -30,7 +30,7 @@ from optlab.compiled.functions import F8, inlined, vector
 
 # entries of the float64 vector `numbers`: the combinations, the inner products of z and x over the features, and what
 # the rules of the weights remember
-P, Q, S, R, ZZ, ZX, XX, WEIGHT_SUM, LARGEST = range(9)
+P, Q, S, R, ZZ, ZX, XX, TWO_BUFFERS, WEIGHT_SUM, LARGEST = range(10)
 
 
 class Primal(NamedTuple):
@@ -39,7 +39,7 @@ class Primal(NamedTuple):
     Parameters
     ----------
     mean : ndarray
-        The average x, float64.
+        The average x, float64; empty where y is carried on instead (`Near.use_two_buffers`).
     point : ndarray
         Where gradients are taken.
     mixing, interpolation : ndarray
@@ -67,7 +67,7 @@ def primal_type(scalar: Any) -> Any:
 
 def start_numbers(square: float = 0.0) -> np.ndarray:
     """Return the numbers of a run that begins at a point whose features have this squared norm."""
-    return np.array([1.0, 0.0, 0.0, 1.0, square, square, square, 0.0, 0.0])
+    return np.array([1.0, 0.0, 0.0, 1.0, square, square, square, 0.0, 0.0, 0.0])
 
 
 @dataclass
@@ -88,9 +88,18 @@ class Near:
     coefficients: Callable[[int, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
     decay: float = 0.0
 
+    def use_two_buffers(self, mu: float) -> None:
+        """Keep the point y in the place of the average, which is then ``(y - (1 - mu) z) / mu``.
+
+        For loops that know z before and after a step at once: one vector less to read and write. mu must not change.
+        """
+        self.numbers[S], self.numbers[R], self.numbers[TWO_BUFFERS] = 1.0 - 1.0 / mu, 1.0 / mu, 1.0
+
     def block(self, x: np.ndarray, k: int, n: int, step_sizes: np.ndarray) -> Primal:
         """Return the record for n steps from iteration k on; x is the array that the loop moves."""
         mixing, interpolation = self.coefficients(k, n, step_sizes, self.numbers)
+        if self.numbers[TWO_BUFFERS]:
+            return Primal(np.empty(0), self.mean, mixing, interpolation, self.decay, self.numbers)
         primal = Primal(self.mean, np.empty_like(x), mixing, interpolation, self.decay, self.numbers)
         place_point(primal, x, interpolation[0])
         return primal
@@ -101,7 +110,7 @@ class Near:
         if s == 0.0 and r == 1.0:
             return self.mean
         value = s * x + r * self.mean
-        if intercept:
+        if intercept and not self.numbers[TWO_BUFFERS]:
             value[-1] = self.mean[-1]
         return value
 
@@ -145,11 +154,23 @@ def move_and_average(steps, step, step_size, a, i, c, ridge):
     new = primal.mixing[step if primal.mixing.size > 1 else 0]
     mu = primal.interpolation[min(step + 1, primal.interpolation.size - 1)]
     decay = step_size * primal.decay if primal.decay > 0.0 else 0.0
+    pull = ridge + decay
+    if mean.size == 0:
+        keep, enter = 1.0 - new, 1.0 - mu + mu * new
+        for j in range(d, x.size):
+            y = float(point[j]) - (1.0 - mu) * (float(x[j]) + c)  # before it moved
+            x[j] -= decay * float(point[j])
+            point[j] = keep * y + enter * float(x[j])
+        for j in range(d):
+            old, y = float(x[j]), float(point[j])
+            z = old - c * float(a[i, j]) - pull * y
+            x[j] = z
+            point[j] = keep * (y - (1.0 - mu) * old) + enter * z
+        return
     for j in range(d, x.size):
         x[j] -= decay * float(point[j])
         mean[j] = (1.0 - new) * mean[j] + new * float(x[j])
         point[j] = mu * mean[j] + (1.0 - mu) * float(x[j])
-    pull = ridge + decay
     for j in range(d):
         z = float(x[j]) - c * float(a[i, j]) - pull * float(point[j])
         m = (1.0 - new) * mean[j] + new * z

@@ -118,8 +118,8 @@ class Method(FixedPointMap):
     def interpolates(self, problem: Any) -> bool:
         """Return whether the method's own loop can take its gradients near an average (`optlab.compiled.primal`).
 
-        If so, by ``begin_near(state, coefficients, decay)``, ``advance_near(problem, state, n, near)`` and
-        ``near_value(state, near)``.
+        If so, by ``begin_near(problem, state, coefficients, decay, interpolation)``,
+        ``advance_near(problem, state, n, near)`` and ``near_value(state, near)``.
         """
         return False
 

@@ -58,6 +58,7 @@ class PrimalAveragingIteration(Wrapper):
     """The iteration itself; its subclasses say where the gradients are taken and how the average is weighed."""
 
     decay: float = 0.0
+    interpolation: Any = 0.0
 
     def coefficients(
         self, k: int, n: int, step_sizes: np.ndarray, numbers: np.ndarray
@@ -78,7 +79,7 @@ class PrimalAveragingIteration(Wrapper):
 
     def _begin(self, problem: Any, k: int, inner: Any) -> PrimalAveragingState:
         if self.method.interpolates(problem):
-            near = self.method.begin_near(inner, self.coefficients, self.decay)
+            near = self.method.begin_near(problem, inner, self.coefficients, self.decay, self.interpolation)
             return PrimalAveragingState(k, inner, near.mean, near.numbers, True)
         return PrimalAveragingState(k, inner, self.method.variable(inner), start_numbers())
 

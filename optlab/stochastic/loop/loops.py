@@ -16,6 +16,13 @@ from optlab.stochastic.problems.finite_sum import FiniteSum
 from optlab.stochastic.problems.linear import LinearModel
 
 
+def moves_by_rows(problem: FiniteSum, method: Any) -> bool:
+    """Return whether the loop is that of dense rows without momentum, which moves by a row of the data at a time."""
+    linear = isinstance(problem, LinearModel) and not problem.is_sparse and method.rule is not None
+    plain = type(method).run_block.__module__ == "optlab.stochastic.loop.method"
+    return linear and plain and method.batch_size == 1 and method.heavy_ball(0)[0] == 0.0
+
+
 def advance_block(problem: FiniteSum, method: Any, steps: Steps) -> None:
     """Take the steps of a method with a rule, changing the arrays in `steps` in place."""
     batch, dtype, variant = steps.batch, problem.dtype, variant_of(steps)

@@ -39,7 +39,7 @@ from optlab.compiled.steps import (
 )
 from optlab.core import Method, State
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
-from optlab.stochastic.loop.loops import advance_block
+from optlab.stochastic.loop.loops import advance_block, moves_by_rows
 from optlab.stochastic.loop.sampling import SAMPLINGS, copy_generator, draw
 from optlab.stochastic.loop.schedules import check_schedule, schedule_values
 from optlab.stochastic.problems.finite_sum import FiniteSum
@@ -198,9 +198,15 @@ class StochasticMethod(Method):
         """Return whether the loop for this problem can take its gradients near an average."""
         return True
 
-    def begin_near(self, state: StochasticState, coefficients: Any, decay: float = 0.0) -> Near:
+    def begin_near(
+        self, problem: FiniteSum, state: StochasticState, coefficients: Any, decay: float, interpolation: Any
+    ) -> Near:
         """Return an average that begins at the iterate, which must be kept unscaled as it is at the start of a run."""
-        return Near(state.x.astype(np.float64), start_numbers(state.scalars[SQUARED_NORM]), coefficients, decay)
+        near = Near(state.x.astype(np.float64), start_numbers(state.scalars[SQUARED_NORM]), coefficients, decay)
+        constant = not callable(interpolation) and 0.05 <= interpolation < 1.0
+        if constant and problem.dtype == np.float64 and moves_by_rows(problem, self):
+            near.use_two_buffers(float(interpolation))
+        return near
 
     def near_value(self, state: StochasticState, near: Near) -> np.ndarray:
         """Return the average as a vector."""
