@@ -1,4 +1,5 @@
-"""Stochastic methods against scikit-learn: time per epoch at the same step, and time to a certified accuracy.
+"""Stochastic methods against scikit-learn: time per epoch at the same step, and time to a certified accuracy. And the
+cost of averages and of other wrappers inside the compiled loops, against the step alone.
 
 * Per epoch: `SGDClassifier` does the like-for-like step (one sample, logistic loss, constant step size, ridge term kept
   by scaling, shuffled passes, no intercept). Several epochs in one call on both sides, set-up included.
@@ -92,6 +93,74 @@ def stochastic_epoch(scale: str, seed: int) -> list[Row]:
         sparse, dense = (20_000, 50_000, 75), (100_000, 50)
     rows = _per_epoch(*sparse_data(*sparse, seed), f"sparse {sparse[0]} x {sparse[1]}, {sparse[2]} a row")
     return rows + _per_epoch(*dense_data(*dense, seed), f"dense {dense[0]} x {dense[1]}")
+
+
+def _wide_data(scale: str, seed: int) -> tuple[Any, np.ndarray]:
+    n, d = (500, 5000) if scale == "smoke" else (2000, 20_000)
+    return sparse_data(n, d, 10, seed)
+
+
+def _beside_the_base(problem: Any, base: Any, wrappers: dict[str, tuple[Any, str | None]], steps: int, name: str) -> list[Row]:
+    """Time `steps` steps of a method alone and inside wrappers, in one call each."""
+    contenders = {"base": base} | {label: wrapper for label, (wrapper, _) in wrappers.items()}
+
+    def run(method: Any) -> Callable[[], Any]:
+        state = method.init(problem, problem.default_start(np.random.default_rng(0)), np.random.default_rng(0))
+        method.advance(problem, state, 10)  # compile
+        return lambda: method.advance(problem, state, steps)
+
+    times = interleave({label: run(method) for label, method in contenders.items()}, repeats=25, budget=20.0)
+    return [
+        compare_row(f"{label}, {name}", times, ours=label, peer="base", ratio="cost", bar=bar, note=f"{steps} steps")
+        for label, (_, bar) in wrappers.items()
+    ]
+
+
+@benchmark(
+    id="stochastic-wrappers", title="Averages and slow weights inside the compiled loops, against the plain step"
+)
+def stochastic_wrappers(scale: str, seed: int) -> list[Row]:
+    """Time lazy averages on wide sparse data, and primal averages and DiLoCo on dense data, beside the method inside."""
+    from optlab.stochastic import (
+        NGN,
+        SAGA,
+        SGD,
+        Adam,
+        LogisticRegression,
+        SoftmaxRegression,
+        StochasticProximalPoint,
+    )
+    from optlab.wrappers import Averaged, DiLoCo, PrimalAveraging, ScheduleFree
+
+    A, y = _wide_data(scale, seed)
+    wide = LogisticRegression(A, y, l2=RIDGE, f_star=None)
+    rows: list[Row] = []
+    lazy = {
+        "SGD": SGD(0.1),
+        "NGN": NGN(1.0),
+        "StochasticProximalPoint": StochasticProximalPoint(0.1),
+        "SAGA": SAGA(0.01),
+    }
+    for name, method in lazy.items():
+        wrappers = {"Averaged": (Averaged(method), "<= 1.3")}
+        if name in ("SGD", "NGN"):
+            wrappers |= {"PrimalAveraging": (PrimalAveraging(method), None)}
+        rows += _beside_the_base(wide, method, wrappers, 4000, f"{name}, sparse {A.shape[0]} x {A.shape[1]}")
+    B, labels = dense_data(2000 if scale == "smoke" else 20_000, 200, seed)
+    dense = LogisticRegression(B, labels, l2=RIDGE, f_star=None)
+    classes = SoftmaxRegression(B, (labels > 0).astype(int) + (B[:, 0] > 0), l2=RIDGE, f_star=None)
+    cases = [("SGD", dense, SGD(0.1), 4000), ("NGN", dense, NGN(1.0), 4000), ("Adam", dense, Adam(0.01), 2000)]
+    cases.append(("NGN, batches of 32, softmax", classes, NGN(1.0, batch_size=32), 200))
+    for name, problem, method, steps in cases:
+        around = {
+            "PrimalAveraging": PrimalAveraging(method),
+            "ScheduleFree": ScheduleFree(method),
+            "DiLoCo": DiLoCo(method),
+        }
+        rows += _beside_the_base(
+            problem, method, {label: (wrapper, "<= 1.15") for label, wrapper in around.items()}, steps, f"{name}, dense"
+        )
+    return rows
 
 
 def _first_success(run: Callable[[float], np.ndarray], gap: Callable[[np.ndarray], float], tol: float) -> Any:

@@ -43,9 +43,19 @@ def compile_function(function: Callable[..., Any], signature: Any, **options: An
         return njit(signature, error_model="numpy", **options)(function)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """Mark a small function as a part of the compiled loops that call it; in Python it remains what it is."""
-    return register_jitable(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+def inlined(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Mark a function as a part of the compiled functions that call it; in Python it remains what it is.
+
+    A function of its own may be compiled twice, alone and into its caller; with `fastmath` the two can differ in the
+    last digit, and which one runs depends on what was found in the cache on disk.
+    """
+    if function is None:
+        return functools.partial(inlined, **options)
+    return register_jitable(**INLINE, **options)(function)
+
+
+INLINE = {"forceinline": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of Numba for functions that are called from compiled ones only."""
 
 
 class Pointer:
@@ -74,12 +84,13 @@ class Compiled:
     function : callable
         What Numba compiles. Called as an ordinary function, this object runs it uncompiled.
     signature : callable
-        ``signature(scalar, layout)`` returns the Numba signature.
+        ``signature(scalar, layout, *variant)`` returns the Numba signature; loops come in two variants, see
+        `optlab.compiled.steps`.
     loop : bool, default False
         That it is called from Python only, so that it compiles without an entry for pointers.
     """
 
-    def __init__(self, function: Callable, signature: Callable[[Any, str], Any], loop: bool = False) -> None:
+    def __init__(self, function: Callable, signature: Callable[..., Any], loop: bool = False) -> None:
         self.function = function
         self.signature = signature
         self.loop = loop
@@ -91,27 +102,27 @@ class Compiled:
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
-    def get(self, dtype: Any = np.float64, layout: str = "C") -> Any:
+    def get(self, dtype: Any = np.float64, layout: str = "C", *variant: Any) -> Any:
         """Return the compiled function for a floating-point type and a layout of the data."""
-        key = (np.dtype(dtype).char, layout)
+        key = (np.dtype(dtype).char, layout, *variant)
         made = self._made.get(key)
         if made is None:
-            signature = self.signature(scalar_type(dtype), layout)
+            signature = self.signature(scalar_type(dtype), layout, *variant)
             if signature not in self._made:  # a step rule is the same for all types
                 self._made[signature] = compile_function(self.function, signature, no_cfunc_wrapper=self.loop)
             made = self._made[key] = self._made[signature]
         return made
 
-    def entry(self, dtype: Any = np.float64, layout: str = "C") -> Any:
+    def entry(self, dtype: Any = np.float64, layout: str = "C", *variant: Any) -> Any:
         """Return the machine code as a Python function that takes its arguments as they are.
 
         Numba's own entry finds the types of all arguments anew in every call, and knows no conversion of the arrays
         inside a record. Here it is the caller who answers for types and layout.
         """
-        key = (np.dtype(dtype).char, layout)
+        key = (np.dtype(dtype).char, layout, *variant)
         entry = self._entries.get(key)
         if entry is None:
-            overloads = self.get(dtype, layout).overloads
+            overloads = self.get(dtype, layout, *variant).overloads
             entry = self._entries[key] = next(iter(overloads.values())).entry_point
         return entry
 
@@ -130,19 +141,21 @@ class Compiled:
         return getattr, (importlib.import_module(self.function.__module__), self.function.__name__)
 
 
+def _disown(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return the value with no owner of its arrays."""
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value=value)
+        array.meminfo, array.parent = array.meminfo.type(None), array.parent.type(None)
+        return array._getvalue()
+    if isinstance(kind, types.NamedTuple):
+        for i, inside in enumerate(kind.types):
+            value = builder.insert_value(value, _disown(context, builder, inside, builder.extract_value(value, i)), i)
+    return value
+
+
 @intrinsic
 def _without_owners(typingctx: Any, record: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = args[0]
-        for i, kind in enumerate(record.types):
-            if isinstance(kind, types.Array):
-                array = context.make_array(kind)(context, builder, value=builder.extract_value(value, i))
-                array.meminfo = array.meminfo.type(None)
-                array.parent = array.parent.type(None)
-                value = builder.insert_value(value, array._getvalue(), i)
-        return value
-
-    return record(record), codegen
+    return record(record), lambda context, builder, signature, args: _disown(context, builder, record, args[0])
 
 
 def borrowed(record: Any) -> Any:
@@ -154,6 +167,6 @@ def borrowed(record: Any) -> Any:
     return record
 
 
-@overload(borrowed, jit_options={"no_cpython_wrapper": True, "no_cfunc_wrapper": True})
+@overload(borrowed, jit_options=INLINE)
 def _borrowed(record):
     return lambda record: _without_owners(record)

@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from optlab.compiled.around import around_type
 from optlab.compiled.functions import F8, I8, inlined, matrix, vector
+from optlab.compiled.outer import Outer
+from optlab.compiled.primal import Primal
 
 # entries of the float64 vector `scalars` that a state carries through the loops
 (
@@ -61,6 +64,8 @@ class Steps(NamedTuple):
         First iterate that counts, and its weight (`UNIFORM` and so on).
     trace : ndarray, shape (3, steps) or (3, 0)
         Step size, loss and gradient norm of every step.
+    around : Primal, Outer or None
+        What a wrapper has the loop do around its steps (`optlab.compiled.around`).
     """
 
     order: np.ndarray
@@ -78,14 +83,16 @@ class Steps(NamedTuple):
     average: np.ndarray
     average_rule: np.ndarray
     trace: np.ndarray
+    around: Primal | Outer | None
 
 
-def steps_type(scalar: Any) -> Any:
-    """Return Numba's type of the record, for data of this type."""
+def steps_type(scalar: Any, variant: str) -> Any:
+    """Return Numba's type of the record, for data of this type and this variant of the loops."""
     i8, f8 = vector(I8, True), vector(F8, True)
     own = vector(F8)
-    fields = [i8, I8, I8, f8, f8, F8, F8, f8, vector(scalar), matrix(scalar), own, own, own, i8, matrix(F8)]
-    return types.NamedTuple(fields, Steps)
+    told = [i8, I8, I8, f8, f8, F8, F8, f8]
+    changed = [vector(scalar), matrix(scalar), own, own, own, i8, matrix(F8)]
+    return types.NamedTuple([*told, *changed, around_type(scalar, variant)], Steps)
 
 
 # ---------------------------------------------------------------------- before a step

@@ -115,6 +115,21 @@ class Method(FixedPointMap):
     """Whether averages are summed inside the method's own loop, by ``begin_average(problem, state)``,
     ``advance_averaging(problem, state, n, start, weights)`` and ``average(problem, state)``."""
 
+    def interpolates(self, problem: Any) -> bool:
+        """Return whether the method's own loop can take its gradients near an average (`optlab.compiled.primal`).
+
+        If so, by ``begin_near(problem, state, coefficients, decay, interpolation)``,
+        ``advance_near(problem, state, n, near)`` and ``near_value(state, near)``.
+        """
+        return False
+
+    def takes_outer_steps(self, problem: Any) -> bool:
+        """Return whether the method's own loop can move slow weights (`optlab.compiled.outer`).
+
+        If so, by ``advance_outer(problem, state, n, outer)``.
+        """
+        return False
+
     def accepts(self, problem: Any) -> str | None:
         """Return why the method cannot run on `problem`, as a clause after its name ("needs ..."), or None.
 

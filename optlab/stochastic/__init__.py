@@ -13,7 +13,7 @@ from optlab.stochastic.averaging import Averaged
 from optlab.stochastic.libsvm import read_libsvm
 from optlab.stochastic.loop.method import StochasticMethod as StochasticMethod  # the base of methods, not one of them
 from optlab.stochastic.loop.method import StochasticState, trace
-from optlab.stochastic.loop.schedules import Decaying, StepDecay
+from optlab.stochastic.loop.schedules import Cosine, Decaying, StepDecay, Warmup
 from optlab.stochastic.methods.adagrad import AdaGrad, AdaGradNorm
 from optlab.stochastic.methods.adam import Adam, AdamW
 from optlab.stochastic.methods.dadaptation import DAdaptation
@@ -61,6 +61,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Averaged",
+    "Cosine",
     "DAdaptation",
     "DecSPS",
     "Decaying",
@@ -82,6 +83,7 @@ __all__ = [
     "StochasticState",
     "Sweep",
     "TanhLeastSquares",
+    "Warmup",
     "read_libsvm",
     "sweep",
     "trace",

@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 
 from optlab.core.catalogue import method_classes
-from optlab.wrappers import Anderson, Averaged, Halpern, Lookahead, Restarted, has_variable
+from optlab.wrappers import (
+    Anderson,
+    Averaged,
+    DiLoCo,
+    ExponentialAveraging,
+    Halpern,
+    LatestWeightAveraging,
+    Lookahead,
+    PrimalAveraging,
+    Restarted,
+    ScheduleFree,
+    has_variable,
+)
 
 PROBLEM_PACKAGES = ("composite", "splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview")
 
@@ -42,8 +54,13 @@ def wrapped(plain: dict[str, Any]) -> dict[str, Any]:
             continue
         found[f"Averaged({name})"] = Averaged(method)
         if has_variable(method):
-            for wrapper in (Halpern, Lookahead, Restarted):
+            for wrapper in (Halpern, Lookahead, PrimalAveraging, Restarted):
                 found[f"{wrapper.__name__}({name})"] = wrapper(method)
+            if name in ("NGN", "SAGA", "BregmanDouglasRachford"):
+                found[f"DiLoCo({name})"] = DiLoCo(method, period=3)
+                found[f"ExponentialAveraging({name})"] = ExponentialAveraging(method)
+                found[f"LatestWeightAveraging({name})"] = LatestWeightAveraging(method, count=2, period=3)
+                found[f"ScheduleFree({name})"] = ScheduleFree(method)
             if not type(method).__module__.startswith("optlab.stochastic"):
                 found[f"Anderson({name})"] = Anderson(method, memory=3)
     return found

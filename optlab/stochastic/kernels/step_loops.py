@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from numba import njit, types, uint32, uint64
 
-from optlab.compiled.functions import F8, Compiled, borrowed, vector
+from optlab.compiled.around import PLAIN, finish, gradient_point, move_near, near_average, outer_due
+from optlab.compiled.functions import F8, Compiled, borrowed, inlined, vector
 from optlab.compiled.rules import RULE, update_signature
 from optlab.compiled.steps import (
     AVERAGE_SCALE,
@@ -37,7 +38,7 @@ from optlab.stochastic.kernels.oracles import linear_type, loss_and_gradient, or
 from optlab.stochastic.kernels.prefetch import prefetch_dense_row, prefetch_sparse_row
 
 # The recurrence of ||x||^2 is started afresh this often, against rounding.
-_REFRESH = 1 << 16
+REFRESH = 1 << 16
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
@@ -51,7 +52,7 @@ def dense_dot(a, i, x):
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _sparse_dot(values, indices, begin, end, x):
+def sparse_dot(values, indices, begin, end, x):
     """A sparse row times x. Indices are unsigned: Numba tests signed ones for being negative, a third of the time."""
     z = 0.0
     for p in range(begin, end):
@@ -78,20 +79,45 @@ def _ridge_gradient_norm(a, i, x, slope, l2):
     return z
 
 
+@inlined
+def sum_rows(data, order, begin, slopes, gradient, touched, mark):
+    """Write the mean of slope times row over a batch of CSR rows into `gradient`, which is zero.
+
+    Return how many entries it touched, whose numbers go to `touched` and which are marked, and its squared norm.
+    """
+    indptr, batch = data.indptr, slopes.size
+    count = 0
+    for q in range(batch):
+        i = order[begin + q]
+        c = slopes[q] / batch
+        for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
+            j = uint32(data.indices[p])
+            if mark[j] == 0:
+                mark[j] = 1
+                touched[count] = data.indices[p]
+                count += 1
+            gradient[j] += c * float(data.values[p])
+    squares = 0.0
+    for p in range(count):
+        g = gradient[uint32(touched[p])]
+        squares += g * g
+    return count, squares
+
+
 def linear_dense(data, steps, rule):
     """Advance steps of one sample each on dense data."""
     data, steps = borrowed(data), borrowed(steps)
     a, targets, row_norms, l2, x = data.dense, data.targets, data.row_norms, data.l2, steps.x
-    momentum, weight, d = steps.momentum, steps.weight, a.shape[1]
+    point, momentum, weight, d = gradient_point(steps), steps.momentum, steps.weight, a.shape[1]
     intercept = x.size > d
     for step in range(count(steps)):
         i = steps.order[step]
         if step + 1 < count(steps):
             prefetch_dense_row(a, targets, row_norms, steps.order[step + 1])
-        f, slope = scalar_loss(data.code, dense_dot(a, i, x), float(targets[i]))
+        f, slope = scalar_loss(data.code, dense_dot(a, i, point), float(targets[i]))
         if l2 > 0.0:
-            f += 0.5 * l2 * squared_norm(x, d)
-            gg = _ridge_gradient_norm(a, i, x, slope, l2)
+            f += 0.5 * l2 * squared_norm(point, d)
+            gg = _ridge_gradient_norm(a, i, point, slope, l2)
         else:
             gg = slope * slope * row_norms[i]
         if intercept:
@@ -106,19 +132,23 @@ def linear_dense(data, steps, rule):
                 move[d] = momentum * float(move[d]) - weight * (gamma * slope)
                 x[d] += move[d]
             for j in range(d):
-                g = slope * float(a[i, j]) + l2 * float(x[j])
+                g = slope * float(a[i, j]) + l2 * float(point[j])
                 move[j] = momentum * float(move[j]) - weight * (gamma * g)
                 x[j] += move[j]
         else:
             c = gamma * slope
             if intercept:
                 x[d] -= c
-            if l2 > 0.0:
+            if near_average(steps):
+                move_near(steps, step, eta, a, i, c, gamma * l2)
+            elif l2 > 0.0:
                 for j in range(d):
-                    x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(x[j]))
+                    x[j] -= gamma * (slope * float(a[i, j]) + l2 * float(point[j]))
             else:
                 for j in range(d):
                     x[j] -= c * float(a[i, j])
+        if momentum > 0.0 or not near_average(steps):
+            finish(steps, step, eta)
         record(steps, step, gamma, f, gg)
 
 
@@ -149,7 +179,7 @@ def linear_sparse(data, steps, rule, slopes, gradient, touched, mark):
         for q in range(batch):
             i = order[step * batch + q]
             prefetch_sparse_row(values, indices, indptr, targets, row_norms, order, step * batch + q + 1)
-            z = scale * _sparse_dot(values, indices, uint64(indptr[i]), uint64(indptr[i + 1]), x)
+            z = scale * sparse_dot(values, indices, uint64(indptr[i]), uint64(indptr[i + 1]), x)
             value, slope = scalar_loss(data.code, z + float(x[d]) if intercept else z, float(targets[i]))
             f += value
             slope_dot_z += slope * z
@@ -162,19 +192,7 @@ def linear_sparse(data, steps, rule, slopes, gradient, touched, mark):
             f /= batch
             slope_dot_z /= batch
             total_slope /= batch
-            for q in range(batch):
-                i = order[step * batch + q]
-                c = slopes[q] / batch
-                for p in range(uint64(indptr[i]), uint64(indptr[i + 1])):
-                    j = uint32(indices[p])
-                    if mark[j] == 0:
-                        mark[j] = 1
-                        touched[n_touched] = indices[p]
-                        n_touched += 1
-                    gradient[j] += c * float(values[p])
-            for p in range(n_touched):
-                g = gradient[uint32(touched[p])]
-                hh += g * g
+            n_touched, hh = sum_rows(data, order, step * batch, slopes, gradient, touched, mark)
         gg = hh
         if l2 > 0.0:
             f += 0.5 * l2 * w2
@@ -195,7 +213,7 @@ def linear_sparse(data, steps, rule, slopes, gradient, touched, mark):
             alpha = 1.0 - gamma * l2
             grown = alpha * alpha * w2 + gamma * gamma * hh
             w2 = grown - 2.0 * alpha * gamma * slope_dot_z
-            stale = w2 < 1e-6 * grown or (steps.k + step) % _REFRESH == _REFRESH - 1
+            stale = w2 < 1e-6 * grown or (steps.k + step) % REFRESH == REFRESH - 1
             scale *= alpha
             # the step divides by the scale: fold it into x before it is too small (or too large for float32 data)
             if not (smallest < abs(scale) < 1e6):
@@ -227,6 +245,10 @@ def linear_sparse(data, steps, rule, slopes, gradient, touched, mark):
                 mark[j] = 0
         if stale:  # the recurrence lost digits: sum again
             w2 = scale * scale * squared_norm(x, d)
+        if outer_due(steps, step):
+            fold(steps, x, d, scale, 0.0)
+            finish(steps, step, eta)
+            scale, w2 = 1.0, squared_norm(x, d)
         record(steps, step, gamma, f, gg)
     scalars[SCALE] = scale
     scalars[SQUARED_NORM] = w2
@@ -238,7 +260,7 @@ def general(data, steps, oracle, rule, update, use_rule, gradient, work):
     x, momentum, weight = steps.x, steps.momentum, steps.weight
     for step in range(count(steps)):
         rows = rows_of(steps, step)
-        f = loss_and_gradient(oracle, data, x, rows, gradient, work)
+        f = loss_and_gradient(oracle, data, gradient_point(steps), rows, gradient, work)
         f = above_bound(steps, step, f)
         eta = scheduled(steps, step)
         add_to_average(steps, step, eta)
@@ -257,27 +279,30 @@ def general(data, steps, oracle, rule, update, use_rule, gradient, work):
                     x[j] -= gamma * float(gradient[j])
         else:
             gamma = update(x, gradient, f, eta, steps.k + step, steps.parameters, steps.memory, steps.vectors)
+        finish(steps, step, eta)
         record(steps, step, gamma, f, gg)
 
 
 # ---------------------------------------------------------------------- signatures
 
 
-def _signature_dense(scalar, layout):
-    return types.void(linear_type(scalar, layout), steps_type(scalar), RULE)
+def _signature_dense(scalar, layout, variant=PLAIN):
+    return types.void(linear_type(scalar, layout), steps_type(scalar, variant), RULE)
 
 
-def _signature_sparse(scalar, layout):
+def signature_sparse(scalar, layout, variant=PLAIN):
     work = vector(F8), vector(F8), vector(types.int32), vector(types.uint8)
-    return types.void(linear_type(scalar, layout), steps_type(scalar), RULE, *work)
+    return types.void(linear_type(scalar, layout), steps_type(scalar, variant), RULE, *work)
 
 
-def _signature_general(scalar, layout):
+def _signature_general(scalar, layout, variant=PLAIN):
     data, oracle = oracle_types(scalar, layout)
     update = types.FunctionType(update_signature(scalar))
-    return types.void(data, steps_type(scalar), oracle, RULE, update, types.boolean, vector(scalar), vector(F8))
+    return types.void(
+        data, steps_type(scalar, variant), oracle, RULE, update, types.boolean, vector(scalar), vector(F8)
+    )
 
 
 LINEAR_DENSE = Compiled(linear_dense, _signature_dense, loop=True)
-LINEAR_SPARSE = Compiled(linear_sparse, _signature_sparse, loop=True)
+LINEAR_SPARSE = Compiled(linear_sparse, signature_sparse, loop=True)
 GENERAL = Compiled(general, _signature_general, loop=True)

@@ -9,6 +9,7 @@ extra passes over x, and over the batch in the general loop, that an untraced ru
 
 from __future__ import annotations
 
+from optlab.compiled.around import PLAIN, finish, gradient_point
 from optlab.compiled.functions import F8, I8, Compiled, borrowed, inlined, vector
 from optlab.compiled.steps import (
     AVERAGE_SCALE,
@@ -92,7 +93,7 @@ def linear_dense(data, steps, period, slopes, work):
     data, steps = borrowed(data), borrowed(steps)
     a, targets, l2, code = data.dense, data.targets, data.l2, data.code
     order, batch, x, scalars = steps.order, steps.batch, steps.x, steps.scalars
-    table, mean = steps.memory, steps.vectors[0]
+    table, mean, point = steps.memory, steps.vectors[0], gradient_point(steps)
     d = a.shape[1]
     intercept = x.size > d
     n = table.size - 1
@@ -102,7 +103,7 @@ def linear_dense(data, steps, period, slopes, work):
             refreshed += 1
             work[:] = 0.0
             for i in range(n):
-                _, slope = scalar_loss(code, dense_dot(a, i, x), float(targets[i]))
+                _, slope = scalar_loss(code, dense_dot(a, i, point), float(targets[i]))
                 table[i] = slope
                 for j in range(d):
                     work[j] += slope / n * float(a[i, j])
@@ -113,12 +114,12 @@ def linear_dense(data, steps, period, slopes, work):
         gamma = scheduled(steps, step)
         add_to_average(steps, step, gamma)
         if steps.trace.shape[1] > 0:
-            f, gg = _batch_dense(data, x, rows_of(steps, step), work)
+            f, gg = _batch_dense(data, point, rows_of(steps, step), work)
             record(steps, step, gamma, f, gg)
         scalars[STEP_SIZE] = gamma
         if batch == 1:  # the common case in one pass over the row
             i = order[step]
-            _, slope = scalar_loss(code, dense_dot(a, i, x), float(targets[i]))
+            _, slope = scalar_loss(code, dense_dot(a, i, point), float(targets[i]))
             c = slope - table[i]
             if intercept:
                 x[d] -= gamma * (float(mean[d]) + c)
@@ -127,17 +128,18 @@ def linear_dense(data, steps, period, slopes, work):
             if period == 0:
                 table[i] = slope
                 for j in range(d):
-                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
+                    x[j] -= gamma * (float(mean[j]) + l2 * float(point[j]) + c * float(a[i, j]))
                     mean[j] += (c / n) * float(a[i, j])
             else:
                 for j in range(d):
-                    x[j] -= gamma * (float(mean[j]) + l2 * float(x[j]) + c * float(a[i, j]))
+                    x[j] -= gamma * (float(mean[j]) + l2 * float(point[j]) + c * float(a[i, j]))
+            finish(steps, step, gamma)
             continue
         for q in range(batch):
             i = order[step * batch + q]
-            _, slopes[q] = scalar_loss(code, dense_dot(a, i, x), float(targets[i]))
+            _, slopes[q] = scalar_loss(code, dense_dot(a, i, point), float(targets[i]))
         for j in range(d):
-            work[j] = float(mean[j]) + l2 * float(x[j])
+            work[j] = float(mean[j]) + l2 * float(point[j])
         if intercept:
             work[d] = float(mean[d])
         for q in range(batch):
@@ -158,6 +160,7 @@ def linear_dense(data, steps, period, slopes, work):
                     mean[j] += c * float(a[i, j])
                 if intercept:
                     mean[d] += c
+        finish(steps, step, gamma)
     return refreshed
 
 
@@ -247,7 +250,7 @@ def linear_sparse(data, steps, period, slopes, work):
 def general(data, steps, oracle, every, period, gradient, other, work):
     """Advance with any oracle. Rows of `vectors`: mean, then the gradients of all samples or (SVRG) the snapshot."""
     data, steps = borrowed(data), borrowed(steps)
-    x, stored, batch, scalars = steps.x, steps.vectors, steps.batch, steps.scalars
+    x, stored, batch, scalars, point = steps.x, steps.vectors, steps.batch, steps.scalars, gradient_point(steps)
     d = x.size
     n = every.size
     refreshed = 0
@@ -255,22 +258,22 @@ def general(data, steps, oracle, every, period, gradient, other, work):
     for step in range(count(steps)):
         if period > 0 and (steps.k + step) % period == 0:
             refreshed += 1
-            loss_and_gradient(oracle, data, x, every, gradient, work)
+            loss_and_gradient(oracle, data, point, every, gradient, work)
             for j in range(d):
                 mean[j] = gradient[j]
-                stored[1, j] = x[j]
+                stored[1, j] = point[j]
         gamma = scheduled(steps, step)
         add_to_average(steps, step, gamma)
         rows = rows_of(steps, step)
         if steps.trace.shape[1] > 0:
-            f = loss_and_gradient(oracle, data, x, rows, gradient, work)
+            f = loss_and_gradient(oracle, data, point, rows, gradient, work)
             total = 0.0
             for j in range(d):
                 total += float(gradient[j]) * float(gradient[j])
             record(steps, step, gamma, f, total)
         scalars[STEP_SIZE] = gamma
         if period > 0:
-            loss_and_gradient(oracle, data, x, rows, gradient, work)
+            loss_and_gradient(oracle, data, point, rows, gradient, work)
             loss_and_gradient(oracle, data, stored[1], rows, other, work)
             for j in range(d):
                 x[j] -= gamma * (float(gradient[j]) - float(other[j]) + float(mean[j]))
@@ -287,7 +290,7 @@ def general(data, steps, oracle, every, period, gradient, other, work):
                         seen = seen or other_q < q
                 if seen:
                     continue
-                loss_and_gradient(oracle, data, x, rows[q : q + 1], gradient, work)
+                loss_and_gradient(oracle, data, point, rows[q : q + 1], gradient, work)
                 old = stored[1 + i]
                 for j in range(d):
                     delta = float(gradient[j]) - float(old[j])
@@ -296,17 +299,18 @@ def general(data, steps, oracle, every, period, gradient, other, work):
                     old[j] = gradient[j]
             for j in range(d):
                 x[j] -= gamma * float(other[j])
+        finish(steps, step, gamma)
     return refreshed
 
 
-def _signature(scalar, layout):
-    return I8(linear_type(scalar, layout), steps_type(scalar), I8, vector(F8), vector(F8))
+def _signature(scalar, layout, variant=PLAIN):
+    return I8(linear_type(scalar, layout), steps_type(scalar, variant), I8, vector(F8), vector(F8))
 
 
-def _signature_general(scalar, layout):
+def _signature_general(scalar, layout, variant=PLAIN):
     data, oracle = oracle_types(scalar, layout)
     v = vector(scalar)
-    return I8(data, steps_type(scalar), oracle, vector(I8, True), I8, v, v, vector(F8))
+    return I8(data, steps_type(scalar, variant), oracle, vector(I8, True), I8, v, v, vector(F8))
 
 
 LINEAR_DENSE = Compiled(linear_dense, _signature, loop=True)

@@ -7,29 +7,39 @@ from typing import Any
 
 import numpy as np
 
+from optlab.compiled.around import NEAR, finish, gradient_point, variant_of
 from optlab.compiled.rules import no_rule, no_update
 from optlab.compiled.steps import Steps, above_bound, record, rows_of, scheduled, weight_in_average
 from optlab.stochastic.kernels import step_loops
+from optlab.stochastic.kernels.primal_loop import LINEAR_SPARSE_PRIMAL
 from optlab.stochastic.problems.finite_sum import FiniteSum
 from optlab.stochastic.problems.linear import LinearModel
 
 
+def moves_by_rows(problem: FiniteSum, method: Any) -> bool:
+    """Return whether the loop is that of dense rows without momentum, which moves by a row of the data at a time."""
+    linear = isinstance(problem, LinearModel) and not problem.is_sparse and method.rule is not None
+    plain = type(method).run_block.__module__ == "optlab.stochastic.loop.method"
+    return linear and plain and method.batch_size == 1 and method.heavy_ball(0)[0] == 0.0
+
+
 def advance_block(problem: FiniteSum, method: Any, steps: Steps) -> None:
     """Take the steps of a method with a rule, changing the arrays in `steps` in place."""
-    batch, dtype = steps.batch, problem.dtype
+    batch, dtype, variant = steps.batch, problem.dtype, variant_of(steps)
     linear = problem if isinstance(problem, LinearModel) and method.rule is not None else None
     if linear is not None and linear.is_sparse and steps.momentum == 0:
         size = problem.size if batch > 1 else 0
-        step_loops.LINEAR_SPARSE.entry(dtype)(
+        loop = LINEAR_SPARSE_PRIMAL if variant == NEAR else step_loops.LINEAR_SPARSE
+        loop.entry(dtype, "C", variant)(
             linear.linear_data, steps, method.rule.pointer(),
             np.empty(batch), np.zeros(size), np.empty(size, np.int32), np.zeros(size, np.uint8),
         )  # fmt: skip
     elif linear is not None and batch == 1 and not linear.is_sparse:
         data = linear.linear_data
-        step_loops.LINEAR_DENSE.entry(dtype, problem.oracle_data.layout)(data, steps, method.rule.pointer())
+        step_loops.LINEAR_DENSE.entry(dtype, problem.oracle_data.layout, variant)(data, steps, method.rule.pointer())
     elif problem.oracle is not None:
         data = problem.oracle_data
-        step_loops.GENERAL.entry(dtype, data.layout)(
+        step_loops.GENERAL.entry(dtype, data.layout, variant)(
             data, steps, problem.oracle.pointer(dtype, data.layout), (method.rule or no_rule).pointer(),
             (method.update or no_update).pointer(dtype), method.rule is not None,
             np.empty(problem.size, dtype), np.empty(problem.work_size(batch)),
@@ -45,7 +55,7 @@ def _interpreted(problem: FiniteSum, method: Any, steps: Steps) -> None:
     n = order.size // batch
     for step in range(n):
         k, rows, eta = steps.k + step, rows_of(steps, step), float(scheduled(steps, step))
-        f, gradient = problem.batch(x.reshape(problem.shape), rows)
+        f, gradient = problem.batch(gradient_point(steps).reshape(problem.shape), rows)
         gradient = np.array(gradient, problem.dtype).ravel()
         f = above_bound(steps, step, f)
         w = weight_in_average(steps, step, eta)
@@ -61,6 +71,7 @@ def _interpreted(problem: FiniteSum, method: Any, steps: Steps) -> None:
                 x += vectors[0]
             else:
                 x += -gamma * gradient
+        finish(steps, step, eta)
         record(steps, step, gamma, f, squares)
 
 

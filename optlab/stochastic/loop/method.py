@@ -23,6 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optlab.compiled.functions import Compiled
+from optlab.compiled.outer import Outer
+from optlab.compiled.primal import Near, start_numbers
 from optlab.compiled.steps import (
     AVERAGE_SCALE,
     AVERAGE_WEIGHT,
@@ -37,7 +39,7 @@ from optlab.compiled.steps import (
 )
 from optlab.core import Method, State
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
-from optlab.stochastic.loop.loops import advance_block
+from optlab.stochastic.loop.loops import advance_block, moves_by_rows
 from optlab.stochastic.loop.sampling import SAMPLINGS, copy_generator, draw
 from optlab.stochastic.loop.schedules import check_schedule, schedule_values
 from optlab.stochastic.problems.finite_sum import FiniteSum
@@ -190,7 +192,45 @@ class StochasticMethod(Method):
         self, problem: FiniteSum, state: StochasticState, n: int, start: int, weights: str
     ) -> StochasticState:
         """Advance; if the state has a sum, add the iterates x_k, ``k >= start``, with the wrapper's weights."""
-        average_rule = np.array([start, AVERAGES.index(weights)], np.int64)
+        return self._advance(problem, state, n, np.array([start, AVERAGES.index(weights)], np.int64), None)
+
+    def interpolates(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can take its gradients near an average."""
+        return True
+
+    def begin_near(
+        self, problem: FiniteSum, state: StochasticState, coefficients: Any, decay: float, interpolation: Any
+    ) -> Near:
+        """Return an average that begins at the iterate, which must be kept unscaled as it is at the start of a run."""
+        near = Near(state.x.astype(np.float64), start_numbers(state.scalars[SQUARED_NORM]), coefficients, decay)
+        constant = not callable(interpolation) and 0.05 <= interpolation < 1.0
+        if constant and problem.dtype == np.float64 and moves_by_rows(problem, self):
+            near.use_two_buffers(float(interpolation))
+        return near
+
+    def near_value(self, state: StochasticState, near: Near) -> np.ndarray:
+        """Return the average as a vector."""
+        return near.value(state.x, bool(state.scalars[INTERCEPT])).astype(state.x.dtype)
+
+    def advance_near(self, problem: FiniteSum, state: StochasticState, n: int, near: Near) -> StochasticState:
+        """Advance with gradients near an average, whose arrays are changed."""
+        return self._advance(problem, state, n, np.zeros(2, np.int64), near.block)
+
+    def takes_outer_steps(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can move slow weights."""
+        return True
+
+    def advance_outer(self, problem: FiniteSum, state: StochasticState, n: int, outer: Outer) -> StochasticState:
+        """Advance with slow weights, whose arrays are changed."""
+
+        def around(x: np.ndarray, k: int, count: int, step_sizes: np.ndarray) -> Outer:
+            return outer._replace(since=(outer.since + k - state.k) % outer.period)
+
+        return self._advance(problem, state, n, np.zeros(2, np.int64), around)
+
+    def _advance(
+        self, problem: FiniteSum, state: StochasticState, n: int, average_rule: np.ndarray, around: Any
+    ) -> StochasticState:
         new = replace(
             state,
             x=state.x.copy(),
@@ -214,10 +254,11 @@ class StochasticMethod(Method):
                     self.sampling, new.rng, problem.n_samples, count * self.batch_size, new.permutation, new.position
                 )
             piece = np.empty((3, count if self.trace else 0))
+            step_sizes = self.step_sizes(problem, new.k, count)
             steps = Steps(
-                order, self.batch_size, new.k, self.step_sizes(problem, new.k, count), parameters,
-                *self.heavy_ball(new.k), lower,
+                order, self.batch_size, new.k, step_sizes, parameters, *self.heavy_ball(new.k), lower,
                 new.x, new.vectors, new.memory, new.scalars, new.average, average_rule, piece,
+                None if around is None else around(new.x, new.k, count, step_sizes),
             )  # fmt: skip
             new.oracle_calls += order.size + self.run_block(problem, steps)
             new.k += count

@@ -11,17 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from optlab.compiled.around import variant_of
 from optlab.compiled.functions import Compiled
+from optlab.compiled.steps import Steps
 from optlab.stochastic.kernels.oracles import OracleData
 from optlab.stochastic.problems.finite_sum import FiniteSum
 
 
-def loop_and_oracle(loop: Compiled, problem: FiniteSum, batch: int) -> tuple[Any, OracleData, Any, np.ndarray]:
+def loop_and_oracle(loop: Compiled, problem: FiniteSum, steps: Steps) -> tuple[Any, OracleData, Any, np.ndarray]:
     """Return the loop to call, the oracle's data, the oracle, and its work space."""
     if problem.oracle is not None:
         data = problem.oracle_data
         dtype, layout = problem.dtype, data.layout
-        return loop.entry(dtype, layout), data, problem.oracle.pointer(dtype, layout), work_space(problem, batch)
+        return (
+            loop.entry(dtype, layout, variant_of(steps)),
+            data,
+            problem.oracle.pointer(dtype, layout),
+            work_space(problem, steps.batch),
+        )
 
     def interpreted(*arguments: Any) -> float:
         x, rows, gradient, _ = arguments[-4:]

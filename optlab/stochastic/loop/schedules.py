@@ -87,10 +87,73 @@ class StepDecay:
         return self.initial * self.factor**passed
 
 
+@dataclass(frozen=True)
+class Warmup:
+    """``schedule min{1, (k + 1) / steps}``: a step size that grows linearly over the first iterations.
+
+    Parameters
+    ----------
+    schedule : float or callable
+        The step size, or its schedule, to warm up.
+    steps : int
+        Iterations after which it has its full size.
+
+    Examples
+    --------
+    >>> Warmup(1.0, 4)(np.array([0, 1, 3, 9]))
+    array([0.25, 0.5 , 1.  , 1.  ])
+    """
+
+    schedule: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule, "schedule")
+        object.__setattr__(self, "steps", as_integer(self.steps, "steps", minimum=1))
+
+    def __call__(self, k: Any) -> Any:
+        value = self.schedule(k) if callable(self.schedule) else self.schedule
+        return value * np.minimum(1.0, (np.asarray(k) + 1.0) / self.steps)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from `initial` at k = 0 to `final` at k = `steps` and after.
+
+    Parameters
+    ----------
+    initial : float
+    steps : int
+        Length of the run.
+    final : float, default 0.0
+
+    Examples
+    --------
+    >>> Cosine(1.0, 4)(np.array([0, 2, 4, 9])).round(3)
+    array([1. , 0.5, 0. , 0. ])
+    """
+
+    initial: float
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        as_number(self.initial, "initial", above=0)
+        object.__setattr__(self, "steps", as_integer(self.steps, "steps", minimum=1))
+        as_number(self.final, "final", minimum=0)
+
+    def __call__(self, k: Any) -> Any:
+        done = np.minimum(1.0, np.asarray(k) / self.steps)
+        return self.final + (self.initial - self.final) * 0.5 * (1.0 + np.cos(np.pi * done))
+
+
 def check_schedule(value: Any, name: str) -> None:
     """Raise unless `value` is a positive finite number, a callable or None (no limit)."""
     if value is not None and not callable(value):
         as_number(value, name, above=0)
+
+
+_ARRAYS = (Decaying, StepDecay, Cosine)  # that take arrays of iterations, and answer with numbers that are right
 
 
 def schedule_values(value: Any, name: str, k: int, n: int) -> np.ndarray:
@@ -105,7 +168,11 @@ def schedule_values(value: Any, name: str, k: int, n: int) -> np.ndarray:
         return np.array([np.inf])
     if not callable(value):
         return np.array([float(value)])
-    if isinstance(value, (Decaying, StepDecay)):
+    if isinstance(value, Warmup):
+        return schedule_values(value.schedule, name, k, n) * np.minimum(
+            1.0, np.arange(k + 1.0, k + n + 1.0) / value.steps
+        )
+    if isinstance(value, _ARRAYS):
         return np.asarray(value(np.arange(k, k + n)), np.float64)
     values = np.array([float(value(i)) for i in range(k, k + n)])
     bad = ~(np.isfinite(values) & (values > 0))

@@ -10,9 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from numba import njit
-
-from optlab.compiled.functions import Compiled
+from optlab.compiled.functions import Compiled, inlined
 from optlab.compiled.rules import step_rule, update_rule
 from optlab.core.validation import as_number
 from optlab.stochastic.loop.method import StochasticMethod
@@ -67,7 +65,7 @@ class AdaGradNorm(StochasticMethod):
 
 
 # summation order is free in this loop, so that it runs in vector instructions
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined(fastmath={"reassoc", "contract"})
 def _move(x, gradient, squares, step_size, epsilon):
     total = 0.0
     for j in range(x.size):

@@ -11,9 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from numba import njit
-
-from optlab.compiled.functions import Compiled
+from optlab.compiled.functions import Compiled, inlined
 from optlab.compiled.rules import update_rule
 from optlab.core.validation import as_number
 from optlab.stochastic.loop.method import StochasticMethod, check_momentum
@@ -22,7 +20,7 @@ from optlab.stochastic.problems.finite_sum import FiniteSum
 
 
 # summation order is free in this loop, so that it runs in vector instructions
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@inlined(fastmath={"reassoc", "contract"})
 def _move(x, gradient, first, second, step_size, beta1, beta2, correction1, correction2, epsilon, coupled, shrink):
     total = 0.0
     for j in range(x.size):

@@ -19,6 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from optlab.compiled.around import PLAIN, finish, gradient_point
 from optlab.compiled.functions import F8, I8, Compiled, borrowed, vector
 from optlab.compiled.steps import Steps, add_to_average, count, record, rows_of, steps_type
 from optlab.core.validation import as_number
@@ -32,11 +33,11 @@ def line_search(data, steps, oracle, trial, gradient, trial_gradient, work):
     """Advance the steps; return the number of trial points."""
     data, steps = borrowed(data), borrowed(steps)
     armijo, shrink, growth, fallback, max_trials, adaptive = steps.parameters
-    x, memory = steps.x, steps.memory
+    x, point, memory = steps.x, gradient_point(steps), steps.memory
     trials = 0
     for step in range(count(steps)):
         rows = rows_of(steps, step)
-        f = loss_and_gradient(oracle, data, x, rows, gradient, work)
+        f = loss_and_gradient(oracle, data, point, rows, gradient, work)
         add_to_average(steps, step, 1.0)
         gg = 0.0
         for j in range(x.size):
@@ -50,7 +51,7 @@ def line_search(data, steps, oracle, trial, gradient, trial_gradient, work):
             accepted = False
             for _ in range(int(max_trials)):
                 for j in range(x.size):
-                    trial[j] = float(x[j]) - gamma * float(gradient[j])
+                    trial[j] = float(point[j]) - gamma * float(gradient[j])
                 trials += 1
                 value = loss_and_gradient(oracle, data, trial, rows, trial_gradient, work)
                 if value <= f - armijo * gamma * gg:  # false for nan
@@ -71,14 +72,15 @@ def line_search(data, steps, oracle, trial, gradient, trial_gradient, work):
                 x[j] = float(x[j]) - taken * float(gradient[j])
         else:
             taken = min(taken, gamma)
+        finish(steps, step, 1.0)
         record(steps, step, taken, f, gg)
     return trials
 
 
-def _signature(scalar, layout):
+def _signature(scalar, layout, variant=PLAIN):
     v = vector(scalar)
     data, oracle = oracle_types(scalar, layout)
-    return I8(data, steps_type(scalar), oracle, v, v, v, vector(F8))
+    return I8(data, steps_type(scalar, variant), oracle, v, v, v, vector(F8))
 
 
 LINE_SEARCH = Compiled(line_search, _signature, loop=True)
@@ -143,7 +145,7 @@ class SLS(StochasticMethod):
 
     def run_block(self, problem: FiniteSum, steps: Steps) -> int:
         """Take the steps; return the gradients at trial points."""
-        loop, data, oracle, work = loop_and_oracle(LINE_SEARCH, problem, self.batch_size)
+        loop, data, oracle, work = loop_and_oracle(LINE_SEARCH, problem, steps)
         trials = loop(data, steps, oracle, *(np.empty_like(steps.x) for _ in range(3)), work)
         return int(trials) * self.batch_size
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from numba import njit, types
 
+from optlab.compiled.around import PLAIN, finish, gradient_point, near_average, variant_of
 from optlab.compiled.functions import Compiled, borrowed, inlined
 from optlab.compiled.steps import (
     AVERAGE_SCALE,
@@ -93,30 +94,34 @@ def proximal_dense(data, steps):
     """Advance the steps, one sample each, on dense data."""
     data, steps = borrowed(data), borrowed(steps)
     a, targets, row_norms, l2, code = data.dense, data.targets, data.row_norms, data.l2, data.code
-    order, x = steps.order, steps.x
+    order, x, point = steps.order, steps.x, gradient_point(steps)
     d = a.shape[1]
     free = 1.0 if x.size > d else 0.0  # with an intercept
     for step in range(order.size):
         i = order[step]
-        z = dense_dot(a, i, x)
+        z = dense_dot(a, i, point)
         eta = scheduled(steps, step)
         add_to_average(steps, step, eta)
         h = 1.0 + eta * l2
-        b = float(x[d]) if x.size > d else 0.0  # b+ = b - eta s is not divided by h
+        b = float(point[d]) if x.size > d else 0.0  # b+ = b - eta s is not divided by h
         s = proximal_slope(code, z + (h - 1.0) * b, float(targets[i]), eta, row_norms[i] + free * h, l2)
         c = eta * s
         if recorded(steps, step):
-            norm, square = row_norms[i] + free, squared_norm(x, d)
+            norm, square = row_norms[i] + free, squared_norm(point, d)
             f, squares = _loss_and_squares(code, l2, z, z - b, float(targets[i]), norm, square)
             record(steps, step, eta, f, squares)
         if x.size > d:
             x[d] -= c
-        if l2 > 0.0:
+        if near_average(steps):
+            for j in range(d):
+                x[j] += (float(point[j]) - c * float(a[i, j])) / h - float(point[j])
+        elif l2 > 0.0:
             for j in range(d):
                 x[j] = (float(x[j]) - c * float(a[i, j])) / h
         else:
             for j in range(d):
                 x[j] = float(x[j]) - c * float(a[i, j])
+        finish(steps, step, eta)
 
 
 def proximal_sparse(data, steps):
@@ -174,8 +179,8 @@ def proximal_sparse(data, steps):
     scalars[SQUARED_NORM] = square
 
 
-def _signature(scalar, layout):
-    return types.void(linear_type(scalar, layout), steps_type(scalar))
+def _signature(scalar, layout, variant=PLAIN):
+    return types.void(linear_type(scalar, layout), steps_type(scalar, variant))
 
 
 PROXIMAL_DENSE = Compiled(proximal_dense, _signature, loop=True)
@@ -222,9 +227,17 @@ class StochasticProximalPoint(StochasticMethod):
             return None
         return f"needs a LeastSquares or LogisticRegression problem, got {type(problem).__name__}"
 
+    def interpolates(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can take its steps near an average: that for dense data."""
+        return not getattr(problem, "is_sparse", True)
+
+    def takes_outer_steps(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can move slow weights: that for dense data."""
+        return self.interpolates(problem)
+
     def run_block(self, problem: FiniteSum, steps: Steps) -> int:
         """Take the steps."""
         assert isinstance(problem, LinearModel)
         loop = PROXIMAL_SPARSE if problem.is_sparse else PROXIMAL_DENSE
-        loop.entry(problem.dtype, problem.oracle_data.layout)(problem.linear_data, steps)
+        loop.entry(problem.dtype, problem.oracle_data.layout, variant_of(steps))(problem.linear_data, steps)
         return 0

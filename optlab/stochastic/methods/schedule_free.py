@@ -110,3 +110,9 @@ class ScheduleFree(StochasticMethod):
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the average."""
         return state.vectors[1]
+
+    def with_variable(self, problem: FiniteSum, state: StochasticState, value: np.ndarray) -> StochasticState:
+        """Return `state` with all three sequences at another point."""
+        new = super().with_variable(problem, state, value)
+        new.vectors = np.stack([new.x, new.x])
+        return new

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.compiled.around import variant_of
 from optlab.compiled.steps import AVERAGE_SHIFT, SCALE, Steps
 from optlab.stochastic.kernels import losses as scalar_losses
 from optlab.stochastic.kernels.variance_reduction_loops import GENERAL, LINEAR_DENSE, LINEAR_SPARSE
@@ -101,6 +102,14 @@ class SAGA(StochasticMethod):
             state.oracle_calls = n
         return state
 
+    def interpolates(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can take its gradients near an average: all but that for CSR."""
+        return not (isinstance(problem, LinearModel) and problem.is_sparse)
+
+    def takes_outer_steps(self, problem: FiniteSum) -> bool:
+        """Return whether the loop for this problem can move slow weights: all but that for CSR."""
+        return self.interpolates(problem)
+
     def step_sizes(self, problem: FiniteSum, k: int, n: int) -> np.ndarray:
         """Return the scheduled step sizes of iterations k, ..., k+n-1, or one for all of them."""
         if self.step_size is None:
@@ -112,11 +121,11 @@ class SAGA(StochasticMethod):
         period, batch = self.steps_between(problem), self.batch_size
         if isinstance(problem, LinearModel):
             loop = LINEAR_SPARSE if problem.is_sparse else LINEAR_DENSE
-            refreshed = loop.entry(problem.dtype, problem.oracle_data.layout)(
+            refreshed = loop.entry(problem.dtype, problem.oracle_data.layout, variant_of(steps))(
                 problem.linear_data, steps, period, np.empty(batch), np.empty(problem.size)
             )
             return int(refreshed) * problem.n_samples
-        compiled, data, oracle, _ = loop_and_oracle(GENERAL, problem, batch)
+        compiled, data, oracle, _ = loop_and_oracle(GENERAL, problem, steps)
         space = work_space(problem, problem.n_samples)
         gradients = (np.empty_like(steps.x), np.empty_like(steps.x))
         refreshed = compiled(data, steps, oracle, problem.all_rows, period, *gradients, space)
