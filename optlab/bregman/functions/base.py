@@ -174,6 +174,36 @@ class Function(MonotoneOperator):
 
         return composed(self, operator)
 
+    def translate(self, point: Any) -> Function:
+        """Return ``x -> f(x - point)``."""
+        from optlab.bregman.functions.calculus import Translated
+
+        return Translated(self, point)
+
+    def scale(self, factor: float) -> Function:
+        """Return ``x -> f(factor x)``."""
+        from optlab.bregman.functions.calculus import Dilated
+
+        return Dilated(self, factor)
+
+    def conjugate(self) -> Function:
+        """Return the conjugate ``f*`` as a function of its own; that of a conjugate is the function it came from."""
+        from optlab.bregman.functions.calculus import Conjugate
+
+        return Conjugate(self)
+
+    def envelope(self, mu: float) -> Function:
+        """Return the Moreau envelope ``x -> min_u f(u) + ||u - x||^2 / (2 mu)``, which is 1/mu-smooth."""
+        from optlab.bregman.functions.calculus import MoreauEnvelope
+
+        return MoreauEnvelope(self, mu)
+
+    def restricted(self, shape: Any, indices: Any) -> Function:
+        """Return ``x -> f(x[indices])`` for arrays of a shape; `indices` as in `optlab.linalg.Sampling`."""
+        from optlab.linalg import Sampling
+
+        return self @ Sampling(shape, indices)
+
     def decomposed(self) -> tuple[Function, Any]:
         """Return an outer function and a linear map A (None: the identity) with ``f(x) = outer(A x)``."""
         return self, None

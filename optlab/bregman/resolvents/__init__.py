@@ -13,6 +13,7 @@ from optlab.bregman.resolvents import (
     general,
     hellinger,
     newton,
+    proximal,
     shannon,
     simplex_entropy,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "has_resolvent",
     "hellinger",
     "newton",
+    "proximal",
     "register_resolvent",
     "resolvent",
     "shannon",

@@ -55,12 +55,13 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     raise unavailable(function, kernel, "the generic Newton solve needs a separable kernel")
 
 
-def _one_is_not_linear(function: Any, kernel: Any) -> bool:
+def sum_available(function: Any, kernel: Any) -> bool:
+    """Return whether `sum_resolvent` serves a sum."""
     _, others = function.split_linear()
     return not others or (len(others) == 1 and has_resolvent(others[0], kernel)) or newton_applies(function, kernel)
 
 
-@register_resolvent(Sum, Legendre, available=_one_is_not_linear)
+@register_resolvent(Sum, Legendre, available=sum_available)
 def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
     cost, others = function.split_linear()
