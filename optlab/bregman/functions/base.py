@@ -92,6 +92,8 @@ class Function(MonotoneOperator):
     separable: ClassVar[bool] = False
     #: Whether the function is convex; the few that are not say so.
     convex: ClassVar[bool] = True
+    #: Whether the function is behind a map that has no dense matrix: then there is no Newton solve for its resolvent.
+    matrix_free: ClassVar[bool] = False
     #: Whether the function is the indicator of a set.
     indicator: ClassVar[bool] = False
     #: Where the conjugate is finite: "everywhere", on a "ball" (a set with 0 in its interior), on a "star" (a convex
@@ -351,6 +353,7 @@ class Sum(Function):
         object.__setattr__(self, "separable", all(term.separable for term in terms))
         object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
         object.__setattr__(self, "convex", all(term.convex for term in terms))
+        object.__setattr__(self, "matrix_free", any(term.matrix_free for term in terms))
 
     @property
     def shape(self) -> tuple[int, ...] | None:

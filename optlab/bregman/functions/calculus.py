@@ -19,6 +19,9 @@ from optlab.bregman.functions.rays import Ray, inner
 from optlab.core.validation import as_data, as_number
 from optlab.linalg import LinearMap, as_linear_map
 
+#: Up to this size a map is made dense for the Hessian of a composition.
+LARGEST_DENSE = 2000
+
 
 def scaled(function: Function, factor: Any) -> Function:
     """Return ``factor * function``, in the same class where it has a weight."""
@@ -58,8 +61,10 @@ class Scaled(Function):
     factor: float
 
     def __post_init__(self) -> None:
+        _check_function(self.function)
         object.__setattr__(self, "factor", as_number(self.factor, "factor", above=0))
         _inherit(self, self.function, "smooth", "separable", "single_valued", "whole_space", "convex", "compact")
+        _inherit(self, self.function, "matrix_free")
         object.__setattr__(self, "conjugate_domain", self.function.conjugate_domain)
 
     @property
@@ -108,6 +113,11 @@ class Scaled(Function):
         return self.function.linear_minimizer(cost)
 
 
+def _check_function(value: Any, name: str = "function") -> None:
+    if not isinstance(value, Function):
+        raise TypeError(f"{name} must be a Function, got {type(value).__name__}")
+
+
 def _inherit(function: Function, source: Function, *names: str) -> None:
     for name in names:
         object.__setattr__(function, name, getattr(source, name))
@@ -143,8 +153,7 @@ class Composed(Function):
     operator: LinearMap
 
     def __post_init__(self) -> None:
-        if not isinstance(self.outer, Function):
-            raise TypeError(f"outer must be a Function, got {type(self.outer).__name__}")
+        _check_function(self.outer, "outer")
         operator = as_linear_map(self.operator)
         inner, operator = self.outer, operator
         shape = inner.shape
@@ -154,6 +163,8 @@ class Composed(Function):
             )
         object.__setattr__(self, "operator", operator)
         _inherit(self, inner, "smooth", "single_valued", "whole_space", "convex", "indicator")
+        flat = len(operator.shape_in) == 1 and len(operator.shape_out) == 1
+        object.__setattr__(self, "matrix_free", not flat or max(operator.size_in, operator.size_out) > LARGEST_DENSE)
 
     def __repr__(self) -> str:
         return f"{self.outer!r} @ {self.operator!r}"
@@ -217,6 +228,7 @@ class Translated(Function):
     point: Any
 
     def __post_init__(self) -> None:
+        _check_function(self.function)
         object.__setattr__(self, "point", as_data(self.point, "point"))
         _inherit(
             self, self.function, "smooth", "separable", "single_valued", "whole_space", "convex", "compact", "indicator"
@@ -287,6 +299,7 @@ class Dilated(Function):
     factor: float
 
     def __post_init__(self) -> None:
+        _check_function(self.function)
         factor = as_number(self.factor, "factor")
         if factor == 0:
             raise ValueError("factor must not be 0")
@@ -360,6 +373,7 @@ class Conjugate(Function):
     function: Function
 
     def __post_init__(self) -> None:
+        _check_function(self.function)
         if not self.function.convex:
             raise ValueError(f"{type(self.function).__name__} is not convex: it is not the conjugate of its conjugate")
         domain = self.function.conjugate_domain
@@ -410,6 +424,7 @@ class MoreauEnvelope(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        _check_function(self.function)
         from optlab.bregman.resolvents.registry import has_resolvent, unavailable
 
         object.__setattr__(self, "mu", as_number(self.mu, "mu", above=0))

@@ -228,7 +228,7 @@ class GroupNorm(Homogeneous):
     @cached_property
     def _count(self) -> int:
         """The number of groups, of labels."""
-        return int(self.groups.max()) + 1
+        return int(np.max(self.groups)) + 1
 
     def norms(self, x: Array) -> Array:
         """Return the norm of each group."""

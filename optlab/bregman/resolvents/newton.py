@@ -40,7 +40,7 @@ _TINY = 1e-300
 
 def newton_applies(function: Any, kernel: Any) -> bool:
     """Return whether one of the two solvers of this file serves this term and this kernel."""
-    return bool(function.smooth and (kernel.separable or isinstance(kernel, Mahalanobis)))
+    return bool(function.smooth and not function.matrix_free and (kernel.separable or isinstance(kernel, Mahalanobis)))
 
 
 @register_resolvent(Function, Legendre, available=newton_applies)
@@ -48,6 +48,8 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
     if not function.smooth:
         raise unavailable(function, kernel, "the term is not smooth, so the generic Newton solve does not apply")
+    if function.matrix_free:
+        raise unavailable(function, kernel, "its map has no dense matrix; use its gradient, or f and the map apart")
     if function.separable and kernel.separable:
         return _separable(function, kernel, mirror, step_size)
     if kernel.separable or isinstance(kernel, Mahalanobis):
