@@ -14,7 +14,7 @@ from optlab.plotting import label_lines, log_axes, style, theory_line
 from optlab.reproduce import at_scale
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import NetworkSimplex, OptimalTransport
-from optlab.transport.certificates import dual_bound
+from optlab.transport.plans.certificates import dual_bound
 
 from ._common import PAPER, log_points, slope
 

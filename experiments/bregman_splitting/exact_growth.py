@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
-from optlab.benchmarks.transport_contenders import (
+from optlab.benchmarks.transport.contenders import (
     KINDS,
     exact_transport,
     exponent,
@@ -21,9 +21,9 @@ from optlab.benchmarks.transport_contenders import (
     network_simplex,
 )
 from optlab.plotting import PALETTE, log_axes
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, table
+from ._common import PAPER
 
 # solver -> how it is drawn: apart without colour too
 LOOKS = {

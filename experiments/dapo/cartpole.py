@@ -18,7 +18,7 @@ import optlab
 from optlab.core import Method, State
 from optlab.plotting import seed_band
 from optlab.policy import DAPO, LSTDQ, MLP, FisherScoring, FunctionPolicy, NaturalPolicyGradient, Newton, RandomFourier
-from optlab.policy.gymnasium_runs import GymnasiumEnvironment
+from optlab.policy.environments.gymnasium_runs import GymnasiumEnvironment
 from optlab.reproduce import at_scale
 
 from ._common import PAPER, look, run

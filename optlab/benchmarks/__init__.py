@@ -15,7 +15,6 @@ import gc
 import importlib
 import json
 import operator
-import pkgutil
 import re
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optlab.core.catalogue import module_names
 from optlab.core.interrupts import raising, terminable
 
 Row = dict[str, Any]
@@ -75,9 +75,8 @@ def benchmark(*, id: str, title: str) -> Callable[[Callable[[str, int], Sequence
 
 def discover() -> dict[str, Benchmark]:
     """Import every module of this package and return the registered benchmarks by id."""
-    for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{module.name}")
+    for name in module_names(__path__, __name__):
+        importlib.import_module(name)
     return dict(BENCHMARKS)
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError
+from optlab.bregman.resolvents.registry import ResolventError, resolvent_in_run
 from optlab.composite.domains import project_closure
 from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.core import DomainError
@@ -92,11 +92,17 @@ class SplitPoint(np.ndarray):
         self.y = self.a = self.b = self.mirror = None
 
     def __reduce__(self) -> Any:  # an array's own would lose the attributes
-        return SplitPoint, (np.array(self), self.y, self.a, self.b, self.mirror)
+        return _restored, (type(self), np.array(self), vars(self))
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
+
+
+def _restored(cls: type[SplitPoint], x: Array, attributes: dict[str, Any]) -> SplitPoint:
+    point = x.view(cls)
+    vars(point).update(attributes)
+    return point
 
 
 def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
@@ -111,9 +117,7 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
     if callable(own):
         return partial(own, kernel)
     if hasattr(operator, "value") or hasattr(operator, "operator_value"):
-        from optlab.bregman import resolvent
-
-        return partial(resolvent, operator, kernel)
+        return partial(resolvent_in_run, operator, kernel)
     if callable(operator):
         plain: Resolvent = operator
         return plain

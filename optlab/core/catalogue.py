@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +27,23 @@ def method_classes(packages: Iterable[str] | None = None) -> Iterator[tuple[str,
                 # a base class for methods of one's own is none itself: it is no dataclass, and others derive from it
                 if dataclasses.is_dataclass(cls) or not any(issubclass(o, cls) for o in found if o is not cls):
                     yield package, cls
+
+
+def module_names(path: Iterable[str], package: str) -> list[str]:
+    """Return the dotted names of the modules of a package, its folders included, sorted; none is imported.
+
+    Names that start with ``_`` are left out.
+    """
+    names: list[str] = []
+    for module in pkgutil.iter_modules(path):
+        name = f"{package}.{module.name}"
+        if module.name.startswith("_"):
+            continue
+        if module.ispkg:
+            names += module_names([f"{folder}/{module.name}" for folder in path], name)
+        else:
+            names.append(name)
+    return sorted(names)
 
 
 def _is_method(value: Any) -> bool:

@@ -7,11 +7,13 @@
 Cost form everywhere: values are minimised. What is measured is in the units of the rewards where those were given.
 """
 
-from optlab.policy.ampo import AMPO
-from optlab.policy.baselines import PPO, TRPO, ProjectedPolicyGradient, SoftmaxPolicyGradient
-from optlab.policy.critics import LSTDQ, TD, Exact, MonteCarlo
-from optlab.policy.dapo import DAPO
-from optlab.policy.dynamic_programming import ModifiedPolicyIteration, PolicyIteration, ValueIteration
+from optlab.policy.approximate.ampo import AMPO
+from optlab.policy.approximate.dapo import DAPO
+from optlab.policy.approximate.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
+from optlab.policy.approximate.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
+from optlab.policy.approximate.mdpo import MDPO
+from optlab.policy.approximate.natural_gradient import NaturalPolicyGradient, QNaturalPolicyGradient
+from optlab.policy.critics.methods import LSTDQ, TD, Exact, MonteCarlo
 from optlab.policy.environments import (
     cliff_walking,
     deep_sea,
@@ -25,22 +27,20 @@ from optlab.policy.environments import (
     pendulum,
     taxi,
 )
-from optlab.policy.evaluation import Evaluation
-from optlab.policy.features import RandomFourier, TileCoding
-from optlab.policy.function_classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
-from optlab.policy.function_policy import FunctionPolicy
-from optlab.policy.gymnasium_runs import GymnasiumEnvironment
-from optlab.policy.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
-from optlab.policy.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
+from optlab.policy.environments.gymnasium_runs import GymnasiumEnvironment
+from optlab.policy.function_classes.classes import BlockFeatures, FunctionClass, LinearFeatures, Tabular
+from optlab.policy.function_classes.features import RandomFourier, TileCoding
+from optlab.policy.function_classes.networks import MLP
+from optlab.policy.function_classes.policy import FunctionPolicy
 from optlab.policy.lqr import LQR, GaussianMirrorDescent, GaussianPolicy, HewerPolicyIteration
-from optlab.policy.mdp import MDP, OptimalSolution
-from optlab.policy.mdpo import MDPO
-from optlab.policy.mirror_descent import PolicyMirrorDescent
-from optlab.policy.natural_gradient import NaturalPolicyGradient, QNaturalPolicyGradient
-from optlab.policy.networks import MLP
-from optlab.policy.policies import TabularPolicy
-from optlab.policy.regularized import SoftPolicyIteration, soft_optimal
-from optlab.policy.step_sizes import AdaptiveStepSize, DiscountGrowth, LinearGrowth
+from optlab.policy.mdp.evaluation import Evaluation
+from optlab.policy.mdp.model import MDP, OptimalSolution
+from optlab.policy.mdp.policies import TabularPolicy
+from optlab.policy.tabular.baselines import PPO, TRPO, ProjectedPolicyGradient, SoftmaxPolicyGradient
+from optlab.policy.tabular.dynamic_programming import ModifiedPolicyIteration, PolicyIteration, ValueIteration
+from optlab.policy.tabular.mirror_descent import PolicyMirrorDescent
+from optlab.policy.tabular.regularized import SoftPolicyIteration, soft_optimal
+from optlab.policy.tabular.step_sizes import AdaptiveStepSize, DiscountGrowth, LinearGrowth
 
 __all__ = [
     "AMPO",

@@ -169,7 +169,7 @@ def _broken(origin: str) -> Task:
     if origin.endswith(".py"):
         paper, name = Path(origin).parent.name, Path(origin).stem
     else:
-        paper, name = origin.rpartition(".")[2].replace("_", "-"), "theorems"
+        paper, name = (part.replace("_", "-") for part in origin.split(".")[-2:])
     return Task("file", f"{paper}/{name}", paper, f"{paper}/{name}", origin, trace())
 
 

@@ -126,7 +126,7 @@ def _files_of(name: str) -> set[Path]:
     if not parts:
         return set()  # `optlab/__init__.py` only forwards names
     if parts[0] in _FILE_BY_FILE:
-        return {file for n in (1, 2) if (file := _module_file(".".join(parts[:n]))) is not None}
+        return {file for n in range(1, len(parts) + 1) if (file := _module_file(".".join(parts[:n]))) is not None}
     if (PACKAGE / parts[0]).is_dir():
         return {
             file

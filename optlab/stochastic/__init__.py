@@ -9,35 +9,35 @@ An iteration is one step; ``oracle_calls`` counts per-sample gradients, and the 
 
 from typing import TYPE_CHECKING, Any
 
-from optlab.stochastic.adagrad import AdaGrad, AdaGradNorm
-from optlab.stochastic.adam import Adam, AdamW
 from optlab.stochastic.averaging import Averaged
-from optlab.stochastic.dadaptation import DAdaptation
 from optlab.stochastic.libsvm import read_libsvm
-from optlab.stochastic.line_search import SLS, AdaSLS
-from optlab.stochastic.linear import (
+from optlab.stochastic.loop.method import StochasticMethod as StochasticMethod  # the base of methods, not one of them
+from optlab.stochastic.loop.method import StochasticState, trace
+from optlab.stochastic.loop.schedules import Decaying, StepDecay
+from optlab.stochastic.methods.adagrad import AdaGrad, AdaGradNorm
+from optlab.stochastic.methods.adam import Adam, AdamW
+from optlab.stochastic.methods.dadaptation import DAdaptation
+from optlab.stochastic.methods.line_search import SLS, AdaSLS
+from optlab.stochastic.methods.ngn import NGN, NGND, NGNMD
+from optlab.stochastic.methods.polyak import ALIG, AdaSPS, DecSPS, PolyakSGD
+from optlab.stochastic.methods.prodigy import Prodigy
+from optlab.stochastic.methods.proximal_point import StochasticProximalPoint
+from optlab.stochastic.methods.schedule_free import ScheduleFree
+from optlab.stochastic.methods.sgd import SGD
+from optlab.stochastic.methods.variance_reduction import SAGA, SVRG
+from optlab.stochastic.problems.finite_sum import FiniteSum
+from optlab.stochastic.problems.linear import (
     LeastSquares,
     LinearModel,
     LogisticRegression,
     SigmoidLeastSquares,
     TanhLeastSquares,
 )
-from optlab.stochastic.method import StochasticMethod as StochasticMethod  # the base of methods, not one of them
-from optlab.stochastic.method import StochasticState, trace
-from optlab.stochastic.network import NeuralNetwork
-from optlab.stochastic.ngn import NGN, NGND, NGNMD
-from optlab.stochastic.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
-from optlab.stochastic.polyak import ALIG, AdaSPS, DecSPS, PolyakSGD
-from optlab.stochastic.problem import FiniteSum
-from optlab.stochastic.prodigy import Prodigy
-from optlab.stochastic.proximal_point import StochasticProximalPoint
-from optlab.stochastic.schedule_free import ScheduleFree
-from optlab.stochastic.schedules import Decaying, StepDecay
-from optlab.stochastic.sensitivity import sweep
-from optlab.stochastic.sgd import SGD
-from optlab.stochastic.softmax import SoftmaxRegression
-from optlab.stochastic.sweep_table import Sweep
-from optlab.stochastic.variance_reduction import SAGA, SVRG
+from optlab.stochastic.problems.network import NeuralNetwork
+from optlab.stochastic.problems.nonlinear import MatrixFactorization, NonlinearLeastSquares, PhaseRetrieval
+from optlab.stochastic.problems.softmax import SoftmaxRegression
+from optlab.stochastic.sweeps.sensitivity import sweep
+from optlab.stochastic.sweeps.table import Sweep
 
 if TYPE_CHECKING:
     from optlab.stochastic.estimators import NGNClassifier as NGNClassifier

@@ -37,19 +37,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from optlab.compiled.steps import AVERAGE_WEIGHT
 from optlab.core import Status, solve
 from optlab.core.validation import as_flag, as_integer, as_number, one_of
-from optlab.stochastic import kernels
 from optlab.stochastic.averaging import Averaged
-from optlab.stochastic.certificate import rounding
-from optlab.stochastic.data import as_design, check_sparse, is_sparse
-from optlab.stochastic.linear import LeastSquares, LogisticRegression
-from optlab.stochastic.losses import SMOOTHNESS
-from optlab.stochastic.method import StochasticState
-from optlab.stochastic.ngn import NGN
-from optlab.stochastic.problem import FiniteSum
-from optlab.stochastic.schedules import Decaying
-from optlab.stochastic.softmax import SoftmaxRegression
+from optlab.stochastic.kernels.data import as_design, check_sparse, is_sparse
+from optlab.stochastic.kernels.losses import SMOOTHNESS
+from optlab.stochastic.loop.method import StochasticState
+from optlab.stochastic.loop.schedules import Decaying
+from optlab.stochastic.methods.ngn import NGN
+from optlab.stochastic.problems.certificate import rounding
+from optlab.stochastic.problems.finite_sum import FiniteSum
+from optlab.stochastic.problems.linear import LeastSquares, LogisticRegression
+from optlab.stochastic.problems.softmax import SoftmaxRegression
 
 
 class _NGNLinear(BaseEstimator):
@@ -222,7 +222,7 @@ class _Continued(Averaged):
         if x.size != problem.size:
             raise ValueError("fit_intercept must not change between calls of partial_fit")
         new = super().init(problem, x.reshape(problem.shape), rng)
-        new.scalars[kernels.AVERAGE_WEIGHT] = old.scalars[kernels.AVERAGE_WEIGHT]
+        new.scalars[AVERAGE_WEIGHT] = old.scalars[AVERAGE_WEIGHT]
         same = old.permutation.size == problem.n_samples
         return replace(
             new,

@@ -1,4 +1,4 @@
-"""Theorem checks, one file per paper. Any module in this package is found by `discover`; nothing to register by hand.
+"""Theorem checks, a folder per paper. Any module in these is found by `discover`; nothing to register by hand.
 
 A file decorates functions with `optlab.theorem` and gives each at least one negative control.
 """
@@ -28,10 +28,10 @@ def papers() -> dict[str, dict[str, object]]:
 
 
 def modules() -> list[str]:
-    """Return the dotted names of the modules here, without importing them; names starting with ``_`` are helpers."""
-    import pkgutil
+    """Return the dotted names of the modules here, importing none; names starting with ``_`` are helpers."""
+    from optlab.core.catalogue import module_names
 
-    return sorted(f"{__name__}.{m.name}" for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__path__, __name__)
 
 
 def discover() -> dict[str, object]:

@@ -11,87 +11,87 @@ from typing import TYPE_CHECKING, Any
 
 # public name -> module that defines it
 _EXPORTS = {
-    "OptimalTransport": "problem",
-    "TransportPlan": "plan",
-    "MirrorPlan": "potentials",
-    "DenseCost": "costs",
-    "GaugedCost": "costs",
-    "PointCloudCost": "point_cloud",
-    "SparseCost": "sparse_cost",
-    "InfeasibleError": "feasibility",
-    "as_cost": "costs",
-    "EntropicStepSize": "step_sizes",
-    "ExactPlan": "exact",
-    "ExactTransport": "exact",
-    "Sinkhorn": "sinkhorn",
-    "AnnealedSinkhorn": "sinkhorn",
-    "IPOT": "ipot",
-    "EuclideanDouglasRachford": "dense",
-    "WangBanerjeeADMM": "dense",
+    "OptimalTransport": "balanced.problem",
+    "TransportPlan": "balanced.plan",
+    "MirrorPlan": "plans.potentials",
+    "DenseCost": "costs.dense",
+    "GaugedCost": "costs.dense",
+    "PointCloudCost": "costs.point_cloud",
+    "SparseCost": "costs.sparse",
+    "InfeasibleError": "costs.feasibility",
+    "as_cost": "costs.dense",
+    "EntropicStepSize": "balanced.step_sizes",
+    "ExactPlan": "exact.rounds",
+    "ExactTransport": "exact.rounds",
+    "Sinkhorn": "entropic.sinkhorn",
+    "AnnealedSinkhorn": "entropic.sinkhorn",
+    "IPOT": "entropic.ipot",
+    "EuclideanDouglasRachford": "whole_matrix",
+    "WangBanerjeeADMM": "whole_matrix",
     "NetworkSimplex": "solvers",
     "LinearProgram": "solvers",
     "PeerSinkhorn": "solvers",
     "transport": "oneshot",
     "BatchTransport": "batch",
     "batch_transport": "batch",
-    "UnbalancedOptimalTransport": "unbalanced",
-    "PartialOptimalTransport": "partial",
-    "RelaxedPlan": "relaxed",
-    "GeneralizedSinkhorn": "scaling",
-    "SinkhornNewton": "newton",
-    "ProximalNewton": "proximal_newton",
-    "AndersonSinkhorn": "anderson",
-    "WassersteinBarycenter": "barycenter",
-    "Barycenter": "barycenter",
-    "free_support_barycenter": "free_support",
-    "QuadraticOptimalTransport": "quadratic",
-    "QuadraticPlan": "quadratic_plan",
-    "SemiDualPoint": "quadratic",
-    "SemismoothNewton": "quadratic_newton",
-    "SemiDualLBFGS": "semidual_lbfgs",
+    "UnbalancedOptimalTransport": "relaxed.unbalanced",
+    "PartialOptimalTransport": "relaxed.partial",
+    "RelaxedPlan": "relaxed.plan",
+    "GeneralizedSinkhorn": "relaxed.generalized_sinkhorn",
+    "SinkhornNewton": "entropic.newton",
+    "ProximalNewton": "entropic.proximal_newton",
+    "AndersonSinkhorn": "entropic.anderson",
+    "WassersteinBarycenter": "relaxed.barycenter",
+    "Barycenter": "relaxed.barycenter",
+    "free_support_barycenter": "relaxed.free_support",
+    "QuadraticOptimalTransport": "quadratic.problem",
+    "QuadraticPlan": "quadratic.plan",
+    "SemiDualPoint": "quadratic.problem",
+    "SemismoothNewton": "quadratic.semismooth_newton",
+    "SemiDualLBFGS": "quadratic.semidual_lbfgs",
 }
 
 __all__ = list(_EXPORTS)
 
 if TYPE_CHECKING:
-    from optlab.transport.anderson import AndersonSinkhorn as AndersonSinkhorn
-    from optlab.transport.barycenter import Barycenter as Barycenter
-    from optlab.transport.barycenter import WassersteinBarycenter as WassersteinBarycenter
+    from optlab.transport.balanced.plan import TransportPlan as TransportPlan
+    from optlab.transport.balanced.problem import OptimalTransport as OptimalTransport
+    from optlab.transport.balanced.step_sizes import EntropicStepSize as EntropicStepSize
     from optlab.transport.batch import BatchTransport as BatchTransport
     from optlab.transport.batch import batch_transport as batch_transport
-    from optlab.transport.costs import DenseCost as DenseCost
-    from optlab.transport.costs import GaugedCost as GaugedCost
-    from optlab.transport.costs import as_cost as as_cost
-    from optlab.transport.dense import EuclideanDouglasRachford as EuclideanDouglasRachford
-    from optlab.transport.dense import WangBanerjeeADMM as WangBanerjeeADMM
-    from optlab.transport.exact import ExactPlan as ExactPlan
-    from optlab.transport.exact import ExactTransport as ExactTransport
-    from optlab.transport.feasibility import InfeasibleError as InfeasibleError
-    from optlab.transport.free_support import free_support_barycenter as free_support_barycenter
-    from optlab.transport.ipot import IPOT as IPOT
-    from optlab.transport.newton import SinkhornNewton as SinkhornNewton
+    from optlab.transport.costs.dense import DenseCost as DenseCost
+    from optlab.transport.costs.dense import GaugedCost as GaugedCost
+    from optlab.transport.costs.dense import as_cost as as_cost
+    from optlab.transport.costs.feasibility import InfeasibleError as InfeasibleError
+    from optlab.transport.costs.point_cloud import PointCloudCost as PointCloudCost
+    from optlab.transport.costs.sparse import SparseCost as SparseCost
+    from optlab.transport.entropic.anderson import AndersonSinkhorn as AndersonSinkhorn
+    from optlab.transport.entropic.ipot import IPOT as IPOT
+    from optlab.transport.entropic.newton import SinkhornNewton as SinkhornNewton
+    from optlab.transport.entropic.proximal_newton import ProximalNewton as ProximalNewton
+    from optlab.transport.entropic.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
+    from optlab.transport.entropic.sinkhorn import Sinkhorn as Sinkhorn
+    from optlab.transport.exact.rounds import ExactPlan as ExactPlan
+    from optlab.transport.exact.rounds import ExactTransport as ExactTransport
     from optlab.transport.oneshot import transport as transport
-    from optlab.transport.partial import PartialOptimalTransport as PartialOptimalTransport
-    from optlab.transport.plan import TransportPlan as TransportPlan
-    from optlab.transport.point_cloud import PointCloudCost as PointCloudCost
-    from optlab.transport.potentials import MirrorPlan as MirrorPlan
-    from optlab.transport.problem import OptimalTransport as OptimalTransport
-    from optlab.transport.proximal_newton import ProximalNewton as ProximalNewton
-    from optlab.transport.quadratic import QuadraticOptimalTransport as QuadraticOptimalTransport
-    from optlab.transport.quadratic import SemiDualPoint as SemiDualPoint
-    from optlab.transport.quadratic_newton import SemismoothNewton as SemismoothNewton
-    from optlab.transport.quadratic_plan import QuadraticPlan as QuadraticPlan
-    from optlab.transport.relaxed import RelaxedPlan as RelaxedPlan
-    from optlab.transport.scaling import GeneralizedSinkhorn as GeneralizedSinkhorn
-    from optlab.transport.semidual_lbfgs import SemiDualLBFGS as SemiDualLBFGS
-    from optlab.transport.sinkhorn import AnnealedSinkhorn as AnnealedSinkhorn
-    from optlab.transport.sinkhorn import Sinkhorn as Sinkhorn
+    from optlab.transport.plans.potentials import MirrorPlan as MirrorPlan
+    from optlab.transport.quadratic.plan import QuadraticPlan as QuadraticPlan
+    from optlab.transport.quadratic.problem import QuadraticOptimalTransport as QuadraticOptimalTransport
+    from optlab.transport.quadratic.problem import SemiDualPoint as SemiDualPoint
+    from optlab.transport.quadratic.semidual_lbfgs import SemiDualLBFGS as SemiDualLBFGS
+    from optlab.transport.quadratic.semismooth_newton import SemismoothNewton as SemismoothNewton
+    from optlab.transport.relaxed.barycenter import Barycenter as Barycenter
+    from optlab.transport.relaxed.barycenter import WassersteinBarycenter as WassersteinBarycenter
+    from optlab.transport.relaxed.free_support import free_support_barycenter as free_support_barycenter
+    from optlab.transport.relaxed.generalized_sinkhorn import GeneralizedSinkhorn as GeneralizedSinkhorn
+    from optlab.transport.relaxed.partial import PartialOptimalTransport as PartialOptimalTransport
+    from optlab.transport.relaxed.plan import RelaxedPlan as RelaxedPlan
+    from optlab.transport.relaxed.unbalanced import UnbalancedOptimalTransport as UnbalancedOptimalTransport
     from optlab.transport.solvers import LinearProgram as LinearProgram
     from optlab.transport.solvers import NetworkSimplex as NetworkSimplex
     from optlab.transport.solvers import PeerSinkhorn as PeerSinkhorn
-    from optlab.transport.sparse_cost import SparseCost as SparseCost
-    from optlab.transport.step_sizes import EntropicStepSize as EntropicStepSize
-    from optlab.transport.unbalanced import UnbalancedOptimalTransport as UnbalancedOptimalTransport
+    from optlab.transport.whole_matrix import EuclideanDouglasRachford as EuclideanDouglasRachford
+    from optlab.transport.whole_matrix import WangBanerjeeADMM as WangBanerjeeADMM
 
 
 def __getattr__(name: str) -> Any:

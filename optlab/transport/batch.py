@@ -1,9 +1,9 @@
 """Thousands of small entropic transport problems in one call, each with its own certificate.
 
 A Python call per problem costs more than solving it: here the loop over problems is compiled (see
-`optlab.transport.batch_kernels`), and the problems are dealt out to threads. Each is solved by Sinkhorn's iteration on
-a stabilised kernel (Schmitzer 2019), cooled in steps of four from a temperature at which it takes a few iterations,
-and what that leaves by Newton's method on the dual with one potential maximised out.
+`optlab.transport.kernels.batch_kernels`), and the problems are dealt out to threads. Each is solved by Sinkhorn's
+iteration on a stabilised kernel (Schmitzer 2019), cooled in steps of four from a temperature at which it takes a few
+iterations, and what that leaves by Newton's method on the dual with one potential maximised out.
 
 Not here: problems of different shapes in one call, forbidden pairs, and regularization zero (solve those one by one).
 """
@@ -18,9 +18,9 @@ import numpy as np
 
 from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.transport.costs import check_size
-from optlab.transport.marginals import SUM_TOLERANCE
-from optlab.transport.relative_gap import relative_gap
+from optlab.transport.costs.dense import check_size
+from optlab.transport.plans.marginals import SUM_TOLERANCE
+from optlab.transport.plans.relative_gap import relative_gap
 
 _ROUNDS = 4
 _GRAIN = 16  # fewer problems than this are not worth a thread
@@ -39,8 +39,8 @@ class BatchTransport:
     objective, dual_objective : ndarray, shape (N,)
         ``<C, X> + regularization sum X (log X - 1)`` of the rounded plan, and a proven lower bound on its minimum.
     gap, relative_gap : ndarray, shape (N,)
-        Their difference, and that over what it proves of the optimum (`optlab.transport.relative_gap`): certificates.
-    marginal_error : ndarray, shape (N,)
+        Their difference, and that over what it proves of the optimum (`optlab.transport.plans.relative_gap`):
+    certificates. marginal_error : ndarray, shape (N,)
         L1 error of the marginals before rounding, over the mass.
     n_iter : ndarray of int, shape (N,)
     converged : ndarray of bool, shape (N,)
@@ -76,9 +76,9 @@ class BatchTransport:
 
     def plan(self, k: int) -> Any:
         """Return the plan of problem k as a `TransportPlan`, with everything that has."""
-        from optlab.transport.plan import TransportPlan
-        from optlab.transport.potentials import MirrorPlan
-        from optlab.transport.problem import OptimalTransport
+        from optlab.transport.balanced.plan import TransportPlan
+        from optlab.transport.balanced.problem import OptimalTransport
+        from optlab.transport.plans.potentials import MirrorPlan
 
         k = as_integer(k, "k", minimum=0)
         if k >= len(self):
@@ -164,7 +164,7 @@ def batch_transport(
         G[:] = np.where(np.isfinite(g), g - level[:, None], 0.0)
         report[:, 2] = 1.0
 
-    from optlab.transport import batch_kernels
+    from optlab.transport.kernels import batch_kernels
 
     mass = a.sum(axis=1)
     whole = a / mass[:, None], b / b.sum(axis=1)[:, None]  # the compiled loop wants mass 1

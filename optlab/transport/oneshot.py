@@ -19,17 +19,17 @@ from optlab.splitting import (
     BregmanDouglasRachford,
     HalpernDouglasRachford,
 )
-from optlab.transport.anderson import AndersonSinkhorn
-from optlab.transport.costs import Cost
-from optlab.transport.dense import EuclideanDouglasRachford, WangBanerjeeADMM
-from optlab.transport.exact import ExactTransport
-from optlab.transport.ipot import IPOT
-from optlab.transport.newton import SinkhornNewton
-from optlab.transport.point_cloud import PointCloudCost
-from optlab.transport.problem import OptimalTransport
-from optlab.transport.proximal_newton import ProximalNewton
-from optlab.transport.sinkhorn import AnnealedSinkhorn, Sinkhorn
+from optlab.transport.balanced.problem import OptimalTransport
+from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.point_cloud import PointCloudCost
+from optlab.transport.entropic.anderson import AndersonSinkhorn
+from optlab.transport.entropic.ipot import IPOT
+from optlab.transport.entropic.newton import SinkhornNewton
+from optlab.transport.entropic.proximal_newton import ProximalNewton
+from optlab.transport.entropic.sinkhorn import AnnealedSinkhorn, Sinkhorn
+from optlab.transport.exact.rounds import ExactTransport
 from optlab.transport.solvers import LinearProgram, NetworkSimplex, PeerSinkhorn
+from optlab.transport.whole_matrix import EuclideanDouglasRachford, WangBanerjeeADMM
 
 METHODS: dict[str, Callable[[], Any]] = {
     "bdrs": BregmanDouglasRachford,
@@ -94,8 +94,8 @@ def transport(
     tol : float, dict, None or "auto"
         Certified relative gap to stop at; None runs to `max_iter`. "auto": 1e-9 for "exact" and "proximal-newton",
         otherwise 1e-3. It is relative to the optimal value itself, as far as it is proven (see
-        `optlab.transport.relative_gap`): if costs differ little around a large constant, take the constant off; if the
-        optimum may be zero, ``{"gap": 1e-9}`` asks for an absolute gap.
+        `optlab.transport.plans.relative_gap`): if costs differ little around a large constant, take the constant off;
+        if the optimum may be zero, ``{"gap": 1e-9}`` asks for an absolute gap.
     max_iter : int, optional
         Iterations of the method: for "exact" rounds of linear program and pricing (default 100), for "emd", "highs" and
         "pot-sinkhorn" the one call of the solver (1), whose own limits are arguments of the method object, such as

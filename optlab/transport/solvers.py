@@ -18,11 +18,11 @@ import numpy as np
 from optlab.core import Method, State, Status
 from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer, as_number
-from optlab.transport.lowered import lowered, without_lowered
-from optlab.transport.plan import TransportPlan
-from optlab.transport.potentials import MirrorPlan
-from optlab.transport.problem import OptimalTransport
-from optlab.transport.sinkhorn import against_transport
+from optlab.transport.balanced.plan import TransportPlan
+from optlab.transport.balanced.problem import OptimalTransport
+from optlab.transport.entropic.sinkhorn import against_transport
+from optlab.transport.exact.lowered import lowered, without_lowered
+from optlab.transport.plans.potentials import MirrorPlan
 
 
 @dataclass

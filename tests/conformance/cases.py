@@ -126,7 +126,6 @@ def _splitting() -> Iterator[Any]:
     yield "", p.PoissonOnSimplex(weights)
     yield "", p.SimplexProjection(q)
     yield "", p.SparseLogisticRegression(A, np.sign(b), 0.1)
-    yield "", p.UnbalancedTransport(rng.random(4) + 0.1, rng.random(5) + 0.1, rng.random((4, 5)))
 
 
 def _stochastic() -> Iterator[Any]:

@@ -70,7 +70,7 @@ def one_shot():
 
 def quadratic_refinement():
     from optlab.transport import QuadraticOptimalTransport, SemismoothNewton
-    from optlab.transport.cardinality import _solve_on
+    from optlab.transport.quadratic.cardinality import _solve_on
 
     plan = optlab.solve(QuadraticOptimalTransport(*marginals(), 1.0), SemismoothNewton(), tol=1e-6).solution
     return lambda: _solve_on(plan, np.arange(48), np.zeros(6))
@@ -84,12 +84,12 @@ def sweep_of(folder):
 
 
 STEPS = {
-    "stochastic": ("optlab.stochastic.method", "StochasticMethod", "advance_averaging"),
+    "stochastic": ("optlab.stochastic.loop.method", "StochasticMethod", "advance_averaging"),
     "multiview": ("optlab.multiview.alternating", "AlternatingProcrustes", "step"),
     "jive": ("optlab.multiview.baselines.jive", "AlternatingJIVE", "step"),
     "simplex": ("optlab.transport.solvers", "NetworkSimplex", "step"),
     "splitting": ("optlab.splitting.douglas_rachford", "BregmanDouglasRachford", "step"),
-    "newton": ("optlab.transport.quadratic_newton", "SemismoothNewton", "step"),
+    "newton": ("optlab.transport.quadratic.semismooth_newton", "SemismoothNewton", "step"),
 }
 
 CALLS = {

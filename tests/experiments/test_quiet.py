@@ -38,7 +38,7 @@ def test_what_does_not_converge_anyway_is_no_test_of_divergence():
 
 
 def test_no_exponent_is_fitted_to_overhead():
-    from optlab.benchmarks.transport_contenders import exponent
+    from optlab.benchmarks.transport.contenders import exponent
 
     assert math.isnan(exponent([500, 1000, 2000], [2.4, 1.9, 4.2]))
     assert math.isnan(exponent([500, 1000, 2000], [1.0, 4.0, 16.0]))  # one time only exceeds ten times the shortest

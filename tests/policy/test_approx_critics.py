@@ -5,8 +5,8 @@ import pytest
 
 import optlab
 from optlab.policy import DAPO, LSTDQ, MLP, TD, Exact, LinearFeatures, MonteCarlo, Tabular, garnet
-from optlab.policy.policies import TabularPolicy
-from optlab.policy.rollouts import geometric_states, monte_carlo, simulator
+from optlab.policy.critics.rollouts import geometric_states, monte_carlo, simulator
+from optlab.policy.mdp.policies import TabularPolicy
 
 MDP = garnet(12, 3, 3, discount=0.8, seed=0)
 POLICY = TabularPolicy.from_probabilities(np.random.default_rng(1).dirichlet(np.ones(3), 12))

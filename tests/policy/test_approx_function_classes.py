@@ -55,7 +55,7 @@ def test_solve_gram_inverts_the_gauss_newton_matrix(name, monkeypatch):
     direct = cls.solve_gram(theta, None, blocks, right, 0.1)
     matrix = cls.gram(theta, None, blocks) + 0.1 * np.eye(cls.n_parameters)
     np.testing.assert_allclose(matrix @ direct, right, atol=1e-8)
-    monkeypatch.setattr("optlab.policy.function_classes._DENSE_LIMIT", 0)
+    monkeypatch.setattr("optlab.policy.function_classes.classes._DENSE_LIMIT", 0)
     iterative = cls.solve_gram(theta, None, blocks, right, 0.1)
     np.testing.assert_allclose(iterative, direct, rtol=1e-5, atol=1e-6 * np.abs(direct).max())
 

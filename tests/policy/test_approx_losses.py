@@ -5,8 +5,8 @@ import pytest
 
 from optlab.bregman.mirror_maps import mirror_map
 from optlab.policy import LinearFeatures, Tabular
-from optlab.policy.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
-from optlab.policy.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
+from optlab.policy.approximate.inner import LBFGS, SGD, Adam, FisherScoring, LeastSquares, Newton
+from optlab.policy.approximate.losses import DualDivergence, PenalizedCost, SquaredError, soft_actor_loss
 
 KL = mirror_map("kl")
 MAPS = ["negative-entropy", "euclidean", "euclidean-full", "tsallis:0.5"]

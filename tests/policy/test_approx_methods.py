@@ -181,7 +181,7 @@ def test_running_bounds_hold(method):
 
 def test_without_dual_errors_the_bounds_would_fail():
     """The terms of the approximation are needed: dropping them, the bound on the gap is exceeded."""
-    from optlab.policy.dual_error import COLUMNS, running_bounds
+    from optlab.policy.tabular.dual_error import COLUMNS, running_bounds
 
     phi = LinearFeatures.gaussian(20, 3, 3, seed=5)
     method = DAPO(policy=phi, step_size=DiscountGrowth(10.0), diagnostics=True)

@@ -8,7 +8,7 @@ from optlab.policy import DAPO, LSTDQ, MLP, FisherScoring, RandomFourier
 
 gymnasium = pytest.importorskip("gymnasium")
 
-from optlab.policy.gymnasium_runs import GymnasiumEnvironment  # noqa: E402
+from optlab.policy.environments.gymnasium_runs import GymnasiumEnvironment  # noqa: E402
 
 SCALE = np.array([2.4, 2.0, 0.2, 2.0])
 

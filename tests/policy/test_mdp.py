@@ -21,7 +21,7 @@ from optlab.policy import (
     frozen_lake,
     garnet,
 )
-from optlab.policy.evaluation import solve_evaluation
+from optlab.policy.mdp.evaluation import solve_evaluation
 
 
 def table(seed=0, S=6, A=3):

@@ -150,7 +150,7 @@ def test_methods_on_unavailable_actions():
 
 @pytest.mark.parametrize("n", [60, 300])
 def test_small_problems_take_the_same_steps_as_those_cut_into_ranges(monkeypatch, n):
-    from optlab.policy import passes
+    from optlab.policy.mdp import passes
 
     made = []
     for grain in (passes._GRAIN, 200):
@@ -184,7 +184,7 @@ def test_a_measured_iterate_is_not_evaluated_again(monkeypatch):
     method = PolicyIteration(forcing=0.0)
     state = method.step(mdp, method.init(mdp, np.zeros(108), None))
     policy = method.iterate(mdp, state)
-    monkeypatch.setattr("optlab.policy.mdp.solve_values", None)
+    monkeypatch.setattr("optlab.policy.mdp.model.solve_values", None)
     assert mdp.evaluate(policy).values is state.values
 
 

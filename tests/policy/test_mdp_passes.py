@@ -5,9 +5,9 @@ import pytest
 
 from optlab.core import threads
 from optlab.policy import MDP, garnet
-from optlab.policy import passes as module
-from optlab.policy.evaluation import solve_values
-from optlab.policy.passes import solve_krylov, sweep_until, unsigned
+from optlab.policy.mdp import passes as module
+from optlab.policy.mdp.evaluation import solve_values
+from optlab.policy.mdp.passes import solve_krylov, sweep_until, unsigned
 
 
 @pytest.fixture(params=["whole", "cut"])

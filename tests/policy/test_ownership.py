@@ -32,7 +32,7 @@ from optlab.policy import (
     ValueIteration,
     garnet,
 )
-from optlab.policy.rollouts import TableSimulator
+from optlab.policy.critics.rollouts import TableSimulator
 
 S, A = 5, 3
 

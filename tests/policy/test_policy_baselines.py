@@ -17,7 +17,7 @@ from optlab.policy import (
     garnet,
     soft_optimal,
 )
-from optlab.policy.regularized import soft_values
+from optlab.policy.tabular.regularized import soft_values
 
 GARNET = garnet(12, 3, 3, discount=0.8, seed=4)
 START = np.random.default_rng(5).dirichlet(np.full(3, 4.0), 12)

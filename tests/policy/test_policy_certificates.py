@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from optlab.bregman import mirror_map
-from optlab.policy import certificates, dual_certificates, garnet
-from optlab.policy.step_sizes import greedy_divergence
+from optlab.policy import garnet
+from optlab.policy.tabular import certificates, dual_certificates
+from optlab.policy.tabular.step_sizes import greedy_divergence
 
 GARNET = garnet(20, 4, 4, discount=0.9, seed=1)
 
@@ -148,7 +149,7 @@ def test_error_terms_of_the_dual_bounds_by_hand():
 @pytest.mark.parametrize("K", [1, 2, 7])
 @pytest.mark.parametrize("discount", [0.1, 0.5, 0.99])
 def test_running_bounds_are_those_of_the_theorems(K, discount):
-    from optlab.policy.dual_error import COLUMNS, running_bounds
+    from optlab.policy.tabular.dual_error import COLUMNS, running_bounds
 
     rng = np.random.default_rng(K)
     trace = rng.random((K, len(COLUMNS))) + 0.1

@@ -17,8 +17,8 @@ from optlab.policy import (
     frozen_lake,
     garnet,
 )
-from optlab.policy import certificates as bounds
-from optlab.policy import mirror_descent as module
+from optlab.policy.tabular import certificates as bounds
+from optlab.policy.tabular import mirror_descent as module
 from optlab.splitting import Geometric
 
 MAPS = ["kl", "euclidean", "tsallis:0.5", "tsallis:1.5", "hyperbolic:0.1"]
@@ -278,7 +278,7 @@ def test_large_steps_that_cancel_leave_small_ones_their_digits(form):
 
 
 def test_one_evaluation_per_iteration_even_if_every_iterate_is_measured(monkeypatch):
-    from optlab.policy import mdp as mdp_module
+    from optlab.policy.mdp import model as mdp_module
 
     problem = garnet(20, 4, 4, discount=0.9, seed=1)
     _ = problem.optimal

@@ -17,8 +17,8 @@ from optlab.policy import (
     TabularPolicy,
     garnet,
 )
-from optlab.policy.policies import as_log_table
-from optlab.policy.step_sizes import greedy_divergence, policy_step_size
+from optlab.policy.mdp.policies import as_log_table
+from optlab.policy.tabular.step_sizes import greedy_divergence, policy_step_size
 from optlab.splitting import Constant, Geometric
 
 PROBLEM = SimpleNamespace(discount=0.9)

@@ -70,7 +70,7 @@ def test_the_working_directory_comes_first(experiments, monkeypatch):
 
 def test_a_theorem_module_that_cannot_be_imported_is_reported():
     tasks = discover(PACKAGE / "no_such_folder", theorem_modules=["optlab.no_such_module"])
-    assert [(task.kind, task.id) for task in tasks] == [("file", "no-such-module/theorems")]
+    assert [(task.kind, task.id) for task in tasks] == [("file", "optlab/no-such-module")]
 
 
 def test_select_by_id_or_paper_and_name_the_nearest(experiments):

@@ -71,7 +71,6 @@ CASES = {
     "BoxQuadraticWithEquality": lambda v, m: ready.BoxQuadraticWithEquality(v, v, 1.0),
     "BoxLeastSquares": lambda v, m: ready.BoxLeastSquares(m, v),
     "MatrixGame": lambda v, m: ready.MatrixGame(m),
-    "UnbalancedTransport": lambda v, m: ready.UnbalancedTransport(v, v, m),
     "Lasso": lambda v, m: ready.Lasso(m, v, 0.1, reference=v),
     "SparseLogisticRegression": lambda v, m: ready.SparseLogisticRegression(m, np.sign(v - 1), 0.1),
     "ConvexFeasibility": lambda v, m: ready.ConvexFeasibility([functions.Box(0.0, v), functions.Hyperplane(v, 1.0)]),
@@ -83,7 +82,7 @@ CASES = {
 BARE = {"Zero", "Simplex", "Function", "MonotoneOperator", "SmoothFunction"}
 BARE |= {"L1Ball", "L2Norm", "LInfNorm", "SumLargest", "NuclearNorm", "NuclearBall", "SpectralBall", "RankAtMost"}
 BARE |= {"Cardinality", "SecondOrderCone", "Semidefinite", "Isotonic", "ExponentialCone"}
-BARE |= {"PoissonDeblurring", "PlanPotentials", "UnbalancedPlan"}
+BARE |= {"PoissonDeblurring"}
 
 
 def test_every_public_class_is_walked():

@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from optlab.stochastic import LogisticRegression, SoftmaxRegression, separation
+from optlab.stochastic import LogisticRegression, SoftmaxRegression
+from optlab.stochastic.problems import separation
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((60, 3))

@@ -21,8 +21,8 @@ from optlab.stochastic import (
     SoftmaxRegression,
     TanhLeastSquares,
 )
-from optlab.stochastic.losses import loss_and_derivative, scalar_loss
-from optlab.stochastic.softmax import cross_entropy, losses_and_slopes
+from optlab.stochastic.kernels.losses import loss_and_derivative, scalar_loss
+from optlab.stochastic.problems.softmax import cross_entropy, losses_and_slopes
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((40, 5)) / 2
@@ -77,7 +77,7 @@ def test_a_wrong_gradient_is_found_and_the_sample_named():
 @given(z=st.floats(-1e3, 1e3), positive=st.booleans())
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_scalar_losses_agree_and_obey_their_constants(code, z, positive):
-    from optlab.stochastic.losses import SELF_BOUNDING
+    from optlab.stochastic.kernels.losses import SELF_BOUNDING
 
     t = 1.0 if positive else (0.0 if code == 2 else -1.0)
     f, slope = scalar_loss(code, z, t)

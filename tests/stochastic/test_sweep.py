@@ -18,9 +18,9 @@ from optlab.stochastic import (
     PolyakSGD,
     StepDecay,
     Sweep,
-    sensitivity,
     sweep,
 )
+from optlab.stochastic.sweeps import sensitivity
 
 GRID = [1e-2, 1.0, 1e2]
 

@@ -5,9 +5,9 @@ import pytest
 
 from optlab.reproduce import Evidence
 from optlab.reproduce.evidence import nearness
-from optlab.theorems._bregman_splitting import worst_of
-from optlab.theorems._dapo import nearest
-from optlab.theorems._ngn import nearest_to_bound
+from optlab.theorems.bregman_splitting._instances import worst_of
+from optlab.theorems.dapo._instances import nearest
+from optlab.theorems.ngn._instances import nearest_to_bound
 
 # within the slack at a bound of zero, beside a bound that is broken by 40 %
 ROUNDING, BROKEN, SLACK = ([5e-11], [0.0]), ([1.4], [1.0]), 1e-10

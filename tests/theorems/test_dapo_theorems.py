@@ -10,7 +10,7 @@ from optlab import theorems
 from optlab.reproduce.theorems import THEOREMS
 
 for name in theorems.modules():
-    if name.startswith("optlab.theorems.dapo_"):
+    if name.startswith("optlab.theorems.dapo."):
         importlib.import_module(name)
 
 CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "dapo"]

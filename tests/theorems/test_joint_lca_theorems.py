@@ -10,10 +10,10 @@ import pytest
 
 from optlab import theorems
 from optlab.reproduce.theorems import THEOREMS
-from optlab.theorems import _joint_lca
+from optlab.theorems.joint_lca import _instances as _joint_lca
 
 for name in theorems.modules():
-    if name.startswith("optlab.theorems.joint_lca_"):
+    if name.startswith("optlab.theorems.joint_lca."):
         importlib.import_module(name)
 
 CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "joint-lca"]

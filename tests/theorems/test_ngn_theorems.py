@@ -11,12 +11,14 @@ import pytest
 from optlab import theorems
 from optlab.reproduce.theorems import THEOREMS
 from optlab.stochastic import NGN, Averaged, Decaying
-from optlab.stochastic.ngn import ngn_step_size
-from optlab.theorems import _ngn, ngn_alpha_beta, ngn_non_convex
-from optlab.theorems._ngn_paths import enumerate_paths, paths, step_sizes
+from optlab.stochastic.methods.ngn import ngn_step_size
+from optlab.theorems.ngn import _instances as _ngn
+from optlab.theorems.ngn import alpha_beta as ngn_alpha_beta
+from optlab.theorems.ngn import non_convex as ngn_non_convex
+from optlab.theorems.ngn._paths import enumerate_paths, paths, step_sizes
 
 for name in theorems.modules():
-    if name.startswith("optlab.theorems.ngn_"):
+    if name.startswith("optlab.theorems.ngn."):
         importlib.import_module(name)
 
 CHECKS = [spec for spec in THEOREMS.values() if spec.paper == "ngn"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import optlab
-from optlab.benchmarks import transport_certified
-from optlab.benchmarks.transport_certified import reached
-from optlab.benchmarks.transport_contenders import (
+from optlab.benchmarks.transport import certified as transport_certified
+from optlab.benchmarks.transport.certified import reached
+from optlab.benchmarks.transport.contenders import (
     CONTENDERS,
     KINDS,
     Attempt,

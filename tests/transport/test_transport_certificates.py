@@ -20,7 +20,7 @@ from optlab.transport import (
     PointCloudCost,
     WassersteinBarycenter,
 )
-from optlab.transport.certificates import (
+from optlab.transport.plans.certificates import (
     ArrayEntries,
     PotentialEntries,
     dual_bound,

@@ -116,8 +116,8 @@ def test_statistics_of_large_clouds_are_those_of_a_sample(monkeypatch):
     x, y = rng.random((300, 2)), rng.random((280, 2))
     exact = PointCloudCost(x, y)
     assert exact.maximum == exact.dense().max()
-    monkeypatch.setattr("optlab.transport.point_cloud._SURVEYED", 1000)
-    monkeypatch.setattr("optlab.transport.point_cloud._SAMPLE", 100)
+    monkeypatch.setattr("optlab.transport.costs.point_cloud._SURVEYED", 1000)
+    monkeypatch.setattr("optlab.transport.costs.point_cloud._SAMPLE", 100)
     sampled = PointCloudCost(x, y)
     assert sampled.mean != exact.mean
     assert abs(sampled.mean - exact.mean) < 0.1 * exact.mean

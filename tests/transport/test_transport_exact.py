@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import optlab
 from optlab.core import Status
 from optlab.splitting import BregmanDouglasRachford
-from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost, pricing
-from optlab.transport import candidates as rooms
-from optlab.transport.coarse_space import coarse_step
-from optlab.transport.multiscale import Hierarchy, anneal, raised
-from optlab.transport.pricing import BlockedCost, PairList
+from optlab.transport import DenseCost, ExactTransport, InfeasibleError, OptimalTransport, PointCloudCost
+from optlab.transport.costs import pricing
+from optlab.transport.costs.pricing import BlockedCost, PairList
+from optlab.transport.exact import candidates as rooms
+from optlab.transport.exact.coarse_space import coarse_step
+from optlab.transport.exact.multiscale import Hierarchy, anneal, raised
 
 
 def solved(problem, **options):

@@ -26,7 +26,7 @@ from optlab.transport import (
     WangBanerjeeADMM,
     as_cost,
 )
-from optlab.transport.certificates import DualBound
+from optlab.transport.plans.certificates import DualBound
 
 
 def masked(seed, n, m, density=0.4):

@@ -31,7 +31,7 @@ from optlab.transport import (
     free_support_barycenter,
     transport,
 )
-from optlab.transport.relative_gap import NOTHING_PROVEN, relative_gap
+from optlab.transport.plans.relative_gap import NOTHING_PROVEN, relative_gap
 
 BDRS = BregmanDouglasRachford()
 SPREAD = pytest.mark.filterwarnings("ignore:the costs spread")

@@ -19,7 +19,7 @@ from optlab.transport import (
     ProximalNewton,
     UnbalancedOptimalTransport,
 )
-from optlab.transport.proximal_newton import AbsorbedCost
+from optlab.transport.entropic.proximal_newton import AbsorbedCost
 
 pytestmark = pytest.mark.delicate  # many digits, reached by Newton's method or along a continuation
 

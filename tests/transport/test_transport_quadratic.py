@@ -23,9 +23,9 @@ from optlab.transport import (
     SemismoothNewton,
     SparseCost,
 )
-from optlab.transport.cardinality import _by_windows
-from optlab.transport.quadratic_kernels import k_support_squares
-from optlab.transport.quadratic_newton import hessian
+from optlab.transport.kernels.quadratic_kernels import k_support_squares
+from optlab.transport.quadratic.cardinality import _by_windows
+from optlab.transport.quadratic.semismooth_newton import hessian
 
 pytestmark = pytest.mark.delicate  # many digits, reached by Newton's method or along a continuation
 
@@ -340,7 +340,7 @@ def test_costs_of_every_kind_agree(limit, monkeypatch):
 
 
 def test_passes_in_parts_agree_with_one(monkeypatch):
-    from optlab.transport import passes
+    from optlab.transport.costs import passes
 
     rng = np.random.default_rng(6)
     n, m = 700, 900

@@ -41,6 +41,8 @@ def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
     """Raise ValueError unless `parameter` broadcasts to the shape of the point `x`."""
+    if type(parameter) is float or getattr(parameter, "shape", None) == getattr(x, "shape", 0):
+        return
     try:
         fits = np.broadcast_shapes(np.shape(parameter), np.shape(x)) == np.shape(x)
     except ValueError:

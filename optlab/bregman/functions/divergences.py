@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -121,6 +122,11 @@ class KullbackLeibler(Function):
     @property
     def shape(self) -> tuple[int, ...] | None:
         return shown_shape(self.q, self.weight)
+
+    @cached_property
+    def log_q(self) -> Array:
+        """The logarithms of q."""
+        return np.log(self.q)
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * special.kl_div(x, self.q)))

@@ -24,6 +24,7 @@ from optlab.bregman.resolvents.registry import (
     has_resolvent,
     register_resolvent,
     resolvent,
+    resolvent_in_run,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "proximal",
     "register_resolvent",
     "resolvent",
+    "resolvent_in_run",
     "shannon",
     "simplex_entropy",
 ]

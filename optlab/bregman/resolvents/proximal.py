@@ -18,7 +18,6 @@ from optlab.bregman.functions import (
     Huber,
     L0Norm,
     L1Ball,
-    L1Norm,
     L2Ball,
     L2Norm,
     LInfNorm,
@@ -75,13 +74,6 @@ def _through_singular_values(x: Array, change: Any) -> Array:
 
 
 # --- norms ----------------------------------------------------------------------------------------------------------
-
-
-@register_resolvent(L1Norm, SquaredEuclidean)
-def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
-    """Soft-threshold."""
-    check_broadcast(function.weight, "weight", mirror)
-    return soft(mirror, step_size * function.weight)
 
 
 def _shrunk(norms: Array, threshold: Any) -> Array:

@@ -10,6 +10,7 @@ kernel that has none of its own. This file knows no formula.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -102,10 +103,10 @@ class _Finder:
     """Looks up the nearest table entry and remembers the answer (a run asks the same question at every step)."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[type, type], tuple[Solver, Condition | None] | None] = {}
+        self.known: dict[tuple[type, type], tuple[Solver, Condition | None] | None] = {}
 
     def cache_clear(self) -> None:
-        self._cache.clear()
+        self.known.clear()
 
     def __call__(self, function_type: type, kernel_type: type) -> Solver | None:
         found = self.entry(function_type, kernel_type)
@@ -114,8 +115,8 @@ class _Finder:
     def entry(self, function_type: type, kernel_type: type) -> tuple[Solver, Condition | None] | None:
         """Return the nearest entry: the solver, and the condition under which it is available."""
         key = (function_type, kernel_type)
-        if key not in self._cache:
-            self._cache[key] = next(
+        if key not in self.known:
+            self.known[key] = next(
                 (
                     _TABLE[function_base, kernel_base]
                     for function_base in function_type.__mro__
@@ -124,7 +125,7 @@ class _Finder:
                 ),
                 None,
             )
-        return self._cache[key]
+        return self.known[key]
 
 
 _find = _Finder()
@@ -172,6 +173,19 @@ def bind_resolvent(function: Any, kernel: Any) -> Callable[[Array, float], Array
         return answer if answer.dtype == mirror.dtype else answer.astype(mirror.dtype)
 
     return bound
+
+
+def resolvent_in_run(function: MonotoneOperator, kernel: Legendre, mirror: Any, step_size: float) -> Array:
+    """Return what `resolvent` does, asking no more than a loop of the library has to: whether a point is still finite.
+
+    Whatever is not plain (another type of numbers, a kernel with a range condition, a point that overflowed) goes
+    through `resolvent`, with its checks and its messages.
+    """
+    if type(mirror) is np.ndarray and mirror.dtype.char == "d" and kernel.full_dual:
+        entry = _find.known.get((type(function), type(kernel)))
+        if entry is not None and math.isfinite(np.vdot(mirror, mirror)):
+            return entry[0](function, kernel, mirror, step_size)
+    return resolvent(function, kernel, mirror, step_size)
 
 
 def unavailable(function: Any, kernel: Any, reason: str = "") -> TypeError:

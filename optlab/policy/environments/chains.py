@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from optlab.core.validation import as_float_array, as_number, one_of
 from optlab.policy.arguments import as_count
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp.model import MDP
 
 __all__ = ["deep_sea", "lower_bound_chain", "lower_bound_start"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.policy.arguments import as_count
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp.model import MDP
 
 __all__ = ["mountain_car", "pendulum"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optlab.core.validation import as_flag, one_of
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp.model import MDP
 
 __all__ = ["cliff_walking", "frozen_lake", "taxi"]
 

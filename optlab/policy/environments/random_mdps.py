@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from optlab.core.validation import as_number
 from optlab.policy.arguments import as_count, as_generator
-from optlab.policy.mdp import MDP
+from optlab.policy.mdp.model import MDP
 
 __all__ = ["garnet", "linear_mdp"]
 

@@ -1,0 +1,1 @@
+"""Benchmarks of transport against peers."""

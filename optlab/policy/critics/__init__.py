@@ -1,0 +1,1 @@
+"""Critics: evaluation of a policy, exact or from rollouts."""

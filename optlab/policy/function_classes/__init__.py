@@ -1,0 +1,1 @@
+"""Function classes (linear, tabular, networks) and the policies they parametrise."""

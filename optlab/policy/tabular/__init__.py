@@ -1,0 +1,1 @@
+"""Methods on tables: dynamic programming, policy mirror descent, baselines; their certificates."""

@@ -1,0 +1,1 @@
+"""Compiled loops of stochastic methods, and what compiles a rule into them."""

@@ -1,0 +1,1 @@
+"""What all stochastic methods share: their base, the choice of the loop, sampling, schedules."""

@@ -1,0 +1,1 @@
+"""The methods, one (or one tight group) per file."""

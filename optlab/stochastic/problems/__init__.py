@@ -1,0 +1,1 @@
+"""Finite sums: losses of linear models, softmax, networks, nonlinear least squares; reference minima."""

@@ -1,0 +1,1 @@
+"""Transport between equal masses: the problem, its plan, starts and step sizes."""

@@ -1,0 +1,1 @@
+"""Costs (dense, point cloud, sparse, gauged): their passes, feasibility and pricing."""

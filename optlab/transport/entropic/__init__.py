@@ -1,0 +1,1 @@
+"""Methods for entropic transport: scaling, its acceleration, and Newton steps."""

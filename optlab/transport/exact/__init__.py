@@ -1,0 +1,1 @@
+"""The exact method: annealed scaling, a sparse linear program, pricing."""

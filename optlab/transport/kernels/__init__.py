@@ -1,0 +1,1 @@
+"""Numba kernels of transport: plain arrays in, plain arrays out."""

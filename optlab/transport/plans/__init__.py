@@ -1,0 +1,1 @@
+"""Plans as potentials, and what proves how good they are."""

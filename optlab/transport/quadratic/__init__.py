@@ -1,0 +1,1 @@
+"""Quadratically regularised and sparsity-constrained transport."""

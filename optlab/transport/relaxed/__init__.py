@@ -1,0 +1,1 @@
+"""Transport that need not move everything, and barycentres: problems, plans, scaling."""
