@@ -299,6 +299,32 @@ class CompositeProblem(MonotoneInclusion):
         found = self._falls(vector, [point])
         return found if isinstance(found, Certificate) else None
 
+    # ------------------------------------------------------------------ other problems made of it
+
+    def dual(self) -> Any:
+        """Return the Fenchel dual as a problem of its own; see `optlab.composite.DualProblem`."""
+        from optlab.composite.transforms import DualProblem
+
+        return DualProblem(self)
+
+    def regularized(self, term: Any, center: Any = 0.0) -> Any:
+        """Return the problem with one more term: a function, or a number for ``term/2 ||x - center||^2``."""
+        from optlab.composite.transforms import regularized
+
+        return regularized(self, term, center)
+
+    def constrained(self, *sets: Any, lower: Any = None, upper: Any = None) -> Any:
+        """Return the problem on a smaller set: indicators, or bounds on the entries of x."""
+        from optlab.composite.transforms import constrained
+
+        return constrained(self, sets, lower, upper)
+
+    def lifted(self) -> Any:
+        """Return a problem of two terms with resolvents and no operators; see `optlab.composite.LiftedProblem`."""
+        from optlab.composite.transforms import LiftedProblem
+
+        return LiftedProblem(self)
+
     # ------------------------------------------------------------------ how good an iterate is
 
     def primal(self, mirror: Array, drift: Any = None) -> SplitPoint:

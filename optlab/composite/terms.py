@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman import SquaredEuclidean, bind_resolvent, has_resolvent
-from optlab.bregman.functions import BlockSum, Function, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
+from optlab.bregman.functions import (
+    BlockSum,
+    Composed,
+    Function,
+    LeastSquares,
+    Linear,
+    Quadratic,
+    SquaredDistance,
+    Sum,
+    Zero,
+)
 from optlab.linalg import Identity, LinearMap
 
 Array = Any
@@ -171,9 +181,8 @@ def as_term_list(functions: Sequence[Any], kernel: Any) -> tuple[Term, ...]:
 def _name(function: Any) -> str:
     if isinstance(function, (Sum, BlockSum)):
         return " + ".join(_name(term) for term in function.terms)
-    operator = getattr(function, "operator", None)
-    if isinstance(operator, LinearMap):
-        return f"{_name(function.outer)} @ {type(operator).__name__}"
+    if isinstance(function, Composed):
+        return f"{_name(function.outer)} @ {type(function.operator).__name__}"
     return type(getattr(function, "function", function)).__name__
 
 

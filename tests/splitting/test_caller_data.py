@@ -37,6 +37,7 @@ CASES = {
     "Quadratic": lambda v, m: functions.Quadratic(m, v),
     "LeastSquares": lambda v, m: functions.LeastSquares(m, v),
     "Logistic": lambda v, m: functions.Logistic(m, np.sign(v)),
+    "Graph": lambda v, m: functions.Graph(m),
     "GroupNorm": lambda v, m: functions.GroupNorm(np.array([0, 1, 2]), v),
     "SparseGroupNorm": lambda v, m: functions.SparseGroupNorm(np.array([0, 1, 2]), 1.0, v),
     "TotalVariation": lambda v, m: functions.TotalVariation(v),

@@ -34,6 +34,7 @@ from optlab.bregman.functions.divergences import (
     Poisson,
     SquaredDistance,
 )
+from optlab.bregman.functions.graphs import Graph
 from optlab.bregman.functions.losses import LeastSquares, Logistic, Quadratic, SkewGame
 from optlab.bregman.functions.norms import (
     FusedLasso,
@@ -74,6 +75,7 @@ __all__ = [
     "FEASIBILITY_TOLERANCE",
     "Function",
     "FusedLasso",
+    "Graph",
     "GroupNorm",
     "HalfSpace",
     "Hinge",

@@ -101,6 +101,8 @@ class Function(MonotoneOperator):
     #: Where the conjugate is finite: "everywhere", on a "ball" (a set with 0 in its interior), on a "star" (a convex
     #: set that 0 belongs to), on another "set"; None if the conjugate is not known.
     conjugate_domain: ClassVar[str | None] = None
+    #: Whether the conjugate has a gradient everywhere, which `conjugate_gradient` returns.
+    smooth_conjugate: ClassVar[bool] = False
     #: Whether the domain is bounded, so that `linear_minimizer` exists.
     compact: ClassVar[bool] = False
 
@@ -156,6 +158,10 @@ class Function(MonotoneOperator):
         if self.conjugate_domain == "everywhere":
             return math.inf
         raise TypeError(f"the domain of the conjugate of {type(self).__name__} is not known")
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        """Return the gradient of the conjugate, ``argmax_x <x, y> - f(x)``; TypeError if it is not known."""
+        raise TypeError(f"{type(self).__name__} has no conjugate with a known gradient")
 
     def linear_minimizer(self, cost: Array) -> Array:
         """Return a point of the domain that minimises ``<cost, x>``; of several the one that comes first."""

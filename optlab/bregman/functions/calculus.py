@@ -65,7 +65,7 @@ class Scaled(Function):
         object.__setattr__(self, "factor", as_number(self.factor, "factor", above=0))
         _inherit(self, self.function, "smooth", "separable", "single_valued", "whole_space", "convex", "compact")
         _inherit(self, self.function, "matrix_free")
-        object.__setattr__(self, "conjugate_domain", self.function.conjugate_domain)
+        _inherit(self, self.function, "conjugate_domain", "smooth_conjugate")
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -73,6 +73,9 @@ class Scaled(Function):
 
     def scaled(self, factor: float) -> Function:
         return scaled(self.function, factor * self.factor)
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return self.function.conjugate_gradient(y / self.factor)
 
     def decomposed(self) -> tuple[Function, Any]:
         outer, operator = self.function.decomposed()
@@ -165,6 +168,8 @@ class Composed(Function):
         _inherit(self, inner, "smooth", "single_valued", "whole_space", "convex", "indicator")
         flat = len(operator.shape_in) == 1 and len(operator.shape_out) == 1
         object.__setattr__(self, "matrix_free", not flat or max(operator.size_in, operator.size_out) > LARGEST_DENSE)
+        if operator.size_in == operator.size_out and operator.orthogonal:
+            _inherit(self, inner, "conjugate_domain", "smooth_conjugate", "compact")
 
     def __repr__(self) -> str:
         return f"{self.outer!r} @ {self.operator!r}"
@@ -200,6 +205,26 @@ class Composed(Function):
             return None
         return inner[0] * self.operator.norm**2 / float(modulus), 0.0
 
+    # what follows is for orthogonal maps only: A^T A = A A^T = nu I
+
+    def conjugate_value(self, y: Array) -> float:
+        if self.conjugate_domain is None:
+            return super().conjugate_value(y)
+        return self.outer.conjugate_value(self.operator.apply(y) / self.operator.tight)
+
+    def conjugate_scale(self, y: Array) -> float:
+        if self.conjugate_domain is None:
+            return super().conjugate_scale(y)
+        return self.outer.conjugate_scale(self.operator.apply(y) / self.operator.tight)
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        nu = self.operator.tight
+        return np.asarray(self.operator.adjoint(self.outer.conjugate_gradient(self.operator.apply(y) / nu)) / nu)
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        nu = self.operator.tight
+        return np.asarray(self.operator.adjoint(self.outer.linear_minimizer(self.operator.apply(cost))) / nu)
+
     def recession(self, direction: Array) -> Ray | None:
         ray = self.outer.recession(self.operator.apply(direction))
         # a direction that is finite for f has to be of the form A d: known where nothing was moved
@@ -233,8 +258,7 @@ class Translated(Function):
         _inherit(
             self, self.function, "smooth", "separable", "single_valued", "whole_space", "convex", "compact", "indicator"
         )
-        kept = self.function.conjugate_domain
-        object.__setattr__(self, "conjugate_domain", kept)
+        _inherit(self, self.function, "conjugate_domain", "smooth_conjugate")
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -242,6 +266,9 @@ class Translated(Function):
 
     def scaled(self, factor: float) -> Function:
         return Translated(self.function.scaled(factor), self.point)
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return self.function.conjugate_gradient(y) + self.point
 
     def value(self, x: Array) -> float:
         return self.function.value(x - self.point)
@@ -381,6 +408,10 @@ class Conjugate(Function):
         object.__setattr__(self, "separable", self.function.separable)
         # where f is finite; as a set it contains 0, or is bounded, only as far as is known
         object.__setattr__(self, "conjugate_domain", "everywhere" if self.function.whole_space else "set")
+        object.__setattr__(self, "smooth", self.function.smooth_conjugate)
+        object.__setattr__(self, "single_valued", self.function.smooth_conjugate)
+        object.__setattr__(self, "matrix_free", True)  # no Hessian: its resolvent is Moreau's
+        object.__setattr__(self, "smooth_conjugate", self.function.smooth and self.function.whole_space)
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -392,8 +423,20 @@ class Conjugate(Function):
     def value(self, x: Array) -> float:
         return self.function.conjugate_value(x)
 
+    def gradient(self, x: Array) -> Array:
+        return self.function.conjugate_gradient(x)
+
+    def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        found = self.function.relative_smoothness(kernel) if isinstance(kernel, SquaredEuclidean) else None
+        if found is None or not found[1] > 0 or not self.smooth:
+            return None
+        return 1.0 / found[1], 1.0 / found[0]
+
     def conjugate_value(self, y: Array) -> float:
         return self.function.value(y)
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return self.function.gradient(y)
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,6 +88,17 @@ class Quadratic(Function):
             return math.inf
         return 0.5 * float(np.sum(parts[~flat] ** 2 / eigenvalues[~flat]))
 
+    @property
+    def smooth_conjugate(self) -> bool:  # type: ignore[override]
+        """Whether Q is positive definite."""
+        return self.conjugate_domain == "everywhere"
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        if not self.smooth_conjugate:
+            return super().conjugate_gradient(y)
+        eigenvalues, vectors = self.spectrum
+        return np.asarray(vectors @ ((vectors.T @ (y - self.c)) / eigenvalues))
+
     def conjugate_scale(self, y: Array) -> float:
         if self.conjugate_domain == "star":
             return math.inf if math.isfinite(self.conjugate_value(y)) else 0.0

@@ -13,6 +13,7 @@ from optlab.bregman.euclidean import SquaredEuclidean
 from optlab.bregman.functions import (
     Cardinality,
     FusedLasso,
+    Graph,
     GroupNorm,
     Hinge,
     Huber,
@@ -264,6 +265,12 @@ def slab(function: Slab, kernel: Any, mirror: Array, step_size: float) -> Array:
 def cone(function: Cone, kernel: Any, mirror: Array, step_size: float) -> Array:
     """The cone's own projection."""
     return np.array(function.project(mirror))
+
+
+@register_resolvent(Graph, SquaredEuclidean)
+def graph(function: Graph, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """One linear system."""
+    return function.project(mirror)
 
 
 @register_resolvent(Cardinality, SquaredEuclidean)
