@@ -186,8 +186,7 @@ class CompositeProblem(MonotoneInclusion):
         _check_kernel(kernel)
         self.kernel = kernel
         self.reference = None if reference is None else as_data(reference, "reference")
-        self.A, self.B = functions[0], functions[-1]
-        self.shape = self._find_shape(shape)
+        self.shape = self._find_shape(shape, functions)
         for term in self.terms:
             seen = getattr(term.function, "shape", None)
             if seen is not None and tuple(seen) != self.shape:

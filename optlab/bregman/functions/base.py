@@ -72,6 +72,11 @@ class MonotoneOperator:
     #: Whether the operator (the function) is defined (finite) everywhere.
     whole_space: ClassVar[bool] = False
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of the points, if the parameters show it; None for an operator on points of any shape."""
+        return None
+
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
         raise TypeError(f"{type(self).__name__} is not single-valued: only its resolvents can be evaluated")
@@ -108,11 +113,6 @@ class Function(MonotoneOperator):
 
     # NumPy would take ``0.5 * f`` apart itself if the number is one of its own
     __array_ufunc__ = None
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """The shape of the points, if the parameters show it; None for a function of points of any shape."""
-        return None
 
     def value(self, x: Array) -> float:
         """Return the function's value at `x`, ``inf`` outside its domain."""

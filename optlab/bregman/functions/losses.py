@@ -360,6 +360,10 @@ class SkewGame(MonotoneOperator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "M", as_data(self.M, "M", ndim=2))
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(self.M.shape),)
+
     def blocks(self, z: Array) -> tuple[Array, Array]:
         """Return the views ``x`` and ``y`` of the vector `z`, checking its length."""
         n, m = self.M.shape
