@@ -11,6 +11,7 @@ here, verified numerically), so g is the place for the smooth function.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -23,7 +24,7 @@ from optlab.bregman.functions import Function
 from optlab.composite.certificate import Certifier, Pair
 from optlab.composite.domains import project_closure
 from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
-from optlab.composite.infeasibility import Certificate, domain_recession, falls, recession_of, search
+from optlab.composite.infeasibility import Certificate, Domains, domain_recession, falls, recession_of, search
 from optlab.composite.split import Split
 from optlab.composite.terms import Term, as_term_list
 from optlab.core import IncompatibleError
@@ -289,12 +290,56 @@ class CompositeProblem(MonotoneInclusion):
         return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
 
     def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
-        return falls((self.f, self.g), self.kernel, d, points, self.objective, 0.0)
+        return falls(self.functions, self.kernel, d, points, self.objective, 0.0)
+
+    @cached_property
+    def domains(self) -> Domains:
+        """The terms' domains, sums taken apart, for certificates of infeasibility."""
+        return Domains(self.certifier.atoms, self.kernel, self.shape)
+
+    def certify_infeasible(self, duals: Mapping[str, Array], reach: float = 0.0) -> Certificate | None:
+        """Return a checked certificate that no point lies in the domains of all terms, if these directions show one.
+
+        Parameters
+        ----------
+        duals : mapping of str to ndarray
+            By the term's name: a direction along which its dual variable runs off, such as the difference of two
+            iterates (of shape ``A_i x``). Terms left out count zero.
+        reach : float, default 0
+            The norm of the points at hand: the certificate is accepted if it excludes points far beyond.
+        """
+        parts = []
+        for term, group in zip(self.terms, self.certifier.groups):
+            for atom in group:
+                shape = self.shape if atom.operator is None else atom.operator.shape_out
+                given = duals.get(term.name) if len(group) == 1 or not atom.function.whole_space else None
+                parts.append(np.ravel(np.zeros(shape) if given is None else given))
+        stacked, domains = np.concatenate(parts), self.domains
+        found = search([stacked, -stacked], lambda y: domains.separated(y, reach), domains.parts(stacked))
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
+
+    def certify_unbounded(self, direction: Array, points: Sequence[Array]) -> Certificate | None:
+        """Return a checked certificate that the objective falls for ever along a direction, if it does.
+
+        Parameters
+        ----------
+        direction : ndarray
+            Such as the difference of two iterates.
+        points : sequence of ndarray
+            From the first of them with a finite objective it falls.
+        """
+        identity = np.eye(direction.size) if direction.size <= 400 else np.zeros((0, direction.size))
+        rays = [*map(recession_of, self.functions), domain_recession(self.kernel)]
+        found = search([direction], lambda d: self._falls(d, list(points)), [(identity, ray) for ray in rays])
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
 
     def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
         """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
         if kind == "infeasible":
-            return super().check_certificate(kind, vector, point)
+            if self.by_pairs or self.is_pair:
+                return super().check_certificate(kind, vector, point)
+            found: Any = self.domains.separated(vector, 0.0)
+            return found if isinstance(found, Certificate) else None
         found = self._falls(vector, [point])
         return found if isinstance(found, Certificate) else None
 
