@@ -297,7 +297,8 @@ def drop_along(direction: Array, rays: Sequence[RayOf]) -> tuple[Array, float, f
     value = size = residual = 0.0
     for ray in rays:
         answer = ray(moved)
-        assert answer is not None
+        if answer is None:
+            return None
         value, size = value + answer.value, size + answer.size
         residual += answer.error + length(answer.direction - moved)
     return moved, value, size, residual

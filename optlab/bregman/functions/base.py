@@ -410,7 +410,8 @@ class Sum(Function):
         value, size, error = 0.0, 0.0, 0.0
         for term in self.terms:
             ray = term.recession(moved)
-            assert ray is not None
+            if ray is None:
+                return None
             value, size = value + ray.value, size + ray.size
             error += ray.error + length(ray.direction - moved)
         return Ray(moved, value, size, error, linear)

@@ -225,8 +225,18 @@ class Composed(Function):
         nu = self.operator.tight
         return np.asarray(self.operator.adjoint(self.outer.linear_minimizer(self.operator.apply(cost))) / nu)
 
+    def support(self, direction: Array) -> Ray | None:
+        if self.whole_space or self.conjugate_domain is None:
+            return super().support(direction)
+        return self._pulled(self.outer.support(self.operator.apply(direction) / self.operator.tight), 1.0)
+
+    def _pulled(self, ray: Ray | None, nu: float) -> Ray | None:
+        return None if ray is None else ray._replace(direction=self.operator.adjoint(ray.direction) / nu)
+
     def recession(self, direction: Array) -> Ray | None:
         ray = self.outer.recession(self.operator.apply(direction))
+        if self.conjugate_domain is not None:
+            return self._pulled(ray, self.operator.tight)
         # a direction that is finite for f has to be of the form A d: known where nothing was moved
         if ray is None or not np.array_equal(ray.direction, self.operator.apply(direction)):
             return None
