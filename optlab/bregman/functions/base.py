@@ -159,6 +159,10 @@ class Function(MonotoneOperator):
             return math.inf
         raise TypeError(f"the domain of the conjugate of {type(self).__name__} is not known")
 
+    #: Of a function whose conjugate is an indicator: the projection ``y -> P(y)`` onto its domain, which is then the
+    #: conjugate's proximal operator at any step; None where Moreau's identity serves.
+    project_dual: Any = None
+
     def conjugate_gradient(self, y: Array) -> Array:
         """Return the gradient of the conjugate, ``argmax_x <x, y> - f(x)``; TypeError if it is not known."""
         raise TypeError(f"{type(self).__name__} has no conjugate with a known gradient")
