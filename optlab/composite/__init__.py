@@ -90,11 +90,15 @@ from optlab.composite.infeasibility import Certificate
 from optlab.composite.problem import CompositeProblem, TermPoint
 from optlab.composite.split import Oracles, ProximalPart, SmoothPart, Split, StackedPart, Work, WorkState
 from optlab.composite.terms import ORACLES, Term
+from optlab.composite.transforms import DualProblem, ExtendedProblem, LiftedProblem
 
 __all__ = [
     "ORACLES",
     "Certificate",
     "CompositeProblem",
+    "DualProblem",
+    "ExtendedProblem",
+    "LiftedProblem",
     "MonotoneInclusion",
     "Oracles",
     "ProximalPart",

@@ -47,6 +47,8 @@ class Certifier:
     ----------
     atoms : tuple of Term
         The terms, sums taken apart.
+    groups : list of list of Term
+        The same, by term.
     reachable : Term or None
         The one atom with a domain, whose resolvent makes any point feasible; None if every point is.
     has_upper, has_lower : bool
@@ -56,8 +58,8 @@ class Certifier:
     def __init__(self, terms: Sequence[Term], kernel: Any) -> None:
         self.terms, self.kernel = tuple(terms), kernel
         self.euclidean = isinstance(kernel, SquaredEuclidean)
-        self._groups = [[Term(term.name, part, kernel) for part in flattened(term.function)] for term in terms]
-        self.atoms = tuple(atom for group in self._groups for atom in group)
+        self.groups = [[Term(term.name, part, kernel) for part in flattened(term.function)] for term in terms]
+        self.atoms = tuple(atom for group in self.groups for atom in group)
         known = all(isinstance(atom.function, Function) for atom in self.atoms)
         confined = [atom for atom in self.atoms if not self._finite_inside(atom)]
         self.reachable = confined[0] if len(confined) == 1 else None
@@ -120,7 +122,7 @@ class Certifier:
         None if a term that is not smooth has no dual.
         """
         found: list[Pair] = []
-        for term, group in zip(self.terms, self._groups):
+        for term, group in zip(self.terms, self.groups):
             if term.name in duals:
                 w, s = duals[term.name]
                 found += [(w, s)] if len(group) == 1 else self._taken_apart(group, w, s)

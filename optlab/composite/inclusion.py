@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,7 +128,7 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
 
 
 def term_shape(*operators: Any) -> tuple[int, ...] | None:
-    """Return the shape of the points that the terms act on, if one of them shows it; otherwise None.
+    """Return the shape of the points that the terms act on, if one of them says it (``shape``); otherwise None.
 
     Examples
     --------
@@ -137,21 +137,8 @@ def term_shape(*operators: Any) -> tuple[int, ...] | None:
     (3,)
     """
     for operator in operators:
-        if getattr(operator, "sizes", None) is not None:
-            return (sum(operator.sizes),)
-        # a vector-valued coefficient has the shape of the points; of a matrix, the columns count
-        for name in ("cost", "q", "normal", "lower", "upper", "weight"):
-            value: Any = getattr(operator, name, None)
-            if np.ndim(value) >= 1:
-                return tuple(np.shape(value))
-        for name in ("Q", "A", "features"):
-            value = getattr(operator, name, None)
-            if np.ndim(value) == 2:
-                return (int(np.shape(value)[1]),)
-        value = getattr(operator, "M", None)
-        if np.ndim(value) == 2:
-            return (sum(np.shape(value)),)
-        if (shape := term_shape(*getattr(operator, "terms", ()))) is not None:
+        shape = getattr(operator, "shape", None)
+        if isinstance(shape, tuple):
             return shape
     return None
 
@@ -235,28 +222,33 @@ class MonotoneInclusion:
         self._resolvent_A = as_resolvent(A, kernel, "A")
         self._resolvent_B = as_resolvent(B, kernel, "B")
         self.reference = None if reference is None else as_data(reference, "reference")
-        self.shape = self._find_shape(shape)
+        self.shape = self._find_shape(shape, (A, B))
         if default_step_size is not None:
             default_step_size = as_number(default_step_size, "default_step_size", above=0)
-        self.default_step_size = default_step_size or self._proven_step_size()
+        self._given_step_size = default_step_size
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.A!r}, {self.B!r}, {self.kernel!r}, shape={self.shape})"
 
-    def _find_shape(self, shape: Any) -> tuple[int, ...]:
+    def _find_shape(self, shape: Any, operators: Sequence[Any]) -> tuple[int, ...]:
         if shape is not None:
             sizes = tuple(shape) if np.ndim(shape) else (shape,)
             found = tuple(as_integer(n, f"shape[{i}]", minimum=1) for i, n in enumerate(sizes))
         elif self.reference is not None:
             found = self.reference.shape
         else:
-            seen = term_shape(self.A, self.B)
+            seen = term_shape(*operators)
             if seen is None:
-                raise ValueError("shape must be given: neither A nor B shows the shape of the points")
+                raise ValueError("shape must be given: no term shows the shape of the points")
             found = seen
         if self.reference is not None and self.reference.shape != found:
             raise ValueError(f"reference must have shape {found}, got {self.reference.shape}")
         return found
+
+    @cached_property
+    def default_step_size(self) -> float:
+        """The one given, or ``1/L`` where B is known to be L-smooth relative to the kernel, else 1."""
+        return self._given_step_size or self._proven_step_size()
 
     def _proven_step_size(self) -> float:
         constants = getattr(self.B, "relative_smoothness", lambda kernel: None)(self.kernel)

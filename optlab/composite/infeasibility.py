@@ -297,7 +297,8 @@ def drop_along(direction: Array, rays: Sequence[RayOf]) -> tuple[Array, float, f
     value = size = residual = 0.0
     for ray in rays:
         answer = ray(moved)
-        assert answer is not None
+        if answer is None:
+            return None
         value, size = value + answer.value, size + answer.size
         residual += answer.error + length(answer.direction - moved)
     return moved, value, size, residual
@@ -369,6 +370,115 @@ def falls(
         if np.all(np.isfinite(point)) and math.isfinite(value(point)):
             return _certificate("unbounded", moved / distance, -change / distance, residual / distance, np.array(point))
     return math.inf
+
+
+# ---------------------------------------------------------------------- min sum_i f_i(A_i x)
+
+
+@dataclass(frozen=True, eq=False)
+class Domains:
+    """The domains of ``f_i(A_i x)``, and the check that no x lies in all of them.
+
+    Directions ``y_i`` with ``sum A_i^T y_i`` (and a normal direction of the kernel's domain) equal to zero and support
+    functions ``sum sigma_i(y_i) < 0`` are a hyperplane that contradicts itself (Farkas). One term without an operator
+    absorbs what the others leave over.
+
+    Attributes
+    ----------
+    terms : sequence
+        With ``outer``, ``image``, ``pulled`` and ``operator``.
+    """
+
+    terms: Sequence[Any]
+    kernel: Any
+    shape: tuple[int, ...]
+
+    def sizes(self) -> list[int]:
+        """Return the number of entries of each ``y_i``."""
+        n = math.prod(self.shape)
+        return [n if term.operator is None else term.operator.size_out for term in self.terms]
+
+    def split(self, y: Array) -> list[Array]:
+        """Return a stacked direction as the ``y_i``, in their shapes."""
+        parts = np.split(y, np.cumsum(self.sizes())[:-1])
+        return [
+            part.reshape(self.shape if term.operator is None else term.operator.shape_out)
+            for term, part in zip(self.terms, parts)
+        ]
+
+    def absorber(self, y: Array | None = None) -> int | None:
+        """Return the index of a term without an operator that has a domain: one where y is zero, or the last."""
+        own = [
+            i
+            for i, term in enumerate(self.terms)
+            if term.operator is None and not getattr(term.function, "whole_space", False)
+        ]
+        if y is not None:
+            parts = self.split(y)
+            own = [i for i in own if not np.any(parts[i])] or own
+        return own[-1] if own else None
+
+    def separated(self, y: Array, reach: float) -> Certificate | float:
+        """Check a stacked direction; the certificate, or its relative residual, or infinity."""
+        absorbing, total, margin, size = self.absorber(y), np.zeros(self.shape), 0.0, 0.0
+        residual = summands = 0.0
+        used: list[Any] = []
+        for i, (term, part) in enumerate(zip(self.terms, self.split(y))):
+            used.append(np.zeros_like(part))
+            if i == absorbing:
+                continue
+            ray = support_of(term.outer)(part)
+            if ray is None:
+                return math.inf
+            back = term.pulled(ray.direction)
+            used[-1] = ray.direction
+            total = total + back
+            margin, size = margin - ray.value, size + ray.size
+            bound = 1.0 if term.operator is None else term.operator.norm
+            residual += bound * ray.error + ROUNDING * bound * length(ray.direction)
+            summands = max(summands, length(back))
+        if absorbing is not None:
+            ray = support_of(self.terms[absorbing].outer)(-total)
+            if ray is not None:
+                used[absorbing] = ray.direction
+                summands = max(summands, length(ray.direction))
+                total, residual = total + ray.direction, residual + ray.error
+                margin, size = margin - ray.value, size + ray.size
+        ray = domain_support(self.kernel)(-total)
+        if ray is not None:
+            total, margin, size = total + ray.direction, margin - ray.value, size + ray.size
+        residual += length(total)
+        if not (summands > 0 and margin > 0):
+            return math.inf
+        if not accepted(margin, size, residual, summands, reach):
+            return residual / summands
+        scale = max(map(length, used))
+        vector = np.concatenate([np.ravel(part) for part in used]) / scale
+        return _certificate("infeasible", vector, margin / scale, residual / scale)
+
+    def parts(self, y: Array) -> list[tuple[Array, RayOf]]:
+        """Return what `polished` needs to make an exact direction near y, as far as the maps are small."""
+        absorbing, sizes = self.absorber(y), self.sizes()
+        total = sum(sizes)
+        if total > _LARGEST_POLISHED:
+            return []
+        ends = np.cumsum([0, *sizes])
+        pulled = np.zeros((math.prod(self.shape), total))
+        found: list[tuple[Array, RayOf]] = []
+        for i, term in enumerate(self.terms):
+            if i == absorbing:
+                continue
+            select = np.eye(total)[ends[i] : ends[i + 1]]
+            shape = self.shape if term.operator is None else term.operator.shape_out
+            found.append((select, _reshaped(support_of(term.outer), shape)))
+            matrix = np.eye(sizes[i]) if term.operator is None else term.operator.to_dense()
+            pulled += matrix.T @ select
+        last = domain_support(self.kernel) if absorbing is None else support_of(self.terms[absorbing].outer)
+        return [*found, (-pulled, _reshaped(last, self.shape))]
+
+
+def _reshaped(ray: RayOf, shape: tuple[int, ...]) -> RayOf:
+    return lambda direction: ray(direction.reshape(shape))
 
 
 # ---------------------------------------------------------------------- min f(u) + g(v), M u + N v related to b

@@ -11,6 +11,7 @@ here, verified numerically), so g is the place for the smooth function.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -23,7 +24,7 @@ from optlab.bregman.functions import Function
 from optlab.composite.certificate import Certifier, Pair
 from optlab.composite.domains import project_closure
 from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
-from optlab.composite.infeasibility import Certificate, domain_recession, falls, recession_of, search
+from optlab.composite.infeasibility import Certificate, Domains, domain_recession, falls, recession_of, search
 from optlab.composite.split import Split
 from optlab.composite.terms import Term, as_term_list
 from optlab.core import IncompatibleError
@@ -159,14 +160,14 @@ class CompositeProblem(MonotoneInclusion):
         self.by_pairs = len(functions) == 2 and (positional or dual_bound is not None or feasible_point is not None)
         self.functions = tuple(functions)
         if self.by_pairs:
-            self._init_pair(*functions, kernel, shape, reference, default_step_size)
+            self._init_pair(functions, kernel, shape, reference, default_step_size)
             self.primary_metric = "residual" if dual_bound is None else "gap"
             return
         self._init_space(functions, kernel, shape, reference)
         if self.is_pair:
-            self._init_pair(*functions, kernel, self.shape, reference, default_step_size)
+            self._init_pair(functions, kernel, self.shape, reference, default_step_size)
         elif default_step_size is not None:
-            self.default_step_size = as_number(default_step_size, "default_step_size", above=0)
+            raise TypeError("default_step_size is for problems of two terms with resolvents")
         self.has_gap = self.certifier.has_upper and self.certifier.has_lower
         if not self.certifier.has_pairs:
             lacking = next(t for t in self.certifier.atoms if not t.offers & {"gradient", "proximal", "dual_proximal"})
@@ -178,16 +179,15 @@ class CompositeProblem(MonotoneInclusion):
 
     has_gap = False
 
-    def _init_pair(self, f: Any, g: Any, kernel: Any, shape: Any, reference: Any, step: float | None) -> None:
-        self.f, self.g = f, g
+    def _init_pair(self, pair: Sequence[Any], kernel: Any, shape: Any, reference: Any, step: float | None) -> None:
+        self.f, self.g = f, g = pair
         MonotoneInclusion.__init__(self, f, g, kernel, shape=shape, reference=reference, default_step_size=step)
 
     def _init_space(self, functions: Sequence[Any], kernel: Any, shape: Any, reference: Any) -> None:
         _check_kernel(kernel)
         self.kernel = kernel
         self.reference = None if reference is None else as_data(reference, "reference")
-        self.A, self.B = functions[0], functions[-1]
-        self.shape = self._find_shape(shape)
+        self.shape = self._find_shape(shape, functions)
         for term in self.terms:
             seen = getattr(term.function, "shape", None)
             if seen is not None and tuple(seen) != self.shape:
@@ -290,14 +290,84 @@ class CompositeProblem(MonotoneInclusion):
         return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
 
     def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
-        return falls((self.f, self.g), self.kernel, d, points, self.objective, 0.0)
+        return falls(self.functions, self.kernel, d, points, self.objective, 0.0)
+
+    @cached_property
+    def domains(self) -> Domains:
+        """The terms' domains, sums taken apart, for certificates of infeasibility."""
+        return Domains(self.certifier.atoms, self.kernel, self.shape)
+
+    def certify_infeasible(self, duals: Mapping[str, Array], reach: float = 0.0) -> Certificate | None:
+        """Return a checked certificate that no point lies in the domains of all terms, if these directions show one.
+
+        Parameters
+        ----------
+        duals : mapping of str to ndarray
+            By the term's name: a direction along which its dual variable runs off, such as the difference of two
+            iterates (of shape ``A_i x``). Terms left out count zero.
+        reach : float, default 0
+            The norm of the points at hand: the certificate is accepted if it excludes points far beyond.
+        """
+        parts = []
+        for term, group in zip(self.terms, self.certifier.groups):
+            for atom in group:
+                shape = self.shape if atom.operator is None else atom.operator.shape_out
+                given = duals.get(term.name) if len(group) == 1 or not atom.function.whole_space else None
+                parts.append(np.ravel(np.zeros(shape) if given is None else given))
+        stacked, domains = np.concatenate(parts), self.domains
+        found = search([stacked, -stacked], lambda y: domains.separated(y, reach), domains.parts(stacked))
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
+
+    def certify_unbounded(self, direction: Array, points: Sequence[Array]) -> Certificate | None:
+        """Return a checked certificate that the objective falls for ever along a direction, if it does.
+
+        Parameters
+        ----------
+        direction : ndarray
+            Such as the difference of two iterates.
+        points : sequence of ndarray
+            From the first of them with a finite objective it falls.
+        """
+        identity = np.eye(direction.size) if direction.size <= 400 else np.zeros((0, direction.size))
+        rays = [*map(recession_of, self.functions), domain_recession(self.kernel)]
+        found = search([direction], lambda d: self._falls(d, list(points)), [(identity, ray) for ray in rays])
+        return None if found is None else dataclasses.replace(found, problem=self).confirmed()
 
     def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:
         """Return the certificate that `vector` (and `point`) is, None if it is none; see `Certificate.verify`."""
         if kind == "infeasible":
-            return super().check_certificate(kind, vector, point)
+            if self.by_pairs or self.is_pair:
+                return super().check_certificate(kind, vector, point)
+            found: Any = self.domains.separated(vector, 0.0)
+            return found if isinstance(found, Certificate) else None
         found = self._falls(vector, [point])
         return found if isinstance(found, Certificate) else None
+
+    # ------------------------------------------------------------------ other problems made of it
+
+    def dual(self) -> Any:
+        """Return the Fenchel dual as a problem of its own; see `optlab.composite.DualProblem`."""
+        from optlab.composite.transforms import DualProblem
+
+        return DualProblem(self)
+
+    def regularized(self, term: Any, center: Any = 0.0) -> Any:
+        """Return the problem with one more term: a function, or a number for ``term/2 ||x - center||^2``."""
+        from optlab.composite.transforms import regularized
+
+        return regularized(self, term, center)
+
+    def constrained(self, *sets: Any, lower: Any = None, upper: Any = None) -> Any:
+        """Return the problem on a smaller set: indicators, or bounds on the entries of x."""
+        from optlab.composite.transforms import constrained
+
+        return constrained(self, sets, lower, upper)
+
+    def lifted(self) -> Any:
+        """Return a problem of two terms with resolvents and no operators; see `optlab.composite.LiftedProblem`."""
+        from optlab.composite.transforms import LiftedProblem
+
+        return LiftedProblem(self)
 
     # ------------------------------------------------------------------ how good an iterate is
 

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman import SquaredEuclidean, bind_resolvent, has_resolvent
-from optlab.bregman.functions import BlockSum, Function, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
+from optlab.bregman.functions import (
+    BlockSum,
+    Composed,
+    Function,
+    LeastSquares,
+    Linear,
+    Quadratic,
+    SquaredDistance,
+    Sum,
+    Zero,
+)
 from optlab.linalg import Identity, LinearMap
 
 Array = Any
@@ -134,6 +144,20 @@ class Term:
         """The map (z, step) -> z of the outer function in the Euclidean geometry."""
         return bind_resolvent(self.outer, _EUCLIDEAN)
 
+    @cached_property
+    def dual_proximal(self) -> Any:
+        """The map (z, step) -> prox of ``step f*``, f the outer function."""
+        project = getattr(self.outer, "project_dual", None)
+        if project is not None:
+            return lambda z, step: project(z)
+        proximal = self.outer_proximal
+
+        def by_moreau(z: Array, step: float) -> Array:
+            inverse = 1.0 / step
+            return z - step * proximal(inverse * z, inverse)
+
+        return by_moreau
+
 
 _EUCLIDEAN = SquaredEuclidean()
 
@@ -171,9 +195,8 @@ def as_term_list(functions: Sequence[Any], kernel: Any) -> tuple[Term, ...]:
 def _name(function: Any) -> str:
     if isinstance(function, (Sum, BlockSum)):
         return " + ".join(_name(term) for term in function.terms)
-    operator = getattr(function, "operator", None)
-    if isinstance(operator, LinearMap):
-        return f"{_name(function.outer)} @ {type(operator).__name__}"
+    if isinstance(function, Composed):
+        return f"{_name(function.outer)} @ {type(function.operator).__name__}"
     return type(getattr(function, "function", function)).__name__
 
 

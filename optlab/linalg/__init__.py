@@ -7,7 +7,7 @@
 * `conjugate_gradients`.
 """
 
-from optlab.linalg.base import Adjoint, Identity, LinearMap, Product, Scaled
+from optlab.linalg.base import Adjoint, Identity, LinearMap, Product, Reshape, Scaled
 from optlab.linalg.blocks import Blocks
 from optlab.linalg.conjugate_gradients import conjugate_gradients
 from optlab.linalg.matrices import DenseMatrix, MatrixFree, SparseMatrix, as_linear_map
@@ -24,6 +24,7 @@ __all__ = [
     "LinearMap",
     "MatrixFree",
     "Product",
+    "Reshape",
     "Sampling",
     "Scaled",
     "SparseMatrix",

@@ -78,6 +78,11 @@ class LinearMap:
         return None
 
     @property
+    def orthogonal(self) -> bool:
+        """Whether it is known, without looking at a matrix, to be square with ``A A^T = A^T A = nu I``."""
+        return False
+
+    @property
     def size_in(self) -> int:
         """Number of entries of x."""
         return math.prod(self.shape_in)
@@ -161,8 +166,49 @@ class Identity(LinearMap):
         return 1.0
 
     @property
+    def orthogonal(self) -> bool:
+        return True
+
+    @property
     def T(self) -> LinearMap:
         return self
+
+
+class Reshape(LinearMap):
+    """The entries of an array in another shape.
+
+    Parameters
+    ----------
+    shape_in, shape_out : int or tuple of int
+        Of as many entries.
+
+    Examples
+    --------
+    >>> Reshape(4, (2, 2)).apply(np.arange(4.0))
+    array([[0., 1.],
+           [2., 3.]])
+    """
+
+    def __init__(self, shape_in: Any, shape_out: Any) -> None:
+        self.shape_in, self.shape_out = as_shape(shape_in, "shape_in"), as_shape(shape_out, "shape_out")
+        if self.size_in != self.size_out:
+            raise ValueError(f"arrays of shape {self.shape_in} cannot be reshaped to {self.shape_out}")
+
+    def apply(self, x: Array) -> Array:
+        return x.reshape(self.shape_out)
+
+    def adjoint(self, y: Array) -> Array:
+        return y.reshape(self.shape_in)
+
+    def _norm_bound(self) -> float:
+        return 1.0
+
+    def _tight(self) -> float:
+        return 1.0
+
+    @property
+    def orthogonal(self) -> bool:
+        return True
 
 
 class Adjoint(LinearMap):
@@ -208,6 +254,10 @@ class Scaled(LinearMap):
     def _tight(self) -> float | None:
         inner = self.map.tight
         return None if inner is None or self.factor == 0 else self.factor**2 * inner
+
+    @property
+    def orthogonal(self) -> bool:
+        return self.map.orthogonal and self.factor != 0
 
 
 class Product(LinearMap):

@@ -110,6 +110,7 @@ def _splitting() -> Iterator[Any]:
     from optlab.bregman import ShannonEntropy, SquaredEuclidean
     from optlab.bregman.functions import Box, Hyperplane, L1Norm, LeastSquares, Linear, Simplex, SquaredDistance
     from optlab.datasets.images import GaussianBlur
+    from optlab.linalg import FiniteDifferences
     from optlab.splitting import CompositeProblem, LinearlyConstrained, MonotoneInclusion
     from optlab.splitting import problems as p
 
@@ -121,6 +122,10 @@ def _splitting() -> Iterator[Any]:
     own = np.random.default_rng(10)
     loss = LeastSquares(own.standard_normal((8, 5)), own.standard_normal(8))
     yield "gap", CompositeProblem(loss, 0.5 * L1Norm())
+    yield "", CompositeProblem(loss).constrained(lower=-0.2, upper=0.2)
+    yield "", CompositeProblem(Box(-0.5, 0.5), SquaredDistance(own.standard_normal(5))).dual()
+    signal = SquaredDistance(own.standard_normal(6)) + 0.1 * L1Norm()
+    yield "", CompositeProblem(signal, 0.5 * L1Norm() @ FiniteDifferences(6)).lifted()
     M, N = rng.standard_normal((3, 4)), rng.standard_normal((3, 2))
     u, v = SquaredDistance(rng.standard_normal(4)), SquaredDistance(rng.standard_normal(2))
     yield "equality", LinearlyConstrained(u, v, M, N, np.ones(3), SquaredEuclidean())

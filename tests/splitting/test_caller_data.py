@@ -37,6 +37,25 @@ CASES = {
     "Quadratic": lambda v, m: functions.Quadratic(m, v),
     "LeastSquares": lambda v, m: functions.LeastSquares(m, v),
     "Logistic": lambda v, m: functions.Logistic(m, np.sign(v)),
+    "Graph": lambda v, m: functions.Graph(m),
+    "GroupNorm": lambda v, m: functions.GroupNorm(np.array([0, 1, 2]), v),
+    "SparseGroupNorm": lambda v, m: functions.SparseGroupNorm(np.array([0, 1, 2]), 1.0, v),
+    "TotalVariation": lambda v, m: functions.TotalVariation(v),
+    "TotalVariation1D": lambda v, m: functions.TotalVariation1D(v),
+    "FusedLasso": lambda v, m: functions.FusedLasso(1.0, v),
+    "SortedL1": lambda v, m: functions.SortedL1(v[::-1]),
+    "L0Norm": lambda v, m: functions.L0Norm(v),
+    "L2Ball": lambda v, m: functions.L2Ball(1.0, v),
+    "Slab": lambda v, m: functions.Slab(v, 0.0, 1.0),
+    "HalfSpace": lambda v, m: functions.HalfSpace(v, 1.0),
+    "Huber": lambda v, m: functions.Huber(1.0, v),
+    "Hinge": lambda v, m: functions.Hinge(v),
+    "SquaredHinge": lambda v, m: functions.SquaredHinge(v),
+    "Pinball": lambda v, m: functions.Pinball(0.5, v),
+    "Translated": lambda v, m: functions.L1Norm().translate(v),
+    "Dilated": lambda v, m: functions.L1Norm(v).scale(2.0),
+    "Conjugate": lambda v, m: functions.L1Norm(v).conjugate(),
+    "MoreauEnvelope": lambda v, m: functions.L1Norm(v).envelope(2.0),
     "Composed": lambda v, m: functions.SquaredDistance(v) @ m,
     "Scaled": lambda v, m: functions.Scaled(functions.RowMarginal(v), 2.0),
     "SkewGame": lambda v, m: functions.SkewGame(m),
@@ -62,6 +81,8 @@ CASES = {
 }
 #: Without arrays of the caller's: numbers, callables, operators.
 BARE = {"Zero", "Simplex", "Function", "MonotoneOperator", "SmoothFunction"}
+BARE |= {"L1Ball", "L2Norm", "LInfNorm", "SumLargest", "NuclearNorm", "NuclearBall", "SpectralBall", "RankAtMost"}
+BARE |= {"Cardinality", "SecondOrderCone", "Semidefinite", "Isotonic", "ExponentialCone"}
 BARE |= {"PoissonDeblurring"}
 
 

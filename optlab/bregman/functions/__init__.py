@@ -1,16 +1,21 @@
 """Terms of an objective: functions with values and gradients; their resolvents are in `optlab.bregman.resolvents`."""
 
-from optlab.bregman.functions.base import (
-    FEASIBILITY_TOLERANCE,
-    BlockSum,
-    Function,
-    Linear,
-    MonotoneOperator,
-    SmoothFunction,
-    Sum,
-    Zero,
+from optlab.bregman.functions.balls import (
+    Cardinality,
+    ExponentialCone,
+    HalfSpace,
+    Isotonic,
+    L1Ball,
+    L2Ball,
+    NuclearBall,
+    RankAtMost,
+    SecondOrderCone,
+    Semidefinite,
+    Slab,
+    SpectralBall,
 )
-from optlab.bregman.functions.calculus import Composed, Scaled
+from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Function, Linear, MonotoneOperator, Zero
+from optlab.bregman.functions.calculus import Composed, Conjugate, Dilated, MoreauEnvelope, Scaled, Translated
 from optlab.bregman.functions.divergences import (
     BregmanDistance,
     ItakuraSaito,
@@ -20,7 +25,22 @@ from optlab.bregman.functions.divergences import (
     Poisson,
     SquaredDistance,
 )
+from optlab.bregman.functions.graphs import Graph
 from optlab.bregman.functions.losses import LeastSquares, Logistic, Quadratic, SkewGame
+from optlab.bregman.functions.norms import (
+    FusedLasso,
+    GroupNorm,
+    L0Norm,
+    L2Norm,
+    LInfNorm,
+    NuclearNorm,
+    SortedL1,
+    SparseGroupNorm,
+    SumLargest,
+    TotalVariation,
+    TotalVariation1D,
+)
+from optlab.bregman.functions.pointwise import Hinge, Huber, Pinball, SquaredHinge
 from optlab.bregman.functions.sets import (
     AffineSet,
     Box,
@@ -30,34 +50,67 @@ from optlab.bregman.functions.sets import (
     RowMarginal,
     Simplex,
 )
+from optlab.bregman.functions.sums import BlockSum, SmoothFunction, Sum
 
 __all__ = [
-    "FEASIBILITY_TOLERANCE",
     "AffineSet",
     "BlockSum",
     "Box",
     "BregmanDistance",
     "CappedSimplex",
+    "Cardinality",
     "ColumnMarginal",
     "Composed",
+    "Conjugate",
+    "Dilated",
+    "ExponentialCone",
+    "FEASIBILITY_TOLERANCE",
     "Function",
+    "FusedLasso",
+    "Graph",
+    "GroupNorm",
+    "HalfSpace",
+    "Hinge",
+    "Huber",
     "Hyperplane",
+    "Isotonic",
     "ItakuraSaito",
     "KullbackLeibler",
+    "L0Norm",
+    "L1Ball",
     "L1Norm",
+    "L2Ball",
+    "L2Norm",
+    "LInfNorm",
     "LeastSquares",
     "Linear",
     "Logistic",
     "MonotoneOperator",
+    "MoreauEnvelope",
     "NegativeEntropy",
+    "NuclearBall",
+    "NuclearNorm",
+    "Pinball",
     "Poisson",
     "Quadratic",
+    "RankAtMost",
     "RowMarginal",
     "Scaled",
+    "SecondOrderCone",
+    "Semidefinite",
     "Simplex",
     "SkewGame",
+    "Slab",
     "SmoothFunction",
+    "SortedL1",
+    "SparseGroupNorm",
+    "SpectralBall",
     "SquaredDistance",
+    "SquaredHinge",
     "Sum",
+    "SumLargest",
+    "TotalVariation",
+    "TotalVariation1D",
+    "Translated",
     "Zero",
 ]

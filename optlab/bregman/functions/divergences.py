@@ -57,6 +57,7 @@ class NegativeEntropy(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    smooth_conjugate: ClassVar[bool] = True
     conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
@@ -74,6 +75,9 @@ class NegativeEntropy(Function):
     def conjugate_value(self, y: Array) -> float:
         with np.errstate(over="ignore"):
             return float(np.sum(self.weight * np.exp(y / self.weight)))
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return np.asarray(np.exp(y / self.weight))
 
     def gradient(self, x: Array) -> Array:
         return self.weight * np.log(x)
@@ -113,6 +117,7 @@ class KullbackLeibler(Function):
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    smooth_conjugate: ClassVar[bool] = True
     conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
@@ -134,6 +139,9 @@ class KullbackLeibler(Function):
     def conjugate_value(self, y: Array) -> float:
         with np.errstate(over="ignore"):
             return float(np.sum(self.weight * self.q * np.expm1(y / self.weight)))
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return np.asarray(self.q * np.exp(y / self.weight))
 
     def gradient(self, x: Array) -> Array:
         return self.weight * (np.log(x) - np.log(self.q))
@@ -319,6 +327,7 @@ class SquaredDistance(Function):
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_data(self.q, "q"))
         object.__setattr__(self, "weight", as_weight(self.weight, zero=True))
+        object.__setattr__(self, "smooth_conjugate", bool(np.all(self.weight > 0)))
         object.__setattr__(self, "conjugate_domain", "everywhere" if np.all(self.weight > 0) else "star")
 
     @property
@@ -336,6 +345,9 @@ class SquaredDistance(Function):
 
     def conjugate_scale(self, y: Array) -> float:
         return 0.0 if np.any((np.broadcast_to(self.weight, np.shape(y)) == 0) & (y != 0)) else math.inf
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return np.asarray(self.q + y / self.weight)
 
     def gradient(self, x: Array) -> Array:
         return self.weight * (x - self.q)
@@ -392,6 +404,7 @@ class BregmanDistance(Function):
             raise ValueError(f"weight must be a number for a BregmanDistance, got shape {np.shape(self.weight)}")
         self.kernel.check_domain(self.q, "q")
         object.__setattr__(self, "separable", bool(self.kernel.separable))
+        object.__setattr__(self, "smooth_conjugate", bool(self.kernel.full_dual))
         object.__setattr__(self, "conjugate_domain", "everywhere" if self.kernel.full_dual else None)
 
     @property
@@ -408,6 +421,9 @@ class BregmanDistance(Function):
         with np.errstate(over="ignore"):
             moved = float(self.kernel.conjugate(mirror + y / self.weight))
         return self.weight * (moved - float(self.kernel.conjugate(mirror)))
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        return np.asarray(self.kernel.conjugate_gradient(self.kernel.gradient(self.q) + y / self.weight))
 
     def gradient(self, x: Array) -> Array:
         return np.asarray(self.weight * (self.kernel.gradient(x) - self.kernel.gradient(self.q)))
@@ -448,6 +464,10 @@ class L1Norm(Function):
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * np.abs(x)))
+
+    def project_dual(self, y: Array) -> Array:
+        """Return y clipped to the box."""
+        return np.clip(y, -self.weight, self.weight).astype(y.dtype, copy=False)
 
     def conjugate_value(self, y: Array) -> float:
         return 0.0 if np.all(np.abs(y) <= self.weight * (1.0 + 1e-12)) else math.inf

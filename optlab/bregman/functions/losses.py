@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
+from scipy.sparse.linalg import LinearOperator
 
 from optlab.bregman.functions.base import Array, Function, MonotoneOperator
 from optlab.bregman.functions.divergences import SquaredDistance, euclidean_constants
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length
 from optlab.core.validation import as_data, as_number, read_only
-from optlab.linalg import LinearMap, as_linear_map
+from optlab.linalg import DenseMatrix, LinearMap, as_linear_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,17 @@ class Quadratic(Function):
             return math.inf
         return 0.5 * float(np.sum(parts[~flat] ** 2 / eigenvalues[~flat]))
 
+    @property
+    def smooth_conjugate(self) -> bool:  # type: ignore[override]
+        """Whether Q is positive definite."""
+        return self.conjugate_domain == "everywhere"
+
+    def conjugate_gradient(self, y: Array) -> Array:
+        if not self.smooth_conjugate:
+            return super().conjugate_gradient(y)
+        eigenvalues, vectors = self.spectrum
+        return np.asarray(vectors @ ((vectors.T @ (y - self.c)) / eigenvalues))
+
     def conjugate_scale(self, y: Array) -> float:
         if self.conjugate_domain == "star":
             return math.inf if math.isfinite(self.conjugate_value(y)) else 0.0
@@ -118,16 +130,26 @@ class Quadratic(Function):
         return euclidean_constants(kernel, float(eigenvalues[-1]), float(eigenvalues[0]))
 
 
+def _matrix_or_map(value: Any, name: str) -> Any:
+    """Return a dense matrix as a read-only array, anything else as a linear map."""
+    if isinstance(value, LinearMap) or sparse.issparse(value) or isinstance(value, LinearOperator):
+        linear = as_linear_map(value, name=name)
+        return linear.matrix if isinstance(linear, DenseMatrix) else linear
+    return as_data(value, name, ndim=2)
+
+
 @dataclass(frozen=True, eq=False)
 class LeastSquares(Function):
     """The least-squares loss ``(weight/2) ||A x - b||^2``.
 
     Parameters
     ----------
-    A : array_like, shape (m, n)
+    A : array_like, shape (m, n), or sparse matrix, LinearOperator, map of `optlab.linalg`
+        What is not dense has no factorisation, and therefore no resolvent unless the map inverts ``I + s A^T A``.
     b : array_like, shape (m,)
+        Of the shape that A gives.
     weight : float
-        Default 1.
+        At least 0. Default 1.
 
     Examples
     --------
@@ -143,14 +165,16 @@ class LeastSquares(Function):
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        A = as_data(self.A, "A", ndim=2)
+        A = _matrix_or_map(self.A, "A")
         object.__setattr__(self, "A", A)
-        object.__setattr__(self, "b", as_data(self.b, "b", shape=(A.shape[0],)))
+        object.__setattr__(self, "matrix_free", isinstance(A, LinearMap))
+        shape = A.shape_out if isinstance(A, LinearMap) else (A.shape[0],)
+        object.__setattr__(self, "b", as_data(self.b, "b", shape=shape))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", minimum=0))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (int(self.A.shape[1]),)
+        return self.linear_map.shape_in
 
     def decomposed(self) -> tuple[Function, Any]:
         return SquaredDistance(self.b, self.weight), self.linear_map
@@ -162,21 +186,27 @@ class LeastSquares(Function):
 
     @cached_property
     def svd(self) -> tuple[Array, Array, Array]:
-        """The thin singular value decomposition of `A`."""
+        """The thin singular value decomposition of `A`, if it is dense."""
+        if self.matrix_free:
+            raise TypeError(f"A is a {self.A!r}, which is not factorised: pass a dense array")
         left, singular, right = np.linalg.svd(self.A, full_matrices=False)
         return read_only(left), read_only(singular), read_only(right)
 
     def value(self, x: Array) -> float:
         residual = self.A @ x - self.b
-        return 0.5 * self.weight * float(residual @ residual)
+        return 0.5 * self.weight * float(np.vdot(residual, residual))
 
     def gradient(self, x: Array) -> Array:
         return np.asarray(self.weight * (self.A.T @ (self.A @ x - self.b)))
 
-    def hessian(self, x: Array) -> Array:
+    def hessian(self, x: Array) -> Array | None:
+        if self.matrix_free:
+            return None
         return np.asarray(self.weight * (self.A.T @ self.A))
 
-    def recession(self, direction: Array) -> Ray:
+    def recession(self, direction: Array) -> Ray | None:
+        if self.matrix_free:
+            return None
         left, singular, right = self.svd
         keep = singular > singular.max(initial=0.0) * max(self.A.shape) * np.finfo(float).eps
         left, singular, rows = left[:, keep], singular[keep], right[keep]
@@ -186,6 +216,8 @@ class LeastSquares(Function):
         return Ray(moved, error=off + ROUNDING * length(moved), linear=True)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        if self.matrix_free:
+            return euclidean_constants(kernel, self.weight * self.linear_map.norm**2, 0.0)
         _, singular, right = self.svd
         smallest = float(singular[-1]) ** 2 if right.shape[0] == right.shape[1] else 0.0
         return euclidean_constants(kernel, self.weight * float(singular[0]) ** 2, self.weight * smallest)
@@ -197,8 +229,9 @@ class Logistic(Function):
 
     Parameters
     ----------
-    features : array_like, shape (m, n), or None
-        One row per sample; None for the separable loss of the margins themselves, ``features = identity``.
+    features : array_like, shape (m, n), or sparse matrix, LinearOperator, map of `optlab.linalg`, or None
+        One row per sample. What is not dense has no resolvent. None for the separable loss of the margins themselves,
+        ``features = identity``.
     labels : array_like, shape (m,)
         Entries -1 or 1.
     weight : float
@@ -225,15 +258,19 @@ class Logistic(Function):
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "weight", as_number(self.weight, "weight", minimum=0))
         if self.features is not None:
-            features = as_data(self.features, "features", shape=(labels.size, None))
+            features = _matrix_or_map(self.features, "features")
+            rows = features.shape_out if isinstance(features, LinearMap) else features.shape[:1]
+            if rows != labels.shape:
+                raise ValueError(f"features must have {labels.size} rows, got {rows[0]}")
             object.__setattr__(self, "features", features)
+            object.__setattr__(self, "matrix_free", isinstance(features, LinearMap))
         object.__setattr__(self, "separable", self.features is None)
         # 0 is a corner of the domain: any multiple up to the largest is inside, but not every small change
         object.__setattr__(self, "conjugate_domain", "star" if self.features is None else None)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.labels.shape) if self.features is None else (int(self.features.shape[1]),)
+        return tuple(self.labels.shape) if self.features is None else self.linear_map.shape_in
 
     def decomposed(self) -> tuple[Function, Any]:
         if self.features is None:
@@ -278,7 +315,9 @@ class Logistic(Function):
         margins = self.margins(x)
         return np.asarray(self.weight * special.expit(margins) * special.expit(-margins))
 
-    def hessian(self, x: Array) -> Array:
+    def hessian(self, x: Array) -> Array | None:
+        if self.matrix_free:
+            return None
         margins = self.margins(x)
         curvature = self.weight * special.expit(margins) * special.expit(-margins)
         if self.features is None:
@@ -290,6 +329,8 @@ class Logistic(Function):
         return Ray(direction, value, value, linear=True)
 
     def relative_smoothness(self, kernel: Any) -> tuple[float, float] | None:
+        if self.matrix_free:
+            return euclidean_constants(kernel, 0.25 * self.weight * self.linear_map.norm**2, 0.0)
         norm = 1.0 if self.features is None else float(np.linalg.norm(self.features, 2)) ** 2
         return euclidean_constants(kernel, 0.25 * self.weight * norm, 0.0)
 
@@ -318,6 +359,10 @@ class SkewGame(MonotoneOperator):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "M", as_data(self.M, "M", ndim=2))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(self.M.shape),)
 
     def blocks(self, z: Array) -> tuple[Array, Array]:
         """Return the views ``x`` and ``y`` of the vector `z`, checking its length."""

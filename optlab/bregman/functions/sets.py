@@ -342,7 +342,7 @@ _MARGINAL_KINDS = ("equal", "at_most", "kl", "l1")
 
 
 @dataclass(frozen=True, eq=False)
-class _Marginal(Function):
+class _Marginal(Indicator):
     """Shared body of `RowMarginal` and `ColumnMarginal`."""
 
     marginal: Any
@@ -356,6 +356,15 @@ class _Marginal(Function):
         object.__setattr__(self, "kind", one_of(self.kind, "kind", _MARGINAL_KINDS))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
         object.__setattr__(self, "indicator", self.kind in ("equal", "at_most"))
+        object.__setattr__(self, "conjugate_domain", "star" if self.indicator else None)
+
+    def scaled(self, factor: float) -> Function:
+        if self.indicator:
+            return super().scaled(factor)
+        return type(self)(self.marginal, self.kind, as_number(factor, "factor", above=0) * self.weight)
+
+    def conjugate_value(self, y: Array) -> float:
+        return super().conjugate_value(y) if self.indicator else Function.conjugate_value(self, y)
 
     def sums(self, x: Array) -> Array:
         """Return the row (or column) sums of the matrix `x`, checking its shape."""

@@ -13,6 +13,7 @@ from optlab.bregman.resolvents import (
     general,
     hellinger,
     newton,
+    proximal,
     shannon,
     simplex_entropy,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "has_resolvent",
     "hellinger",
     "newton",
+    "proximal",
     "register_resolvent",
     "resolvent",
     "resolvent_in_run",

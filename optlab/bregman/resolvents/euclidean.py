@@ -95,7 +95,7 @@ def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step
     return solve_plus_log(mirror / strength + function.log_q, strength)
 
 
-@register_resolvent(Logistic, SquaredEuclidean)
+@register_resolvent(Logistic, SquaredEuclidean, available=lambda function, kernel: not function.matrix_free)
 def logistic(function: Logistic, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Separable case: ``v + g t expit(v) = -labels m`` for the negative margin v; with features, the dense Newton."""
     if function.features is not None:
@@ -117,9 +117,16 @@ def quadratic(function: Quadratic, kernel: Any, mirror: Array, step_size: float)
     return np.asarray(vectors @ ((vectors.T @ (mirror - step_size * function.c)) / (1.0 + step_size * eigenvalues)))
 
 
-@register_resolvent(LeastSquares, SquaredEuclidean)
+def _factorised(function: Any, kernel: Any) -> bool:
+    return not function.matrix_free or hasattr(function.A, "gram_inverse")
+
+
+@register_resolvent(LeastSquares, SquaredEuclidean, available=_factorised)
 def least_squares(function: LeastSquares, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``(I + g t A^T A)^{-1} (m + g t A^T b)`` in the singular basis of A; the part outside the row space stays."""
+    if hasattr(function.A, "gram_inverse"):
+        strength = step_size * function.weight
+        return np.asarray(function.A.gram_inverse(strength)(mirror + strength * function.A.adjoint(function.b)))
     left, singular, right = function.svd
     _check_vector(mirror, right.shape[1], "this least-squares loss")
     strength = step_size * function.weight
@@ -148,7 +155,7 @@ def quadratic_mahalanobis(function: Quadratic, kernel: Mahalanobis, mirror: Arra
     return np.asarray(matrix @ _solve_spd(matrix + step_size * function.Q, mirror - step_size * function.c))
 
 
-@register_resolvent(LeastSquares, Mahalanobis)
+@register_resolvent(LeastSquares, Mahalanobis, available=_factorised)
 def least_squares_mahalanobis(function: LeastSquares, kernel: Mahalanobis, mirror: Array, step_size: float) -> Array:
     """``y = H x`` with ``(H + g t A^T A) x = m + g t A^T b``; one factorisation per call."""
     _check_vector(mirror, function.A.shape[1], "this least-squares loss")

@@ -18,7 +18,8 @@ import numpy as np
 from scipy import linalg
 
 from optlab.bregman.euclidean import Mahalanobis
-from optlab.bregman.functions.base import Array, Function, Sum
+from optlab.bregman.functions.base import Array, Function
+from optlab.bregman.functions.sums import Sum
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
 from optlab.bregman.resolvents.registry import (
@@ -40,7 +41,7 @@ _TINY = 1e-300
 
 def newton_applies(function: Any, kernel: Any) -> bool:
     """Return whether one of the two solvers of this file serves this term and this kernel."""
-    return bool(function.smooth and (kernel.separable or isinstance(kernel, Mahalanobis)))
+    return bool(function.smooth and not function.matrix_free and (kernel.separable or isinstance(kernel, Mahalanobis)))
 
 
 @register_resolvent(Function, Legendre, available=newton_applies)
@@ -48,6 +49,8 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
     if not function.smooth:
         raise unavailable(function, kernel, "the term is not smooth, so the generic Newton solve does not apply")
+    if function.matrix_free:
+        raise unavailable(function, kernel, "its map has no dense matrix; use its gradient, or f and the map apart")
     if function.separable and kernel.separable:
         return _separable(function, kernel, mirror, step_size)
     if kernel.separable or isinstance(kernel, Mahalanobis):
@@ -55,12 +58,13 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     raise unavailable(function, kernel, "the generic Newton solve needs a separable kernel")
 
 
-def _one_is_not_linear(function: Any, kernel: Any) -> bool:
+def sum_available(function: Any, kernel: Any) -> bool:
+    """Return whether `sum_resolvent` serves a sum."""
     _, others = function.split_linear()
     return not others or (len(others) == 1 and has_resolvent(others[0], kernel)) or newton_applies(function, kernel)
 
 
-@register_resolvent(Sum, Legendre, available=_one_is_not_linear)
+@register_resolvent(Sum, Legendre, available=sum_available)
 def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
     cost, others = function.split_linear()
