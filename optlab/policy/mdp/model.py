@@ -305,6 +305,12 @@ class MDP:
                 )
         return read_only(table) if np.abs(sums - 1.0).max() <= ROUNDED else table / sums[:, None]
 
+    def normalised(self, table: np.ndarray) -> np.ndarray:
+        """Return a table that a method has projected, its rows divided by their sums where those miss one."""
+        if np.abs(table @ np.ones(self.n_actions) - 1.0).max() <= ROUNDED:
+            return table
+        return table / table.sum(axis=1, keepdims=True)
+
     def checked_actions(self, actions: np.ndarray) -> np.ndarray:
         """Return one action per state as int64, read-only, after checking that each exists; names the state if not."""
         if actions.dtype.kind not in "iu":
@@ -463,9 +469,12 @@ class MDP:
             Start law in place of the MDP's own.
         """
         rho = self.start if start is None else self._distribution(start, "start")
-        matrix = self._transition_matrix(self.probabilities_of(policy))
-        floor = (1.0 - self.discount) * rho
-        law, _ = solve_evaluation(matrix, floor, self.discount, transpose=True)
+        return self.visitation_of(self.probabilities_of(policy), rho)
+
+    def visitation_of(self, table: np.ndarray, rho: np.ndarray | None = None) -> np.ndarray:
+        """Return `visitation` of a table of probabilities that is known to be one, from the start law `rho`."""
+        floor = (1.0 - self.discount) * (self.start if rho is None else rho)
+        law, _ = solve_evaluation(self._transition_matrix(table), floor, self.discount, transpose=True)
         law = np.maximum(law, floor)
         return law / law.sum()
 
