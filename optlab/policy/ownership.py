@@ -91,5 +91,8 @@ def unchecked(kind: type[_Kind], *values: Any) -> _Kind:
     instance = object.__new__(kind)
     fields = kind.__dataclass_fields__  # type: ignore[attr-defined]
     for name, value in zip(fields, values, strict=True):
-        instance.__dict__[name] = read_only(value) if isinstance(value, np.ndarray) else value
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+        instance.__dict__[name] = value
     return instance

@@ -100,7 +100,7 @@ class DualRows:
     --------
     >>> from optlab.bregman.mirror_maps import EuclideanMap
     >>> point = DualRows(EuclideanMap(), np.array([[0.9, 0.5, -3.0]]))
-    >>> point.policy, point.hessian_product(np.array([[1.0, 0.0, 0.0]]))
+    >>> point.policy, point.map.hessian_product_at(point, np.array([[1.0, 0.0, 0.0]]))
     (array([[0.7, 0.3, 0. ]]), array([[ 0.5, -0.5, -0. ]]))
     """
 
@@ -116,7 +116,7 @@ class DualRows:
     @cached_property
     def policy(self) -> Array:
         """``Pi(y)``."""
-        return self.map._project(self.y)
+        return self.map.policy_at(self)
 
     @cached_property
     def log_policy(self) -> Array:
@@ -126,24 +126,12 @@ class DualRows:
     @cached_property
     def conjugate_gradient(self) -> Array:
         """``grad Phi*(y)``: the policy in convention (S), the point before the projection in (F)."""
-        return self.map._conjugate_gradient(self)
+        return self.map.conjugate_gradient_at(self)
 
     @cached_property
     def weights(self) -> Array:
         """Diagonal of the inverse Hessian of Phi at the policy, zero off the support."""
         return self.map._weights(self.policy)
-
-    def dual_divergence(self, other: DualRows) -> Array:
-        """Return ``D_{Phi*}(y, z)`` by rows for the dual point z of `other`."""
-        return self.map._dual_divergence(self, other)
-
-    def hessian(self) -> Array:
-        """Return the Hessian of Phi*, shape (..., A, A)."""
-        return self.map._conjugate_hessian(self)
-
-    def hessian_product(self, v: Array) -> Array:
-        """Return the Hessian of Phi* times `v` by rows."""
-        return self.map._conjugate_hessian_product(self, v)
 
 
 class MirrorMap(abc.ABC):
@@ -173,11 +161,7 @@ class MirrorMap(abc.ABC):
     """
 
     steep: ClassVar[bool] = True
-
-    @property
-    def full_domain(self) -> bool:
-        """Whether the conjugate is that of convention (F)."""
-        return False
+    full_domain: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -210,21 +194,21 @@ class MirrorMap(abc.ABC):
     def strong_convexity(self, n_actions: int) -> float:
         """Return a modulus sigma with ``D_Phi(p, q) >= sigma/2 ||p - q||_1^2`` on the simplex of `n_actions`."""
 
-    # ---- what follows, or is overridden where a formula is shorter
-
-    def _project(self, y: Array) -> Array:
-        return np.asarray(np.exp(self._log_project(y)))
+    # ---- what follows, or is overridden where a formula is shorter; without checks, from points that may be known
 
     def _gradient_from_log(self, log_p: Array) -> Array:
         return self._gradient(np.exp(log_p))
 
-    def _conjugate(self, y: DualRows) -> Array:
+    def policy_at(self, y: DualRows) -> Array:
+        return np.asarray(np.exp(y.log_policy))
+
+    def conjugate_at(self, y: DualRows) -> Array:
         return np.asarray(safe_product(y.policy, y.y) - self._value(y.policy))
 
-    def _conjugate_gradient(self, y: DualRows) -> Array:
+    def conjugate_gradient_at(self, y: DualRows) -> Array:
         return y.policy
 
-    def _dual_divergence(self, y: DualRows, z: DualRows) -> Array:
+    def dual_divergence_at(self, y: DualRows, z: DualRows) -> Array:
         divergence = self._divergence_from_log(z.log_policy, y.log_policy)
         if self.steep:
             return np.asarray(divergence)
@@ -235,12 +219,12 @@ class MirrorMap(abc.ABC):
         slack = np.asarray(np.where(p > 0, 0, np.maximum(excess - constant, 0)), dtype=p.dtype)
         return np.asarray(divergence + safe_product(np.exp(z.log_policy), slack))
 
-    def _conjugate_hessian(self, y: DualRows) -> Array:
+    def hessian_at(self, y: DualRows) -> Array:
         w = y.weights
         outer = w[..., :, None] * (w / w.sum(axis=-1, keepdims=True))[..., None, :]
         return np.asarray(w[..., :, None] * np.eye(w.shape[-1], dtype=w.dtype) - outer)
 
-    def _conjugate_hessian_product(self, y: DualRows, v: Array) -> Array:
+    def hessian_product_at(self, y: DualRows, v: Array) -> Array:
         w = y.weights
         return np.asarray(w * (v - np.sum(w * v, axis=-1, keepdims=True) / w.sum(axis=-1, keepdims=True)))
 
@@ -269,7 +253,7 @@ class MirrorMap(abc.ABC):
     def conjugate(self, y: Any) -> Array:
         """Return ``Phi*(y)`` by rows, in the map's convention."""
         with quiet():
-            return self._conjugate(self.at(y))
+            return self.conjugate_at(self.at(y))
 
     def conjugate_gradient(self, y: Any) -> Array:
         """Return ``grad Phi*(y)``: the policy in convention (S), the point before the projection in (F)."""
@@ -326,18 +310,18 @@ class MirrorMap(abc.ABC):
         """
         y, z = self.at(y), self.at(z, "z")
         with quiet():
-            return y.dual_divergence(z)
+            return self.dual_divergence_at(y, z)
 
     def conjugate_hessian(self, y: Any) -> Array:
         """Return the Hessian of Phi* at `y` (a generalised one at kinks), of shape (..., A, A)."""
         with quiet():
-            return self.at(y).hessian()
+            return self.hessian_at(self.at(y))
 
     def conjugate_hessian_product(self, y: Any, v: Any) -> Array:
         """Return the Hessian of Phi* at `y` times `v` by rows, without forming it."""
         point, v = self.at(y), as_float_array(v, "v")
         with quiet():
-            return point.hessian_product(v)
+            return self.hessian_product_at(point, v)
 
 
 def check_actions(n_actions: Any) -> int:

@@ -46,7 +46,7 @@ class EuclideanMap(MirrorMap):
         one_of(self.domain, "domain", ["simplex", "full"])
 
     @property
-    def full_domain(self) -> bool:
+    def full_domain(self) -> bool:  # type: ignore[override]
         return self.domain == "full"
 
     @property
@@ -68,6 +68,9 @@ class EuclideanMap(MirrorMap):
         below: Array = project_simplex(np.maximum(y - top, -2), axis=-1)
         return below
 
+    def policy_at(self, y: DualRows) -> Array:
+        return self._project(y.y)
+
     def _log_project(self, y: Array) -> Array:
         return np.asarray(np.log(self._project(y)))
 
@@ -80,24 +83,24 @@ class EuclideanMap(MirrorMap):
 
     # ---- convention (F): the squared norm of the whole space
 
-    def _conjugate(self, y: DualRows) -> Array:
-        return np.asarray(np.sum(np.square(y.y), axis=-1) / 2) if self.full_domain else super()._conjugate(y)
+    def conjugate_at(self, y: DualRows) -> Array:
+        return np.asarray(np.sum(np.square(y.y), axis=-1) / 2) if self.full_domain else super().conjugate_at(y)
 
-    def _conjugate_gradient(self, y: DualRows) -> Array:
+    def conjugate_gradient_at(self, y: DualRows) -> Array:
         return y.y.copy() if self.full_domain else y.policy
 
-    def _dual_divergence(self, y: DualRows, z: DualRows) -> Array:
+    def dual_divergence_at(self, y: DualRows, z: DualRows) -> Array:
         if not self.full_domain:
-            return super()._dual_divergence(y, z)
+            return super().dual_divergence_at(y, z)
         # an action that is not available in either point adds nothing
         difference = np.where(np.isneginf(y.y) & np.isneginf(z.y), 0, y.y - z.y).astype(y.y.dtype, copy=False)
         return np.asarray((difference * difference).sum(axis=-1) / 2)
 
-    def _conjugate_hessian(self, y: DualRows) -> Array:
+    def hessian_at(self, y: DualRows) -> Array:
         if not self.full_domain:
-            return super()._conjugate_hessian(y)
+            return super().hessian_at(y)
         n_actions = y.y.shape[-1]
         return np.broadcast_to(np.eye(n_actions, dtype=y.y.dtype), (*y.y.shape, n_actions)).copy()
 
-    def _conjugate_hessian_product(self, y: DualRows, v: Array) -> Array:
-        return v.copy() if self.full_domain else super()._conjugate_hessian_product(y, v)
+    def hessian_product_at(self, y: DualRows, v: Array) -> Array:
+        return v.copy() if self.full_domain else super().hessian_product_at(y, v)

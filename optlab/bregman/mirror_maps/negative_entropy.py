@@ -75,5 +75,5 @@ class NegativeEntropyMap(MirrorMap):
         terms = np.where(np.isneginf(log_q) & ~missing, np.inf, terms)
         return np.asarray(terms.astype(log_p.dtype, copy=False).sum(axis=-1))
 
-    def _conjugate(self, y: DualRows) -> Array:
+    def conjugate_at(self, y: DualRows) -> Array:
         return np.asarray(logsumexp(np, y.y, -1)[..., 0])

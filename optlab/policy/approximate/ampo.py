@@ -30,7 +30,6 @@ from optlab.policy.approximate.approximation import ApproximateMethod, Batch
 from optlab.policy.approximate.inner import Adam, InnerSolver, LeastSquares
 from optlab.policy.approximate.losses import SquaredError
 from optlab.policy.approximate.natural_gradient import centre, pair_weights
-from optlab.policy.function_classes.classes import FunctionClass
 from optlab.policy.ownership import unchecked
 
 __all__ = ["AMPO"]
@@ -103,5 +102,7 @@ class AMPO(ApproximateMethod):
     def loss(self, batch: Batch, target: np.ndarray) -> SquaredError:
         return unchecked(SquaredError, target, pair_weights(batch, self.weights))
 
-    def solver(self, function_class: FunctionClass) -> InnerSolver:
-        return self.inner or (LeastSquares() if function_class.linear else Adam(step_size=0.01, steps=50))
+    @cached_property
+    def solver(self) -> InnerSolver:
+        linear = self.policy is None or self.policy.linear
+        return self.inner or (LeastSquares() if linear else Adam(step_size=0.01, steps=50))

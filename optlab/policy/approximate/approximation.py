@@ -186,14 +186,15 @@ class ApproximateMethod(Method):
         """Return what the inner problem minimises; see `optlab.policy.approximate.losses`."""
         raise NotImplementedError(f"{type(self).__name__} must implement loss and solver, or update")
 
-    def solver(self, function_class: FunctionClass) -> InnerSolver:
-        """Return what minimises it."""
+    @property
+    def solver(self) -> InnerSolver:
+        """What minimises it, made once."""
         raise NotImplementedError(f"{type(self).__name__} must implement loss and solver, or update")
 
     def update(self, batch: Batch, target: np.ndarray) -> tuple[np.ndarray, int]:
         """Return the next theta, and the number of inner iterations."""
-        solver = self.solver(batch.function_class)
-        found = solver.minimize(self.loss(batch, target), batch.function_class, batch.theta, batch.states, batch.rng)
+        loss = self.loss(batch, target)
+        found = self.solver.minimize(loss, batch.function_class, batch.theta, batch.states, batch.rng)
         return found.theta, found.iterations
 
     # ------------------------------------------------------------------ Method
@@ -254,7 +255,7 @@ class ApproximateMethod(Method):
         scores = policy.scores(batch.states)
         y, z = DualRows(self.geometry, target), DualRows(self.geometry, scores)
         with quiet():
-            error = y.dual_divergence(z) if self.dual_order == "reverse" else z.dual_divergence(y)
+            error = self.geometry.dual_divergence_at(*((y, z) if self.dual_order == "reverse" else (z, y)))
         new = replace(
             state,
             k=state.k + 1,
@@ -372,11 +373,8 @@ class ApproximateMethod(Method):
         scores = policy.scores(states)
         log_policy = policy.log_of(scores)
         eta = self._step_size(problem, state.k, Q, log_policy)
-        return (
-            Batch(policy.function_class, state.theta, states, weights, scores, log_policy, Q, eta, rng),
-            memory,
-            drawn,
-        )
+        batch = Batch(policy.function_class, state.theta, states, weights, scores, log_policy, Q, eta, rng)
+        return batch, memory, drawn
 
     def _step_size(self, problem: Any, k: int, action_values: Any, log_policy: Any) -> float:
         eta = policy_step_size(self.step_size, k, problem, action_values, log_policy, self.geometry)

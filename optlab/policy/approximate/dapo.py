@@ -39,14 +39,14 @@ SAMPLED_RIDGE = 1e-4
 EXACT_RIDGE = 1e-8
 
 
-def default_inner(phi: MirrorMap, order: str, function_class: FunctionClass, sampled: bool) -> InnerSolver:
-    """Return the inner solver that suits a dual divergence and a class.
+def default_inner(phi: MirrorMap, order: str, function_class: FunctionClass | None, sampled: bool) -> InnerSolver:
+    """Return the inner solver that suits a dual divergence and a class (None: a table).
 
     Least squares where it is exact (tables, the full-domain Euclidean map on a linear class); Adam for networks; Newton
     in the forward order, also for the sparsemax loss, whose pieces are quadratic (two to five steps, where L-BFGS takes
     a hundred); Fisher scoring with five steps in the reverse order. The ridge is 1e-8, or 1e-4 with sampled states.
     """
-    if isinstance(function_class, Tabular):
+    if function_class is None or isinstance(function_class, Tabular):
         return LeastSquares()
     if not function_class.linear:
         return Adam(step_size=0.01, steps=50)
@@ -125,5 +125,6 @@ class DAPO(ApproximateMethod):
     def loss(self, batch: Batch, target: np.ndarray) -> DualDivergence:
         return unchecked(DualDivergence, self.geometry, target, batch.weights, self.order)
 
-    def solver(self, function_class: FunctionClass) -> InnerSolver:
-        return self.inner or default_inner(self.geometry, self.order, function_class, self.sampled_states is not None)
+    @cached_property
+    def solver(self) -> InnerSolver:
+        return self.inner or default_inner(self.geometry, self.order, self.policy, self.sampled_states is not None)

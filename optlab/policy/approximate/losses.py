@@ -32,6 +32,7 @@ from optlab.policy.ownership import read_only, unchecked
 __all__ = ["DualDivergence", "PenalizedCost", "SquaredError", "soft_actor_loss"]
 
 _ENTROPY = NegativeEntropyMap()
+_QUIET = np.errstate(all="ignore")  # as a decorator, which costs no call
 
 
 def _keep(loss: Any, **dimensions: int) -> None:
@@ -70,10 +71,6 @@ class Loss:
         """Return a Gauss-Newton matrix of every row, shape (N, A, A): the Hessian where the loss is convex."""
         curvature: np.ndarray = self.at(scores).curvature()
         return curvature
-
-
-def _available(scores: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
-    return scores if missing is None else np.where(missing, -np.inf, scores)
 
 
 def _missing(table: np.ndarray | None) -> np.ndarray | None:
@@ -129,7 +126,8 @@ class DualDivergence(Loss):
         return _missing(self.target)
 
     def at(self, scores: np.ndarray) -> _DivergenceAt:
-        return _DivergenceAt(self, DualRows(self.mirror_map, _available(scores, self._missing)))
+        f = scores if self._missing is None else np.where(self._missing, -np.inf, scores)
+        return _DivergenceAt(self, DualRows(self.mirror_map, f))
 
     def regression(self) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and weights (N, A) of the least-squares problem that has the same exact fit.
@@ -146,37 +144,37 @@ class DualDivergence(Loss):
 
 
 class _DivergenceAt:
+    @_QUIET
     def __init__(self, loss: DualDivergence, point: DualRows) -> None:
         self.loss, self.point = loss, point
         y, z = (loss._label, point) if loss.order == "reverse" else (point, loss._label)
-        with quiet():
-            self.rows = y.dual_divergence(z)
+        self.rows = loss.mirror_map.dual_divergence_at(y, z)
         self.value = float(loss.weights @ self.rows)
 
+    @_QUIET
     def gradient(self) -> np.ndarray:
         """Return ``grad Phi*(f) - grad Phi*(g)``, or ``Hessian(Phi*)(f) (f - g)``, weighted."""
         loss, point, phi = self.loss, self.point, self.loss.mirror_map
-        with quiet():
-            if loss.order == "forward":
-                slope = point.conjugate_gradient - loss._label.conjugate_gradient
-                slope = slope if loss._missing is None else np.where(loss._missing, 0.0, slope)
-            else:
-                difference = point.y - loss.target
-                difference = difference if loss._missing is None else np.where(loss._missing, 0.0, difference)
-                if not phi.full_domain:  # constants do not matter: none is left to cancel digits
-                    top = point.y.argmax(axis=-1)[:, None]
-                    difference = difference - np.take_along_axis(difference, top, axis=-1)
-                slope = point.hessian_product(difference)
+        if loss.order == "forward":
+            slope = point.conjugate_gradient - loss._label.conjugate_gradient
+            slope = slope if loss._missing is None else np.where(loss._missing, 0.0, slope)
+        else:
+            difference = point.y - loss.target
+            difference = difference if loss._missing is None else np.where(loss._missing, 0.0, difference)
+            if not phi.full_domain:  # constants do not matter: none is left to cancel digits
+                top = point.y.argmax(axis=-1)[:, None]
+                difference = difference - np.take_along_axis(difference, top, axis=-1)
+            slope = phi.hessian_product_at(point, difference)
         return loss.weights[:, None] * slope
 
+    @_QUIET
     def curvature(self) -> np.ndarray:
         """Return ``weights_s Hessian(Phi*)(f_s)``.
 
         In the reverse order it is the Fisher matrix, positive semidefinite where the Hessian may not be; the two agree
         where f = g.
         """
-        with quiet():
-            return self.loss.weights[:, None, None] * self.point.hessian()
+        return self.loss.weights[:, None, None] * self.loss.mirror_map.hessian_at(self.point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +207,8 @@ class PenalizedCost(Loss):
         return _missing(self.log_prior)
 
     def at(self, scores: np.ndarray) -> _PenaltyAt:
-        return _PenaltyAt(self, DualRows(_ENTROPY, _available(scores, self._missing)))
+        f = scores if self._missing is None else np.where(self._missing, -np.inf, scores)
+        return _PenaltyAt(self, DualRows(_ENTROPY, f))
 
     def batch(self, rows: np.ndarray) -> PenalizedCost:
         """Return the loss of `rows`, drawn by their weights: an unbiased estimate of this one."""
@@ -219,12 +218,12 @@ class PenalizedCost(Loss):
 
 
 class _PenaltyAt:
+    @_QUIET
     def __init__(self, loss: PenalizedCost, point: DualRows) -> None:
         self.loss, self.point = loss, point
         prior = 0.0 if loss.log_prior is None else loss.log_prior
-        with quiet():
-            slopes = loss.cost + loss.temperature * (point.log_policy - prior)
-            self.slopes = np.where(np.isneginf(point.log_policy), 0.0, slopes)
+        slopes = loss.cost + loss.temperature * (point.log_policy - prior)
+        self.slopes = np.where(np.isneginf(point.log_policy), 0.0, slopes)
 
     @property
     def rows(self) -> np.ndarray:
@@ -234,15 +233,15 @@ class _PenaltyAt:
     def value(self) -> float:
         return float(self.loss.weights @ self.rows)
 
+    @_QUIET
     def gradient(self) -> np.ndarray:
         """Return ``weights_s pi_a (r_a - <pi, r>)`` with ``r = cost + temperature log(pi / prior)``."""
-        with quiet():
-            return self.loss.weights[:, None] * self.point.hessian_product(self.slopes)
+        return self.loss.weights[:, None] * _ENTROPY.hessian_product_at(self.point, self.slopes)
 
+    @_QUIET
     def curvature(self) -> np.ndarray:
         """Return the Fisher matrix times the temperature."""
-        with quiet():
-            return self.loss.temperature * self.loss.weights[:, None, None] * self.point.hessian()
+        return self.loss.temperature * self.loss.weights[:, None, None] * _ENTROPY.hessian_at(self.point)
 
 
 @dataclass(frozen=True, eq=False)

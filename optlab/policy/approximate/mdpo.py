@@ -17,7 +17,6 @@ from optlab.core.validation import as_integer, as_number, one_of
 from optlab.policy.approximate.approximation import ApproximateMethod, Batch
 from optlab.policy.approximate.inner import SGD, Adam, InnerSolver
 from optlab.policy.approximate.losses import PenalizedCost
-from optlab.policy.function_classes.classes import FunctionClass
 from optlab.policy.ownership import unchecked
 
 __all__ = ["MDPO"]
@@ -63,13 +62,9 @@ class MDPO(ApproximateMethod):
         as_integer(self.batch_size or 1, "batch_size", minimum=1)
 
     @cached_property
-    def inner(self) -> InnerSolver:
-        """The inner solver."""
+    def solver(self) -> InnerSolver:
         kind = Adam if self.optimizer == "adam" else SGD
         return kind(step_size=self.learning_rate, steps=self.steps, batch_size=self.batch_size)
 
     def loss(self, batch: Batch, target: np.ndarray) -> PenalizedCost:
         return unchecked(PenalizedCost, batch.action_values, batch.weights, 1.0 / batch.step_size, batch.log_policy)
-
-    def solver(self, function_class: FunctionClass) -> InnerSolver:
-        return self.inner

@@ -72,7 +72,7 @@ class NaturalPolicyGradient(ApproximateMethod):
         advantage = batch.action_values - np.sum(pi * batch.action_values, axis=1, keepdims=True)
         gradient = function_class.vjp(theta, batch.states, batch.weights[:, None] * pi * advantage)
         with quiet():
-            fisher = batch.weights[:, None, None] * DualRows(self.geometry, batch.scores).hessian()
+            fisher = batch.weights[:, None, None] * self.geometry.hessian_at(DualRows(self.geometry, batch.scores))
         direction = function_class.solve_gram(theta, batch.states, fisher, gradient, ridge)
         return theta - batch.step_size * direction, 1
 

@@ -272,7 +272,7 @@ class LinearFeatures(FunctionClass):
 
     def rows(self, states: Any = None) -> np.ndarray:
         """Return the features of `states`, shape (N, A, d)."""
-        return self.features[row_numbers(states, self.n_states)]
+        return self.features if states is None else self.features[row_numbers(states, self.n_states)]
 
     def scores(self, theta: np.ndarray, states: Any = None) -> np.ndarray:
         return self.rows(states) @ theta
@@ -349,7 +349,7 @@ class BlockFeatures(FunctionClass):
                 return self.features_of(states)
         if self.features is None:
             raise TypeError(f"this {type(self).__name__} was made without a table of states: pass coordinates")
-        return self.features[row_numbers(states, self.features.shape[0])]
+        return self.features if states is None else self.features[row_numbers(states, self.features.shape[0])]
 
     def _blocks(self, theta: np.ndarray) -> np.ndarray:
         return theta.reshape(self.n_actions, self.n_features)
