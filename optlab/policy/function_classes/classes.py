@@ -24,8 +24,8 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
 from optlab.core.serialization import fingerprint
-from optlab.core.validation import as_float_array
-from optlab.policy.arguments import as_count, as_generator
+from optlab.core.validation import as_float_array, as_generator
+from optlab.policy.arguments import as_count
 from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
 __all__ = ["BlockFeatures", "FunctionClass", "LinearFeatures", "Tabular"]
@@ -266,7 +266,7 @@ class LinearFeatures(FunctionClass):
         >>> LinearFeatures.gaussian(50, 4, 20)
         LinearFeatures(n_states=50, n_actions=4, n_parameters=20)
         """
-        rng = as_generator(seed)
+        rng = as_generator(seed, "seed", default=None)
         shape = (as_count(n_states, "n_states"), as_count(n_actions, "n_actions"), as_count(dimension, "dimension"))
         return cls(rng.standard_normal(shape) / np.sqrt(shape[2]))
 
