@@ -227,8 +227,10 @@ def as_flag(value: Any, name: str) -> bool:
     raise TypeError(f"{name} must be True or False, got {type(value).__name__}")
 
 
-def as_generator(value: Any, name: str = "random_state") -> np.random.Generator:
-    """Return a generator: one given as it is, a RandomState drawn from, an int as the seed; None is 0.
+def as_generator(value: Any, name: str = "random_state", *, default: int | None = 0) -> np.random.Generator:
+    """Return a generator: one given as it is, a RandomState drawn from, an int or a SeedSequence as the seed.
+
+    None is the seed `default`; with ``default=None`` it is a seed of the operating system's.
 
     Examples
     --------
@@ -239,7 +241,11 @@ def as_generator(value: Any, name: str = "random_state") -> np.random.Generator:
         return value
     if isinstance(value, np.random.RandomState):
         return np.random.default_rng(value.randint(2**31 - 1))
-    return np.random.default_rng(0 if value is None else as_integer(value, name, minimum=0))
+    if value is None:
+        value = default
+    if value is not None and not isinstance(value, np.random.SeedSequence):
+        value = as_integer(value, name, minimum=0)
+    return np.random.default_rng(value)
 
 
 def as_integer(value: Any, name: str, *, minimum: int | None = None) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
 
-__all__ = ["as_count", "as_generator", "checked_numbers"]
+__all__ = ["as_count", "checked_numbers"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _LARGEST = 2**31 - 1
@@ -45,20 +45,6 @@ def as_count(value: Any, name: str, minimum: int = 1) -> int:
 def float_text(number: int) -> str:
     """Return a large integer in a few digits."""
     return f"{float(number):.3g}" if number < 10**300 * 10 else f"about 1e+{len(str(number)) - 1}"
-
-
-def as_generator(seed: Any) -> np.random.Generator:
-    """Return a generator of random numbers from a seed or a generator."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.default_rng(seed)
-    if seed is not None:
-        try:
-            seed = as_integer(seed, "seed", minimum=0)
-        except TypeError:
-            raise TypeError(f"seed must be an integer or a numpy.random.Generator, got {type(seed).__name__}") from None
-    return np.random.default_rng(seed)
 
 
 def checked_numbers(function: _Function) -> _Function:

@@ -27,8 +27,8 @@ from scipy import linalg
 from optlab.core import Method, State, Status
 from optlab.core.errors import DomainError
 from optlab.core.stopping import Verdict
-from optlab.core.validation import as_float_array, as_number
-from optlab.policy.arguments import as_count, as_generator
+from optlab.core.validation import as_float_array, as_generator, as_number
+from optlab.policy.arguments import as_count
 from optlab.policy.ownership import frozen
 from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
 
@@ -279,7 +279,7 @@ def lqr(n_states: int = 3, n_inputs: int = 2, discount: float = 0.95, seed: int 
     (4, 1)
     """
     n, m = as_count(n_states, "n_states"), as_count(n_inputs, "n_inputs")
-    rng = as_generator(seed)
+    rng = as_generator(seed, "seed", default=None)
     F = rng.standard_normal((n, n))
     F *= 0.9 / np.abs(np.linalg.eigvals(F)).max()
     return LQR(F, rng.standard_normal((n, m)), np.eye(n), np.eye(m) / 2, discount)

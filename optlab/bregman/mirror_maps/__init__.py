@@ -4,7 +4,7 @@
 `HyperbolicMap`, by name through `mirror_map`; the conventions are in `optlab.bregman.mirror_maps.base`.
 """
 
-from optlab.bregman.mirror_maps.base import MirrorMap
+from optlab.bregman.mirror_maps.base import DualRows, MirrorMap
 from optlab.bregman.mirror_maps.euclidean import EuclideanMap
 from optlab.bregman.mirror_maps.factory import mirror_map
 from optlab.bregman.mirror_maps.negative_entropy import NegativeEntropyMap
@@ -12,6 +12,7 @@ from optlab.bregman.mirror_maps.potential import HyperbolicMap, OmegaPotentialMa
 from optlab.bregman.mirror_maps.tsallis import TsallisMap
 
 __all__ = [
+    "DualRows",
     "EuclideanMap",
     "HyperbolicMap",
     "MirrorMap",

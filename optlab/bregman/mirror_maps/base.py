@@ -21,6 +21,7 @@ splitting method, with sums over all entries. Where a mirror map and a kernel sh
 from __future__ import annotations
 
 import abc
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,7 +47,7 @@ def as_probability_rows(p: Any, name: str = "p") -> Array:
         ...
     optlab.core.errors.DomainError: p must hold rows that sum to 1, but row [0] sums to 0.9
     """
-    rows = _with_rows(as_float_array(p, name), name)
+    rows = _as_rows(p, name)
     if not _ROWS.in_closure(rows):
         require(np, rows, rows >= 0, name, "the simplex (p >= 0)")
         sums = rows.sum(axis=-1)
@@ -66,7 +67,7 @@ def as_dual_rows(y: Any, name: str = "y") -> Array:
         ...
     optlab.core.errors.DomainError: y must have a finite largest entry in every row, got -inf in row [0]
     """
-    rows = _with_rows(as_float_array(y, name, finite=False), name)
+    rows = _as_rows(y, name, finite=False)
     top = rows.max(axis=-1)
     finite = np.isfinite(top)
     if not finite.all():
@@ -87,6 +88,50 @@ def safe_product(weights: Array, y: Array) -> Array:
     """
     product: Array = np.sum(weights * np.where(weights > 0, y, 0).astype(y.dtype, copy=False), axis=-1)
     return product
+
+
+class DualRows:
+    """Rows of dual coordinates `y` that are known to be such, with what they project to, computed once.
+
+    No argument is checked and floating-point warnings are the caller's business (`optlab.bregman.elementary.quiet`): it
+    is what methods work with on arrays of their own. The functions of `MirrorMap` are these after a check.
+
+    Examples
+    --------
+    >>> from optlab.bregman.mirror_maps import EuclideanMap
+    >>> point = DualRows(EuclideanMap(), np.array([[0.9, 0.5, -3.0]]))
+    >>> point.policy, point.map.hessian_product_at(point, np.array([[1.0, 0.0, 0.0]]))
+    (array([[0.7, 0.3, 0. ]]), array([[ 0.5, -0.5, -0. ]]))
+    """
+
+    def __init__(self, mirror_map: MirrorMap, y: Array) -> None:
+        self.map = mirror_map
+        self.y = y
+
+    @classmethod
+    def of_policy(cls, mirror_map: MirrorMap, log_p: Array, shift: Any = 0.0) -> DualRows:
+        """Return the dual point ``grad Phi(p) + shift`` of a policy given by its logarithm."""
+        return cls(mirror_map, mirror_map._gradient_from_log(log_p) + shift)
+
+    @cached_property
+    def policy(self) -> Array:
+        """``Pi(y)``."""
+        return self.map.policy_at(self)
+
+    @cached_property
+    def log_policy(self) -> Array:
+        """``log Pi(y)``."""
+        return self.map._log_project(self.y)
+
+    @cached_property
+    def conjugate_gradient(self) -> Array:
+        """``grad Phi*(y)``: the policy in convention (S), the point before the projection in (F)."""
+        return self.map.conjugate_gradient_at(self)
+
+    @cached_property
+    def weights(self) -> Array:
+        """Diagonal of the inverse Hessian of Phi at the policy, zero off the support."""
+        return self.map._weights(self.policy)
 
 
 class MirrorMap(abc.ABC):
@@ -116,11 +161,7 @@ class MirrorMap(abc.ABC):
     """
 
     steep: ClassVar[bool] = True
-
-    @property
-    def full_domain(self) -> bool:
-        """Whether the conjugate is that of convention (F)."""
-        return False
+    full_domain: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -153,25 +194,43 @@ class MirrorMap(abc.ABC):
     def strong_convexity(self, n_actions: int) -> float:
         """Return a modulus sigma with ``D_Phi(p, q) >= sigma/2 ||p - q||_1^2`` on the simplex of `n_actions`."""
 
-    # ---- what follows, or is overridden where a formula is shorter
-
-    def _project(self, y: Array) -> Array:
-        return np.asarray(np.exp(self._log_project(y)))
+    # ---- what follows, or is overridden where a formula is shorter; without checks, from points that may be known
 
     def _gradient_from_log(self, log_p: Array) -> Array:
         return self._gradient(np.exp(log_p))
 
-    def _conjugate(self, y: Array) -> Array:
-        p = self._project(y)
-        return np.asarray(safe_product(p, y) - self._value(p))
+    def policy_at(self, y: DualRows) -> Array:
+        return np.asarray(np.exp(y.log_policy))
 
-    def _slack(self, y: Array, p: Array) -> Array:
-        """``grad Phi(p) - y`` less its constant, for ``p = Pi(y)``: zero on the support, non-negative off it."""
+    def conjugate_at(self, y: DualRows) -> Array:
+        return np.asarray(safe_product(y.policy, y.y) - self._value(y.policy))
+
+    def conjugate_gradient_at(self, y: DualRows) -> Array:
+        return y.policy
+
+    def dual_divergence_at(self, y: DualRows, z: DualRows) -> Array:
+        divergence = self._divergence_from_log(z.log_policy, y.log_policy)
         if self.steep:
-            return np.zeros_like(y)
-        excess = self._gradient(p) - y
+            return np.asarray(divergence)
+        # what the actions clipped by y lack: ``grad Phi(p) - y`` less its constant, zero on the support
+        p = np.exp(y.log_policy)
+        excess = self._gradient(p) - y.y
         constant = np.take_along_axis(excess, np.argmax(p, axis=-1)[..., None], axis=-1)
-        return np.asarray(np.where(p > 0, 0, np.maximum(excess - constant, 0)), dtype=y.dtype)
+        slack = np.asarray(np.where(p > 0, 0, np.maximum(excess - constant, 0)), dtype=p.dtype)
+        return np.asarray(divergence + safe_product(np.exp(z.log_policy), slack))
+
+    def hessian_at(self, y: DualRows) -> Array:
+        w = y.weights
+        outer = w[..., :, None] * (w / w.sum(axis=-1, keepdims=True))[..., None, :]
+        return np.asarray(w[..., :, None] * np.eye(w.shape[-1], dtype=w.dtype) - outer)
+
+    def hessian_product_at(self, y: DualRows, v: Array) -> Array:
+        w = y.weights
+        return np.asarray(w * (v - np.sum(w * v, axis=-1, keepdims=True) / w.sum(axis=-1, keepdims=True)))
+
+    def at(self, y: Any, name: str = "y") -> DualRows:
+        """Return `y`, once it is known to be rows of dual coordinates, as a point whose projection is computed once."""
+        return DualRows(self, as_dual_rows(y, name))
 
     def value(self, p: Any) -> Array:
         """Return ``Phi(p)`` by rows; DomainError off the simplex."""
@@ -193,25 +252,23 @@ class MirrorMap(abc.ABC):
 
     def conjugate(self, y: Any) -> Array:
         """Return ``Phi*(y)`` by rows, in the map's convention."""
-        y = as_dual_rows(y)
         with quiet():
-            return self._conjugate(y)
+            return self.conjugate_at(self.at(y))
 
     def conjugate_gradient(self, y: Any) -> Array:
         """Return ``grad Phi*(y)``: the policy in convention (S), the point before the projection in (F)."""
-        return self.project(y)
+        with quiet():
+            return self.at(y).conjugate_gradient
 
     def project(self, y: Any) -> Array:
         """Return the policy ``Pi(y)``."""
-        y = as_dual_rows(y)
         with quiet():
-            return self._project(y)
+            return self.at(y).policy
 
     def log_project(self, y: Any) -> Array:
         """Return ``log Pi(y)``; ``-inf`` where the map clips an action to zero."""
-        y = as_dual_rows(y)
         with quiet():
-            return self._log_project(y)
+            return self.at(y).log_policy
 
     def mirror_step(self, log_p: Any, shift: Any) -> Array:
         """Return ``log Pi(grad Phi(p) + shift)``: one mirror step, log-policy to log-policy.
@@ -231,7 +288,7 @@ class MirrorMap(abc.ABC):
         """
         log_p, shift = as_dual_rows(log_p, "log_p"), as_float_array(shift, "shift", finite=False)
         with quiet():
-            return self._log_project(as_dual_rows(self._gradient_from_log(log_p) + shift, "the shifted policy"))
+            return self.at(DualRows.of_policy(self, log_p, shift).y, "the shifted policy").log_policy
 
     def divergence(self, p: Any, q: Any) -> Array:
         """Return ``D_Phi(p, q)`` by rows: ``inf`` where the map is steep and q is zero while p is not."""
@@ -251,26 +308,20 @@ class MirrorMap(abc.ABC):
         Computed as ``D_Phi(Pi(z), Pi(y))`` plus what the actions clipped by y lack, ``<slack(y), Pi(z)>``: two
         non-negative numbers, so that nothing cancels.
         """
-        y, z = as_dual_rows(y), as_dual_rows(z, "z")
+        y, z = self.at(y), self.at(z, "z")
         with quiet():
-            log_p, log_q = self._log_project(z), self._log_project(y)
-            lack = safe_product(np.exp(log_p), self._slack(y, np.exp(log_q)))
-            return np.asarray(self._divergence_from_log(log_p, log_q) + lack)
+            return self.dual_divergence_at(y, z)
 
     def conjugate_hessian(self, y: Any) -> Array:
         """Return the Hessian of Phi* at `y` (a generalised one at kinks), of shape (..., A, A)."""
-        y = as_dual_rows(y)
         with quiet():
-            w = self._weights(self._project(y))
-            outer = w[..., :, None] * (w / w.sum(axis=-1, keepdims=True))[..., None, :]
-            return np.asarray(w[..., :, None] * np.eye(w.shape[-1], dtype=w.dtype) - outer)
+            return self.hessian_at(self.at(y))
 
     def conjugate_hessian_product(self, y: Any, v: Any) -> Array:
         """Return the Hessian of Phi* at `y` times `v` by rows, without forming it."""
-        y, v = as_dual_rows(y), as_float_array(v, "v")
+        point, v = self.at(y), as_float_array(v, "v")
         with quiet():
-            w = self._weights(self._project(y))
-            return np.asarray(w * (v - np.sum(w * v, axis=-1, keepdims=True) / w.sum(axis=-1, keepdims=True)))
+            return self.hessian_product_at(point, v)
 
 
 def check_actions(n_actions: Any) -> int:
@@ -278,7 +329,8 @@ def check_actions(n_actions: Any) -> int:
     return as_integer(n_actions, "n_actions", minimum=1)
 
 
-def _with_rows(array: Array, name: str) -> Array:
+def _as_rows(value: Any, name: str, finite: bool = True) -> Array:
+    array = as_float_array(value, name, finite=finite)
     if array.ndim == 0:
         raise ValueError(f"{name} must have rows along its last axis, got a single number")
     return array

@@ -9,14 +9,13 @@ regression-based methods such as AMPO (Alfano, Yuan, Rebeschini 2023) minimise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from optlab.bregman.elementary import quiet
-from optlab.bregman.mirror_maps.base import Array, MirrorMap, as_dual_rows, check_actions
+from optlab.bregman.mirror_maps.base import Array, DualRows, MirrorMap, check_actions
 from optlab.bregman.projections import project_simplex
-from optlab.core.validation import as_float_array, one_of
+from optlab.core.validation import one_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class EuclideanMap(MirrorMap):
         one_of(self.domain, "domain", ["simplex", "full"])
 
     @property
-    def full_domain(self) -> bool:
+    def full_domain(self) -> bool:  # type: ignore[override]
         return self.domain == "full"
 
     @property
@@ -69,6 +68,9 @@ class EuclideanMap(MirrorMap):
         below: Array = project_simplex(np.maximum(y - top, -2), axis=-1)
         return below
 
+    def policy_at(self, y: DualRows) -> Array:
+        return self._project(y.y)
+
     def _log_project(self, y: Array) -> Array:
         return np.asarray(np.log(self._project(y)))
 
@@ -79,28 +81,26 @@ class EuclideanMap(MirrorMap):
         difference = np.exp(log_p) - np.exp(log_q)
         return np.asarray((difference * difference).sum(axis=-1) / 2)
 
-    def conjugate(self, y: Any) -> Array:
+    # ---- convention (F): the squared norm of the whole space
+
+    def conjugate_at(self, y: DualRows) -> Array:
+        return np.asarray(np.sum(np.square(y.y), axis=-1) / 2) if self.full_domain else super().conjugate_at(y)
+
+    def conjugate_gradient_at(self, y: DualRows) -> Array:
+        return y.y.copy() if self.full_domain else y.policy
+
+    def dual_divergence_at(self, y: DualRows, z: DualRows) -> Array:
         if not self.full_domain:
-            return super().conjugate(y)
-        return np.asarray(np.sum(np.square(as_float_array(y, "y")), axis=-1) / 2)
+            return super().dual_divergence_at(y, z)
+        # an action that is not available in either point adds nothing
+        difference = np.where(np.isneginf(y.y) & np.isneginf(z.y), 0, y.y - z.y).astype(y.y.dtype, copy=False)
+        return np.asarray((difference * difference).sum(axis=-1) / 2)
 
-    def conjugate_gradient(self, y: Any) -> Array:
-        return as_float_array(y, "y").copy() if self.full_domain else self.project(y)
-
-    def dual_divergence(self, y: Any, z: Any) -> Array:
+    def hessian_at(self, y: DualRows) -> Array:
         if not self.full_domain:
-            return super().dual_divergence(y, z)
-        y, z = as_dual_rows(y), as_dual_rows(z, "z")
-        with quiet():
-            # an action that is not available in either point adds nothing
-            difference = np.where(np.isneginf(y) & np.isneginf(z), 0, y - z).astype(y.dtype, copy=False)
-            return np.asarray((difference * difference).sum(axis=-1) / 2)
+            return super().hessian_at(y)
+        n_actions = y.y.shape[-1]
+        return np.broadcast_to(np.eye(n_actions, dtype=y.y.dtype), (*y.y.shape, n_actions)).copy()
 
-    def conjugate_hessian(self, y: Any) -> Array:
-        if not self.full_domain:
-            return super().conjugate_hessian(y)
-        y = as_dual_rows(y)
-        return np.broadcast_to(np.eye(y.shape[-1], dtype=y.dtype), (*y.shape, y.shape[-1])).copy()
-
-    def conjugate_hessian_product(self, y: Any, v: Any) -> Array:
-        return as_float_array(v, "v").copy() if self.full_domain else super().conjugate_hessian_product(y, v)
+    def hessian_product_at(self, y: DualRows, v: Array) -> Array:
+        return v.copy() if self.full_domain else super().hessian_product_at(y, v)

@@ -12,7 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from optlab.bregman.elementary import exp_divergence_terms, logsumexp, xlogx
-from optlab.bregman.mirror_maps.base import Array, MirrorMap, check_actions
+from optlab.bregman.mirror_maps.base import Array, DualRows, MirrorMap, check_actions
+
+
+def normalise_log(y: Array) -> Array:
+    """Return ``y - logsumexp(y)`` by rows, the logarithm of softmax; ``-inf`` stays.
+
+    The largest entry is subtracted first, so that differences survive scores of any size.
+
+    Examples
+    --------
+    >>> normalise_log(np.array([1e15, 1e15]))
+    array([-0.69314718, -0.69314718])
+    """
+    below = y - y.max(axis=-1, keepdims=True)
+    result: Array = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return result
 
 
 @dataclass(frozen=True)
@@ -47,8 +62,7 @@ class NegativeEntropyMap(MirrorMap):
     def _gradient_from_log(self, log_p: Array) -> Array:
         return log_p
 
-    def _log_project(self, y: Array) -> Array:
-        return normalise_log(y)
+    _log_project = staticmethod(normalise_log)
 
     def _weights(self, p: Array) -> Array:
         return p
@@ -61,20 +75,5 @@ class NegativeEntropyMap(MirrorMap):
         terms = np.where(np.isneginf(log_q) & ~missing, np.inf, terms)
         return np.asarray(terms.astype(log_p.dtype, copy=False).sum(axis=-1))
 
-    def _conjugate(self, y: Array) -> Array:
-        return np.asarray(logsumexp(np, y, -1)[..., 0])
-
-
-def normalise_log(y: Array) -> Array:
-    """Return ``y - logsumexp(y)`` by rows, the logarithm of softmax; ``-inf`` stays.
-
-    The largest entry is subtracted first, so that differences survive scores of any size.
-
-    Examples
-    --------
-    >>> normalise_log(np.array([1e15, 1e15]))
-    array([-0.69314718, -0.69314718])
-    """
-    below = y - y.max(axis=-1, keepdims=True)
-    result: Array = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
-    return result
+    def conjugate_at(self, y: DualRows) -> Array:
+        return np.asarray(logsumexp(np, y.y, -1)[..., 0])

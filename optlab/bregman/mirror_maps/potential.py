@@ -18,7 +18,7 @@ import numpy as np
 
 from optlab.bregman.elementary import phi as exp_remainder
 from optlab.bregman.elementary import quiet
-from optlab.bregman.mirror_maps.base import Array, MirrorMap, check_actions
+from optlab.bregman.mirror_maps.base import Array, DualRows, MirrorMap, check_actions
 from optlab.core.validation import as_number
 
 _MAX_ITERATIONS = 80
@@ -49,6 +49,9 @@ class PotentialMap(MirrorMap):
         below = y - y.max(axis=-1, keepdims=True)
         p = self._clipped(below + self._normaliser(below))
         return np.asarray(p / p.sum(axis=-1, keepdims=True))
+
+    def policy_at(self, y: DualRows) -> Array:
+        return self._project(y.y)
 
     def _log_project(self, y: Array) -> Array:
         log_p = np.log(self._project(y))

@@ -19,7 +19,8 @@ it is `DAPO` in the full-domain convention.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from optlab.policy.approximate.approximation import ApproximateMethod, Batch
 from optlab.policy.approximate.inner import Adam, InnerSolver, LeastSquares
 from optlab.policy.approximate.losses import SquaredError
 from optlab.policy.approximate.natural_gradient import centre, pair_weights
-from optlab.policy.function_classes.classes import FunctionClass
+from optlab.policy.ownership import unchecked
 
 __all__ = ["AMPO"]
 
@@ -77,15 +78,15 @@ class AMPO(ApproximateMethod):
         one_of(self.dual, "dual", ["lazy", "normalised"])
         one_of(self.weights, "weights", ["uniform", "policy"])
 
-    @property
+    @cached_property
     def geometry(self) -> MirrorMap:
         return mirror_map(self.mirror_map)
 
-    def target(self, batch: Batch, step_size: float) -> np.ndarray:
+    def target(self, batch: Batch) -> np.ndarray:
         if self.dual == "normalised":
-            target = super().target(batch, step_size)
+            target = super().target(batch)
         else:
-            target = self._raised(batch) - step_size * batch.action_values
+            target = self._raised(batch) - batch.step_size * batch.action_values
         return centre(target, pair_weights(batch, self.weights)) if self.centered else target
 
     def _raised(self, batch: Batch) -> np.ndarray:
@@ -98,16 +99,10 @@ class AMPO(ApproximateMethod):
         edge = phi.gradient(np.zeros_like(pi) + np.eye(pi.shape[1])[0])[:, 1:2] if pi.shape[1] > 1 else 0.0
         return np.where(np.isneginf(y), y, np.maximum(y, edge + offset))
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
-        loss = SquaredError(self.target(batch, step_size), pair_weights(batch, self.weights))
-        inner = self.inner or (LeastSquares() if function_class.linear else Adam(step_size=0.01, steps=50))
-        result = inner.minimize(loss, function_class, theta, batch.states, rng)
-        return result.theta, result.iterations
+    def loss(self, batch: Batch, target: np.ndarray) -> SquaredError:
+        return unchecked(SquaredError, target, pair_weights(batch, self.weights))
+
+    @cached_property
+    def solver(self) -> InnerSolver:
+        linear = self.policy is None or self.policy.linear
+        return self.inner or (LeastSquares() if linear else Adam(step_size=0.01, steps=50))

@@ -16,21 +16,25 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from optlab.bregman.mirror_maps import MirrorMap, mirror_map
+from optlab.bregman.elementary import quiet
+from optlab.bregman.mirror_maps import DualRows, MirrorMap, mirror_map
 from optlab.core import Method, State
 from optlab.core.stopping import Verdict
 from optlab.core.validation import as_flag, as_float_array, as_integer, as_number
+from optlab.policy.approximate.inner import InnerSolver
+from optlab.policy.approximate.losses import Loss
 from optlab.policy.critics.methods import Exact, evaluate_exactly
 from optlab.policy.critics.rollouts import geometric_states
 from optlab.policy.function_classes.classes import FunctionClass, Tabular
 from optlab.policy.function_classes.policy import LOG_FLOOR, FunctionPolicy
 from optlab.policy.mdp.model import MDP
-from optlab.policy.tabular.certificates import divergence_to_optimal, mismatch, optimal_visitation
-from optlab.policy.tabular.dual_error import COLUMNS, error_terms, running_bounds
+from optlab.policy.ownership import unchecked
+from optlab.policy.tabular.dual_error import COLUMNS, error_terms, observed
 from optlab.policy.tabular.iterates import rounding_floor, unchanged
 from optlab.policy.tabular.step_sizes import StepSizeRule, check_policy_step_size, policy_step_size
 
@@ -86,10 +90,12 @@ class ApproximateState(State):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """States of one iteration with their weights, and what is known at them.
+    """States of one iteration with their weights, and what is known at them and of the policy.
 
     Attributes
     ----------
+    function_class : FunctionClass
+    theta : ndarray, shape (n_parameters,)
     states : ndarray or None
         None: all states.
     weights : ndarray, shape (N,)
@@ -98,23 +104,30 @@ class Batch:
     log_policy : ndarray, shape (N, A)
     action_values : ndarray, shape (N, A)
         From the critic.
+    step_size : float
+    rng : numpy.random.Generator
     """
 
+    function_class: FunctionClass
+    theta: np.ndarray
     states: Any
     weights: np.ndarray
     scores: np.ndarray
     log_policy: np.ndarray
     action_values: np.ndarray
+    step_size: float
+    rng: np.random.Generator
 
-    def dual_target(self, phi: MirrorMap, step_size: float) -> np.ndarray:
+    def dual_target(self, phi: MirrorMap) -> np.ndarray:
         """Return ``grad Phi(pi_k) - eta Q`` by rows, ``-inf`` at actions that are not available."""
-        missing = np.isneginf(self.scores)
-        return np.where(missing, -np.inf, phi.gradient_from_log(self.log_policy) - step_size * self.action_values)
+        with quiet():
+            moved = DualRows.of_policy(phi, self.log_policy, -self.step_size * self.action_values).y
+        return np.where(np.isneginf(self.scores), -np.inf, moved)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApproximateMethod(Method):
-    """Base of the approximate methods; subclasses implement `update` and name their mirror map and order.
+    """Base of the approximate methods; subclasses give `loss` and `solver`, or `update`, their mirror map and order.
 
     Parameters
     ----------
@@ -155,7 +168,7 @@ class ApproximateMethod(Method):
 
     # ------------------------------------------------------------------ what a subclass says
 
-    @property
+    @cached_property
     def geometry(self) -> MirrorMap:
         """The mirror map; the Kullback-Leibler divergence for methods without a choice."""
         return mirror_map("negative-entropy")
@@ -165,21 +178,24 @@ class ApproximateMethod(Method):
         """Order of the dual divergence that is recorded as ``dual_error``."""
         return "reverse"
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
-        """Return the next theta, and the number of inner iterations."""
-        raise NotImplementedError(f"{type(self).__name__} must implement update")
-
-    def target(self, batch: Batch, step_size: float) -> np.ndarray:
+    def target(self, batch: Batch) -> np.ndarray:
         """Return the dual target that ``dual_error`` is measured against."""
-        return batch.dual_target(self.geometry, step_size)
+        return batch.dual_target(self.geometry)
+
+    def loss(self, batch: Batch, target: np.ndarray) -> Loss:
+        """Return what the inner problem minimises; see `optlab.policy.approximate.losses`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement loss and solver, or update")
+
+    @property
+    def solver(self) -> InnerSolver:
+        """What minimises it, made once."""
+        raise NotImplementedError(f"{type(self).__name__} must implement loss and solver, or update")
+
+    def update(self, batch: Batch, target: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the next theta, and the number of inner iterations."""
+        loss = self.loss(batch, target)
+        found = self.solver.minimize(loss, batch.function_class, batch.theta, batch.states, batch.rng)
+        return found.theta, found.iterations
 
     # ------------------------------------------------------------------ Method
 
@@ -203,7 +219,7 @@ class ApproximateMethod(Method):
         if self.diagnostics:
             problem.require_full_support()
         rng = copy.deepcopy(rng)
-        function_class = self._function_class(problem)
+        function_class = self._checked_class(problem)
         theta = self._start(problem, function_class, x0, rng)
         state = ApproximateState(
             k=0,
@@ -221,46 +237,46 @@ class ApproximateMethod(Method):
             trace=np.empty((0, len(COLUMNS))),
         )
         state = self._evaluate(problem, state)
-        log_policy = self._log_policy(problem, state.theta) if isinstance(problem, MDP) else None
-        if not state.action_values.size and hasattr(self.step_size, "for_policy") and log_policy is not None:
-            first = replace(state, action_values=problem.cost)  # only to have a number before the first step
-            return replace(state, step_size=self._step_size(problem, 0, first.action_values, log_policy))
-        return replace(state, step_size=self._step_size(problem, 0, state.action_values, log_policy))
+        log_policy, Q = None, state.action_values
+        if isinstance(problem, MDP):
+            log_policy = self._policy(problem, theta).log_table()
+            if not Q.size and hasattr(self.step_size, "for_policy"):
+                Q = problem.cost  # only to have a number before the first step
+        return replace(state, step_size=self._step_size(problem, 0, Q, log_policy))
 
     def step(self, problem: Any, state: ApproximateState) -> ApproximateState:
         """Return the next state: states, critic, step size, update."""
-        rng = copy.deepcopy(state.rng)
-        function_class = self._function_class(problem)
-        policy = self.iterate(problem, state)
-        batch, critic, drawn = self._batch(problem, state, policy, rng)
-        eta = self._step_size(problem, state.k, batch.action_values, batch.log_policy)
-        theta, inner = self.update(problem, function_class, state.theta, batch, eta, rng)
+        batch, critic, drawn = self._batch(problem, state, copy.deepcopy(state.rng))
+        target = self.target(batch)
+        theta, inner = self.update(batch, target)
         if not np.isfinite(theta).all():
             raise FloatingPointError("the parameters of the policy left the range of floating-point numbers")
-        target = self.target(batch, eta)
-        scores = replace(policy, theta=theta).scores(batch.states)
-        y, z = (target, scores) if self.dual_order == "reverse" else (scores, target)
+        policy = self._policy(problem, theta)
+        scores = policy.scores(batch.states)
+        y, z = DualRows(self.geometry, target), DualRows(self.geometry, scores)
+        with quiet():
+            error = self.geometry.dual_divergence_at(*((y, z) if self.dual_order == "reverse" else (z, y)))
         new = replace(
             state,
             k=state.k + 1,
             theta=theta,
-            rng=rng,
+            rng=batch.rng,
             critic=critic,
-            step_size=eta,
-            dual_error=float(batch.weights @ self.geometry.dual_divergence(y, z)),
+            step_size=batch.step_size,
+            dual_error=float(batch.weights @ error),
             inner_iterations=state.inner_iterations + inner,
             environment_steps=state.environment_steps + drawn,
             policy_evaluations=state.policy_evaluations + (not isinstance(self.critic, Exact)),
         )
         new = self._evaluate(problem, new)
         if self.diagnostics:
-            new.trace = np.vstack([state.trace, self._error_terms(problem, state, new, batch, eta, target, scores)])
+            row = error_terms(problem, self.geometry, batch, target, scores, policy.log_table(), state, new)
+            new.trace = np.vstack([state.trace, row])
         return new
 
     def iterate(self, problem: Any, state: ApproximateState) -> FunctionPolicy:
         """Return the policy."""
-        available = getattr(problem, "available", None)
-        return FunctionPolicy(self._function_class(problem), state.theta, self.geometry, self.floor, available)
+        return self._policy(problem, state.theta)
 
     def measure(self, problem: Any, state: ApproximateState) -> dict[str, float]:
         """Return step size, work counters, dual error; with diagnostics the error terms and the running bounds."""
@@ -272,7 +288,7 @@ class ApproximateMethod(Method):
             "dual_error": state.dual_error,
         }
         if self.diagnostics:
-            row |= self._diagnostics(problem, state)
+            row |= observed(problem, self.geometry, self.iterate(problem, state), state)
         return row
 
     def verdict(self, problem: Any, state: ApproximateState, metrics: dict[str, float]) -> Verdict | None:
@@ -286,20 +302,22 @@ class ApproximateMethod(Method):
     # ------------------------------------------------------------------ pieces of an iteration
 
     def _function_class(self, problem: Any) -> FunctionClass:
-        function_class = self.policy
-        if function_class is None:
-            if not isinstance(problem, MDP):
-                raise TypeError(f"policy must be a function class for {type(problem).__name__}, which has no table")
-            return Tabular(problem.n_states, problem.n_actions)
-        n_states = getattr(problem, "n_states", None)
-        if function_class.n_actions != problem.n_actions or (
-            n_states is not None and function_class.n_states != n_states
-        ):
+        return Tabular(problem.n_states, problem.n_actions) if self.policy is None else self.policy
+
+    def _checked_class(self, problem: Any) -> FunctionClass:
+        if self.policy is None and not isinstance(problem, MDP):
+            raise TypeError(f"policy must be a function class for {type(problem).__name__}, which has no table")
+        function_class, n_states = self._function_class(problem), getattr(problem, "n_states", None)
+        if function_class.n_actions != problem.n_actions or n_states not in (None, function_class.n_states):
             raise ValueError(
                 f"policy must have a row for each of the {n_states} states and {problem.n_actions} actions of the "
                 f"problem, got {function_class!r}"
             )
         return function_class
+
+    def _policy(self, problem: Any, theta: np.ndarray) -> FunctionPolicy:
+        available = getattr(problem, "available", None)
+        return unchecked(FunctionPolicy, self._function_class(problem), theta, self.geometry, self.floor, available)
 
     def _start(self, problem: Any, function_class: FunctionClass, x0: Any, rng: np.random.Generator) -> np.ndarray:
         if isinstance(x0, FunctionPolicy) and x0.function_class == function_class and x0.mirror_map == self.geometry:
@@ -321,50 +339,42 @@ class ApproximateMethod(Method):
             dual = dual - np.sum(uniform * dual, axis=1, keepdims=True)
         return function_class.least_squares(theta, None, np.where(uniform > 0, dual, 0.0), weights, 0.0)
 
-    def _log_policy(self, problem: Any, theta: np.ndarray) -> np.ndarray:
-        function_class = self._function_class(problem)
-        return FunctionPolicy(function_class, theta, self.geometry, self.floor, problem.available).log_probabilities()
-
     def _evaluate(self, problem: Any, state: ApproximateState) -> ApproximateState:
         """Return the state with the exact quantities of its policy that the next iteration will read."""
-        if not isinstance(problem, MDP):
-            return state
         exact = isinstance(self.critic, Exact)
-        if not exact and self.sampled_states is not None:
+        if not isinstance(problem, MDP) or not (exact or self.sampled_states is None):
             return state
-        log_policy = self._log_policy(problem, state.theta)
+        log_policy = self._policy(problem, state.theta).log_table()
         if exact or self.diagnostics:
             guess = state.values if state.values.size else None
             values, action_values = evaluate_exactly(problem, log_policy, self.temperature_of(), guess)
             state = replace(state, values=values, action_values=action_values)
             state.policy_evaluations += exact
         if self.sampled_states is None:
-            state = replace(state, visitation=problem.visitation(np.exp(log_policy)))
+            state = replace(state, visitation=problem.visitation_of(problem.normalised(np.exp(log_policy))))
         return state
 
     def temperature_of(self) -> float:
         """Return the weight of the entropy in the values; 0 for methods without."""
         return float(getattr(self, "temperature", 0.0))
 
-    def _batch(
-        self, problem: Any, state: ApproximateState, policy: FunctionPolicy, rng: np.random.Generator
-    ) -> tuple[Batch, np.ndarray, int]:
-        drawn = 0
-        if self.sampled_states is None:
-            states, weights = None, state.visitation
-        else:
+    def _batch(self, problem: Any, state: ApproximateState, rng: np.random.Generator) -> tuple[Batch, np.ndarray, int]:
+        policy, states, weights, drawn = self._policy(problem, state.theta), None, state.visitation, 0
+        if self.sampled_states is not None:
             states, drawn = geometric_states(problem, policy, self.sampled_states, rng)
             weights = np.full(self.sampled_states, 1.0 / self.sampled_states)
         if isinstance(self.critic, Exact):
-            action_values, memory = state.action_values if states is None else state.action_values[states], state.critic
+            Q, memory = state.action_values if states is None else state.action_values[states], state.critic
         else:
             rows = np.arange(problem.n_states) if states is None else states
             estimate = self.critic.estimate(problem, policy, rows, rng, state.critic)
-            action_values, memory = estimate.action_values, estimate.memory
+            Q, memory = estimate.action_values, estimate.memory
             drawn += estimate.environment_steps
         scores = policy.scores(states)
-        log_policy = policy.log_probabilities(states)
-        return Batch(states, weights, scores, log_policy, action_values), memory, drawn
+        log_policy = policy.log_of(scores)
+        eta = self._step_size(problem, state.k, Q, log_policy)
+        batch = Batch(policy.function_class, state.theta, states, weights, scores, log_policy, Q, eta, rng)
+        return batch, memory, drawn
 
     def _step_size(self, problem: Any, k: int, action_values: Any, log_policy: Any) -> float:
         eta = policy_step_size(self.step_size, k, problem, action_values, log_policy, self.geometry)
@@ -373,50 +383,3 @@ class ApproximateMethod(Method):
                 f"step_size must be one number for all states here: {type(self).__name__} fits all states together"
             )
         return float(eta)
-
-    # ------------------------------------------------------------------ diagnostics
-
-    def _error_terms(
-        self,
-        problem: Any,
-        state: ApproximateState,
-        new: ApproximateState,
-        batch: Batch,
-        eta: float,
-        target: np.ndarray,
-        scores: np.ndarray,
-    ) -> np.ndarray:
-        return error_terms(
-            problem,
-            self.geometry,
-            step_size=eta,
-            values=state.values,
-            log_policy=batch.log_policy,
-            next_log_policy=self._log_policy(problem, new.theta),
-            target=target,
-            scores=scores,
-            critic_values=batch.action_values,
-            action_values=state.action_values,
-            visitation=state.visitation,
-            next_visitation=new.visitation,
-        )
-
-    def _diagnostics(self, problem: Any, state: ApproximateState) -> dict[str, float]:
-        best_law, policy = optimal_visitation(problem), self.iterate(problem, state)
-        gaps = state.values - problem.optimal.values
-        if not state.k:
-            gap = float(problem.start @ gaps)
-            last = dict.fromkeys(COLUMNS, 0.0) | {"concentrability": 1.0}
-            bounds = dict.fromkeys(("average_gap", "average_gap_bound", "gap_bound"), gap)
-            bounds["sup_gap_bound"] = float(gaps.max())
-        else:
-            last = dict(zip(COLUMNS, state.trace[-1]))
-            bounds = running_bounds(state.trace, problem.discount)
-        in_costs = {"sup_gap": float(gaps.max()), "critic_error": float(last["critic_error"])} | bounds
-        names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "concentrability")
-        return {
-            "divergence_to_optimal": divergence_to_optimal(problem, policy, self.geometry, best_law),
-            "mismatch": mismatch(best_law, state.visitation),
-            **{name: float(last[name]) for name in names},
-            **{name: problem.unit * value for name, value in in_costs.items()},
-        }

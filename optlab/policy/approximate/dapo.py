@@ -19,7 +19,8 @@ here (`optlab.policy.tabular.dual_error`), and which order the paper stars is le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from optlab.policy.approximate.inner import Adam, FisherScoring, InnerSolver, Le
 from optlab.policy.approximate.losses import DualDivergence
 from optlab.policy.critics.methods import Exact
 from optlab.policy.function_classes.classes import FunctionClass, Tabular
+from optlab.policy.ownership import unchecked
 
 __all__ = ["DAPO", "default_inner"]
 
@@ -37,21 +39,21 @@ SAMPLED_RIDGE = 1e-4
 EXACT_RIDGE = 1e-8
 
 
-def default_inner(loss: DualDivergence, function_class: FunctionClass, sampled: bool) -> InnerSolver:
-    """Return the inner solver that suits a loss and a class.
+def default_inner(phi: MirrorMap, order: str, function_class: FunctionClass | None, sampled: bool) -> InnerSolver:
+    """Return the inner solver that suits a dual divergence and a class (None: a table).
 
     Least squares where it is exact (tables, the full-domain Euclidean map on a linear class); Adam for networks; Newton
     in the forward order, also for the sparsemax loss, whose pieces are quadratic (two to five steps, where L-BFGS takes
     a hundred); Fisher scoring with five steps in the reverse order. The ridge is 1e-8, or 1e-4 with sampled states.
     """
-    if isinstance(function_class, Tabular):
+    if function_class is None or isinstance(function_class, Tabular):
         return LeastSquares()
     if not function_class.linear:
         return Adam(step_size=0.01, steps=50)
-    if loss.mirror_map.full_domain:
+    if phi.full_domain:
         return LeastSquares()
     ridge = SAMPLED_RIDGE if sampled else EXACT_RIDGE
-    if loss.order == "reverse":
+    if order == "reverse":
         return FisherScoring(max_iter=5, ridge=ridge)
     return Newton(ridge=ridge)
 
@@ -109,7 +111,7 @@ class DAPO(ApproximateMethod):
         if self.temperature > 0 and self.diagnostics:
             raise ValueError("diagnostics are those of the problem without entropy: temperature must be 0")
 
-    @property
+    @cached_property
     def geometry(self) -> MirrorMap:
         return mirror_map(self.mirror_map)
 
@@ -117,19 +119,12 @@ class DAPO(ApproximateMethod):
     def dual_order(self) -> str:
         return self.order
 
-    def target(self, batch: Batch, step_size: float) -> np.ndarray:
-        return super().target(batch, step_size) / (1.0 + step_size * self.temperature)
+    def target(self, batch: Batch) -> np.ndarray:
+        return super().target(batch) / (1.0 + batch.step_size * self.temperature)
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
-        loss = DualDivergence(self.geometry, self.target(batch, step_size), batch.weights, self.order)
-        inner = self.inner or default_inner(loss, function_class, self.sampled_states is not None)
-        result = inner.minimize(loss, function_class, theta, batch.states, rng)
-        return result.theta, result.iterations
+    def loss(self, batch: Batch, target: np.ndarray) -> DualDivergence:
+        return unchecked(DualDivergence, self.geometry, target, batch.weights, self.order)
+
+    @cached_property
+    def solver(self) -> InnerSolver:
+        return self.inner or default_inner(self.geometry, self.order, self.policy, self.sampled_states is not None)

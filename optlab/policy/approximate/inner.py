@@ -149,26 +149,26 @@ def _second_order(
     penalty: float,
     line_search: bool,
 ) -> InnerResult:
-    scores = function_class.scores(theta, states)
-    value = loss.value(scores) + penalty / 2 * float(theta @ theta)
+    point = loss.at(function_class.scores(theta, states))
+    value = point.value + penalty / 2 * float(theta @ theta)
     done = 0
     while done < solver.max_iter:
-        gradient = function_class.vjp(theta, states, loss.gradient(scores)) + penalty * theta
-        step = function_class.solve_gram(theta, states, loss.curvature(scores), gradient, solver.ridge)
+        gradient = function_class.vjp(theta, states, point.gradient()) + penalty * theta
+        step = function_class.solve_gram(theta, states, point.curvature(), gradient, solver.ridge)
         decrease = float(gradient @ step)
         if not decrease > solver.tol:  # also where the step is no direction of descent, to rounding
             break
         t = 1.0
         for _ in range(_HALVINGS if line_search else 1):
             trial = theta - t * step
-            trial_scores = function_class.scores(trial, states)
-            trial_value = loss.value(trial_scores) + penalty / 2 * float(trial @ trial)
+            trial_point = loss.at(function_class.scores(trial, states))
+            trial_value = trial_point.value + penalty / 2 * float(trial @ trial)
             if not line_search or trial_value <= value - solver.armijo * t * decrease:
                 break
             t /= 2
         else:
             break
-        theta, scores, value = trial, trial_scores, trial_value
+        theta, point, value = trial, trial_point, trial_value
         done += 1
     return InnerResult(theta, value - penalty / 2 * float(theta @ theta), done)
 
@@ -237,9 +237,9 @@ class LBFGS:
         from scipy.optimize import minimize
 
         def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-            scores = function_class.scores(x, states)
-            value = loss.value(scores) + self.ridge / 2 * float(x @ x)
-            return value, function_class.vjp(x, states, loss.gradient(scores)) + self.ridge * x
+            point = loss.at(function_class.scores(x, states))
+            value = point.value + self.ridge / 2 * float(x @ x)
+            return value, function_class.vjp(x, states, point.gradient()) + self.ridge * x
 
         options = {"maxiter": self.max_iter, "gtol": self.tol, "ftol": 1e-16, "maxfun": 20 * self.max_iter}
         found = minimize(objective, theta, jac=True, method="L-BFGS-B", options=options)

@@ -18,20 +18,21 @@ A target of ``-inf`` marks an action that is not available. A loss knows nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from optlab.bregman.elementary import quiet
-from optlab.bregman.mirror_maps import MirrorMap, NegativeEntropyMap
+from optlab.bregman.mirror_maps import DualRows, MirrorMap, NegativeEntropyMap
 from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.policy.ownership import read_only
+from optlab.policy.ownership import read_only, unchecked
 
 __all__ = ["DualDivergence", "PenalizedCost", "SquaredError", "soft_actor_loss"]
 
 _ENTROPY = NegativeEntropyMap()
+_QUIET = np.errstate(all="ignore")  # as a decorator, which costs no call
 
 
 def _keep(loss: Any, **dimensions: int) -> None:
@@ -45,12 +46,42 @@ def _keep(loss: Any, **dimensions: int) -> None:
         object.__setattr__(loss, name, read_only(array))
 
 
-def _available(scores: np.ndarray, target: np.ndarray | None) -> np.ndarray:
-    return scores if target is None else np.where(np.isneginf(target), -np.inf, scores)
+class Loss:
+    """Base of the losses: `at` looks at scores once, and value, gradient and curvature are taken from there."""
+
+    def at(self, scores: np.ndarray) -> Any:
+        """Return the loss at `scores`: an object with ``value``, ``gradient()`` and ``curvature()``."""
+        raise NotImplementedError(f"{type(self).__name__} must implement at")
+
+    def rows(self, scores: np.ndarray) -> np.ndarray:
+        """Return the loss of every row, without weights."""
+        rows: np.ndarray = self.at(scores).rows
+        return rows
+
+    def value(self, scores: np.ndarray) -> float:
+        """Return the loss."""
+        return float(self.at(scores).value)
+
+    def gradient(self, scores: np.ndarray) -> np.ndarray:
+        """Return the gradient in the scores, shape (N, A)."""
+        gradient: np.ndarray = self.at(scores).gradient()
+        return gradient
+
+    def curvature(self, scores: np.ndarray) -> np.ndarray:
+        """Return a Gauss-Newton matrix of every row, shape (N, A, A): the Hessian where the loss is convex."""
+        curvature: np.ndarray = self.at(scores).curvature()
+        return curvature
+
+
+def _missing(table: np.ndarray | None) -> np.ndarray | None:
+    if table is None:
+        return None
+    missing = np.isneginf(table)
+    return missing if missing.any() else None
 
 
 @dataclass(frozen=True, eq=False)
-class DualDivergence:
+class DualDivergence(Loss):
     """``sum_s weights_s D_{Phi*}`` between the target g and the scores f, in either order.
 
     Parameters
@@ -87,41 +118,16 @@ class DualDivergence:
         return self.order == "forward" or self.mirror_map.full_domain
 
     @cached_property
-    def _label(self) -> np.ndarray:
-        return self.mirror_map.conjugate_gradient(self.target)
+    def _label(self) -> DualRows:
+        return DualRows(self.mirror_map, self.target)
 
-    def rows(self, scores: np.ndarray) -> np.ndarray:
-        """Return the divergence of every row, without weights."""
-        f, g = _available(scores, self.target), self.target
-        y, z = (g, f) if self.order == "reverse" else (f, g)
-        return self.mirror_map.dual_divergence(y, z)
+    @cached_property
+    def _missing(self) -> np.ndarray | None:
+        return _missing(self.target)
 
-    def value(self, scores: np.ndarray) -> float:
-        """Return the loss."""
-        return float(self.weights @ self.rows(scores))
-
-    def gradient(self, scores: np.ndarray) -> np.ndarray:
-        """Return the gradient in the scores: ``grad Phi*(f) - grad Phi*(g)``, or ``Hessian(Phi*)(f) (f - g)``."""
-        f, g = _available(scores, self.target), self.target
-        if self.order == "forward":
-            slope = self.mirror_map.conjugate_gradient(f) - self._label
-            slope = np.where(np.isneginf(g), 0.0, slope)
-        else:
-            with np.errstate(invalid="ignore"):
-                difference = np.where(np.isneginf(g), 0.0, f - g)
-            if not self.mirror_map.full_domain:  # constants do not matter: none is left to cancel digits
-                top = f.argmax(axis=-1)[:, None]
-                difference = difference - np.take_along_axis(difference, top, axis=-1)
-            slope = self.mirror_map.conjugate_hessian_product(f, difference)
-        return self.weights[:, None] * slope
-
-    def curvature(self, scores: np.ndarray) -> np.ndarray:
-        """Return ``weights_s Hessian(Phi*)(f_s)``, shape (N, A, A): the Hessian in the forward order.
-
-        In the reverse order it is the Fisher matrix, positive semidefinite where the Hessian may not be; the two agree
-        where f = g.
-        """
-        return self.weights[:, None, None] * self.mirror_map.conjugate_hessian(_available(scores, self.target))
+    def at(self, scores: np.ndarray) -> _DivergenceAt:
+        f = scores if self._missing is None else np.where(self._missing, -np.inf, scores)
+        return _DivergenceAt(self, DualRows(self.mirror_map, f))
 
     def regression(self) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and weights (N, A) of the least-squares problem that has the same exact fit.
@@ -133,11 +139,46 @@ class DualDivergence:
 
     def batch(self, rows: np.ndarray) -> DualDivergence:
         """Return the loss of `rows`, drawn by their weights: an unbiased estimate of this one."""
-        return replace(self, target=self.target[rows], weights=np.full(len(rows), self.weights.sum() / len(rows)))
+        weights = np.full(len(rows), self.weights.sum() / len(rows))
+        return unchecked(DualDivergence, self.mirror_map, self.target[rows], weights, self.order)
+
+
+class _DivergenceAt:
+    @_QUIET
+    def __init__(self, loss: DualDivergence, point: DualRows) -> None:
+        self.loss, self.point = loss, point
+        y, z = (loss._label, point) if loss.order == "reverse" else (point, loss._label)
+        self.rows = loss.mirror_map.dual_divergence_at(y, z)
+        self.value = float(loss.weights @ self.rows)
+
+    @_QUIET
+    def gradient(self) -> np.ndarray:
+        """Return ``grad Phi*(f) - grad Phi*(g)``, or ``Hessian(Phi*)(f) (f - g)``, weighted."""
+        loss, point, phi = self.loss, self.point, self.loss.mirror_map
+        if loss.order == "forward":
+            slope = point.conjugate_gradient - loss._label.conjugate_gradient
+            slope = slope if loss._missing is None else np.where(loss._missing, 0.0, slope)
+        else:
+            difference = point.y - loss.target
+            difference = difference if loss._missing is None else np.where(loss._missing, 0.0, difference)
+            if not phi.full_domain:  # constants do not matter: none is left to cancel digits
+                top = point.y.argmax(axis=-1)[:, None]
+                difference = difference - np.take_along_axis(difference, top, axis=-1)
+            slope = phi.hessian_product_at(point, difference)
+        return loss.weights[:, None] * slope
+
+    @_QUIET
+    def curvature(self) -> np.ndarray:
+        """Return ``weights_s Hessian(Phi*)(f_s)``.
+
+        In the reverse order it is the Fisher matrix, positive semidefinite where the Hessian may not be; the two agree
+        where f = g.
+        """
+        return self.loss.weights[:, None, None] * self.loss.mirror_map.hessian_at(self.point)
 
 
 @dataclass(frozen=True, eq=False)
-class PenalizedCost:
+class PenalizedCost(Loss):
     """``sum_s weights_s (<cost_s, pi_s> + temperature KL(pi_s || prior_s))`` for ``pi = softmax(f)``.
 
     Parameters
@@ -161,42 +202,50 @@ class PenalizedCost:
         as_number(self.temperature, "temperature", minimum=0)
         _keep(self, cost=2, weights=1, **({} if self.log_prior is None else {"log_prior": 2}))
 
-    def _parts(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        f = _available(scores, self.log_prior)
-        log_pi = _ENTROPY.log_project(f)
-        prior = 0.0 if self.log_prior is None else self.log_prior
-        with np.errstate(invalid="ignore"):
-            slopes = np.where(np.isneginf(log_pi), 0.0, self.cost + self.temperature * (log_pi - prior))
-        return f, np.exp(log_pi), slopes
+    @cached_property
+    def _missing(self) -> np.ndarray | None:
+        return _missing(self.log_prior)
 
-    def rows(self, scores: np.ndarray) -> np.ndarray:
-        """Return the penalised cost of every row, without weights."""
-        _, pi, slopes = self._parts(scores)
-        return np.asarray(np.sum(pi * slopes, axis=-1))
-
-    def value(self, scores: np.ndarray) -> float:
-        """Return the loss."""
-        return float(self.weights @ self.rows(scores))
-
-    def gradient(self, scores: np.ndarray) -> np.ndarray:
-        """Return ``weights_s pi_a (r_a - <pi, r>)`` with ``r = cost + temperature log(pi / prior)``."""
-        f, _, slopes = self._parts(scores)
-        return self.weights[:, None] * _ENTROPY.conjugate_hessian_product(f, slopes)
-
-    def curvature(self, scores: np.ndarray) -> np.ndarray:
-        """Return the Fisher matrix times the temperature, shape (N, A, A)."""
-        hessian = _ENTROPY.conjugate_hessian(_available(scores, self.log_prior))
-        return self.temperature * self.weights[:, None, None] * hessian
+    def at(self, scores: np.ndarray) -> _PenaltyAt:
+        f = scores if self._missing is None else np.where(self._missing, -np.inf, scores)
+        return _PenaltyAt(self, DualRows(_ENTROPY, f))
 
     def batch(self, rows: np.ndarray) -> PenalizedCost:
         """Return the loss of `rows`, drawn by their weights: an unbiased estimate of this one."""
         weights = np.full(len(rows), self.weights.sum() / len(rows))
         prior = None if self.log_prior is None else self.log_prior[rows]
-        return replace(self, cost=self.cost[rows], weights=weights, log_prior=prior)
+        return unchecked(PenalizedCost, self.cost[rows], weights, self.temperature, prior)
+
+
+class _PenaltyAt:
+    @_QUIET
+    def __init__(self, loss: PenalizedCost, point: DualRows) -> None:
+        self.loss, self.point = loss, point
+        prior = 0.0 if loss.log_prior is None else loss.log_prior
+        slopes = loss.cost + loss.temperature * (point.log_policy - prior)
+        self.slopes = np.where(np.isneginf(point.log_policy), 0.0, slopes)
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.asarray(np.sum(np.exp(self.point.log_policy) * self.slopes, axis=-1))
+
+    @property
+    def value(self) -> float:
+        return float(self.loss.weights @ self.rows)
+
+    @_QUIET
+    def gradient(self) -> np.ndarray:
+        """Return ``weights_s pi_a (r_a - <pi, r>)`` with ``r = cost + temperature log(pi / prior)``."""
+        return self.loss.weights[:, None] * _ENTROPY.hessian_product_at(self.point, self.slopes)
+
+    @_QUIET
+    def curvature(self) -> np.ndarray:
+        """Return the Fisher matrix times the temperature."""
+        return self.loss.temperature * self.loss.weights[:, None, None] * _ENTROPY.hessian_at(self.point)
 
 
 @dataclass(frozen=True, eq=False)
-class SquaredError:
+class SquaredError(Loss):
     """``1/2 sum_{s,a} weights_sa (f_sa - target_sa)^2``.
 
     Parameters
@@ -217,20 +266,8 @@ class SquaredError:
         """Weights of the states."""
         return np.asarray(self.pair_weights.sum(axis=1))
 
-    def _residual(self, scores: np.ndarray) -> np.ndarray:
-        return np.where(self.pair_weights > 0, scores - np.where(np.isfinite(self.target), self.target, scores), 0.0)
-
-    def value(self, scores: np.ndarray) -> float:
-        """Return the loss."""
-        return float(0.5 * np.sum(self.pair_weights * self._residual(scores) ** 2))
-
-    def gradient(self, scores: np.ndarray) -> np.ndarray:
-        """Return the weighted residual."""
-        return self.pair_weights * self._residual(scores)
-
-    def curvature(self, scores: np.ndarray) -> np.ndarray:
-        """Return the weights as diagonal blocks, shape (N, A, A)."""
-        return self.pair_weights[:, :, None] * np.eye(scores.shape[1])
+    def at(self, scores: np.ndarray) -> _SquaresAt:
+        return _SquaresAt(self.pair_weights, scores, self.target)
 
     def regression(self) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and weights."""
@@ -240,7 +277,30 @@ class SquaredError:
     def batch(self, rows: np.ndarray) -> SquaredError:
         """Return the loss of `rows`, drawn by the weights of their states: an unbiased estimate of this one."""
         share = self.pair_weights[rows] / np.maximum(self.weights[rows], np.finfo(float).tiny)[:, None]
-        return SquaredError(self.target[rows], share * self.pair_weights.sum() / len(rows))
+        return unchecked(SquaredError, self.target[rows], share * self.pair_weights.sum() / len(rows))
+
+
+class _SquaresAt:
+    def __init__(self, weights: np.ndarray, scores: np.ndarray, target: np.ndarray) -> None:
+        self.weights = weights
+        target = np.where(np.isfinite(target), target, scores)
+        self.residual = np.where(weights > 0, scores - target, 0.0)
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.asarray(0.5 * np.sum(self.weights * self.residual**2, axis=1))
+
+    @property
+    def value(self) -> float:
+        return float(0.5 * np.sum(self.weights * self.residual**2))
+
+    def gradient(self) -> np.ndarray:
+        """Return the weighted residual."""
+        return self.weights * self.residual
+
+    def curvature(self) -> np.ndarray:
+        """Return the weights as diagonal blocks."""
+        return self.weights[:, :, None] * np.eye(self.weights.shape[1])
 
 
 def soft_actor_loss(scores: Any, soft_action_values: Any, temperature: float, weights: Any = None) -> float:

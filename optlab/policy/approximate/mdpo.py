@@ -8,15 +8,16 @@ MDPO is DAPO with a truncated inner solve.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number, one_of
 from optlab.policy.approximate.approximation import ApproximateMethod, Batch
-from optlab.policy.approximate.inner import SGD, Adam
+from optlab.policy.approximate.inner import SGD, Adam, InnerSolver
 from optlab.policy.approximate.losses import PenalizedCost
-from optlab.policy.function_classes.classes import FunctionClass
+from optlab.policy.ownership import unchecked
 
 __all__ = ["MDPO"]
 
@@ -58,22 +59,12 @@ class MDPO(ApproximateMethod):
         as_integer(self.steps, "steps", minimum=1)
         as_number(self.learning_rate, "learning_rate", above=0)
         one_of(self.optimizer, "optimizer", ["adam", "sgd"])
-        self.inner()
+        as_integer(self.batch_size or 1, "batch_size", minimum=1)
 
-    def inner(self) -> SGD | Adam:
-        """Return the inner solver."""
+    @cached_property
+    def solver(self) -> InnerSolver:
         kind = Adam if self.optimizer == "adam" else SGD
         return kind(step_size=self.learning_rate, steps=self.steps, batch_size=self.batch_size)
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
-        loss = PenalizedCost(batch.action_values, batch.weights, 1.0 / step_size, batch.log_policy)
-        result = self.inner().minimize(loss, function_class, theta, batch.states, rng)
-        return result.theta, result.iterations
+    def loss(self, batch: Batch, target: np.ndarray) -> PenalizedCost:
+        return unchecked(PenalizedCost, batch.action_values, batch.weights, 1.0 / batch.step_size, batch.log_policy)

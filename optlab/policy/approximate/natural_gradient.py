@@ -9,16 +9,19 @@ scoring step of the reverse Kullback-Leibler loss of `DAPO`. `QNaturalPolicyGrad
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
+from optlab.bregman.elementary import quiet
+from optlab.bregman.mirror_maps import DualRows
 from optlab.core.validation import as_number, one_of
 from optlab.policy.approximate.approximation import ApproximateMethod, Batch
 from optlab.policy.approximate.dapo import EXACT_RIDGE, SAMPLED_RIDGE
 from optlab.policy.approximate.inner import FisherScoring
 from optlab.policy.approximate.losses import DualDivergence
-from optlab.policy.function_classes.classes import FunctionClass, Tabular
+from optlab.policy.function_classes.classes import Tabular
+from optlab.policy.ownership import unchecked
 
 __all__ = ["NaturalPolicyGradient", "QNaturalPolicyGradient", "pair_weights"]
 
@@ -56,28 +59,22 @@ class NaturalPolicyGradient(ApproximateMethod):
         if self.ridge is not None:
             as_number(self.ridge, "ridge", minimum=0)
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
+    def update(self, batch: Batch, target: np.ndarray) -> tuple[np.ndarray, int]:
+        function_class, theta = batch.function_class, batch.theta
         ridge = self.ridge
         if ridge is None:
             ridge = EXACT_RIDGE if self.sampled_states is None else SAMPLED_RIDGE
         if self.line_search:
-            loss = DualDivergence(self.geometry, self.target(batch, step_size), batch.weights, "reverse")
-            result = FisherScoring(max_iter=1, ridge=ridge).minimize(loss, function_class, theta, batch.states, rng)
-            return result.theta, result.iterations
+            loss = unchecked(DualDivergence, self.geometry, target, batch.weights, "reverse")
+            found = FisherScoring(max_iter=1, ridge=ridge).minimize(loss, function_class, theta, batch.states)
+            return found.theta, found.iterations
         pi = np.exp(batch.log_policy)
         advantage = batch.action_values - np.sum(pi * batch.action_values, axis=1, keepdims=True)
         gradient = function_class.vjp(theta, batch.states, batch.weights[:, None] * pi * advantage)
-        fisher = batch.weights[:, None, None] * self.geometry.conjugate_hessian(batch.scores)
+        with quiet():
+            fisher = batch.weights[:, None, None] * self.geometry.hessian_at(DualRows(self.geometry, batch.scores))
         direction = function_class.solve_gram(theta, batch.states, fisher, gradient, ridge)
-        return theta - step_size * direction, 1
+        return theta - batch.step_size * direction, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +115,8 @@ class QNaturalPolicyGradient(ApproximateMethod):
         if self.policy is not None and not self.policy.linear:
             raise TypeError(f"policy must be a linear class for Q-NPG, got {self.policy!r}")
 
-    def update(
-        self,
-        problem: Any,
-        function_class: FunctionClass,
-        theta: np.ndarray,
-        batch: Batch,
-        step_size: float,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, int]:
+    def update(self, batch: Batch, target: np.ndarray) -> tuple[np.ndarray, int]:
+        function_class, theta = batch.function_class, batch.theta
         Q, pairs = batch.action_values, pair_weights(batch, self.weights)
         if self.centered:
             Q = centre(Q, pairs)
@@ -136,7 +126,7 @@ class QNaturalPolicyGradient(ApproximateMethod):
             # a pair whose probability underflowed keeps no weight, but its regression is exact all the same
             seen = function_class.least_squares(start, batch.states, Q, pair_weights(batch, "uniform"), 0.0)
             w = np.where(w == 0.0, seen, w)
-        return theta - step_size * w, 1
+        return theta - batch.step_size * w, 1
 
 
 def pair_weights(batch: Batch, law: str) -> np.ndarray:

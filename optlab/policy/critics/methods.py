@@ -67,9 +67,6 @@ def evaluate_exactly(
     >>> V.round(6), Q.round(6)
     (array([-0.386294]), array([[-0.193147,  0.806853]]))
     """
-    if temperature == 0.0:
-        evaluation = problem.evaluate(np.exp(log_policy), guess=guess)
-        return evaluation.values, evaluation.action_values
     values = soft_values(problem, log_policy, temperature, guess=guess)
     return values, problem.action_values(values)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_number
-from optlab.policy.arguments import as_count, as_generator
+from optlab.core.validation import as_generator, as_number
+from optlab.policy.arguments import as_count
 from optlab.policy.mdp.model import MDP
 
 __all__ = ["garnet", "linear_mdp"]
@@ -48,7 +48,7 @@ def garnet(
     b = as_count(branching, "branching")
     if b > S:
         raise ValueError(f"branching must be at most n_states = {S}, got {b}")
-    rng = as_generator(seed)
+    rng = as_generator(seed, "seed", default=None)
     rows = S * A
     if 2 * b > S:
         successors = np.argsort(rng.random((rows, S)), axis=1)[:, :b]
@@ -109,7 +109,7 @@ def linear_mdp(
     if not isinstance(concentrations, (tuple, list)) or len(concentrations) != 2:
         raise TypeError(f"concentrations must be two numbers, got {type(concentrations).__name__}")
     first, second = (as_number(c, "concentrations", above=0.0) for c in concentrations)
-    rng = as_generator(seed)
+    rng = as_generator(seed, "seed", default=None)
     phi = rng.dirichlet(np.full(d, first), size=(S, A))
     mu = rng.dirichlet(np.full(S, second), size=d)
     P, cost = phi @ mu, phi @ rng.random(d)

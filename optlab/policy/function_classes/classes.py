@@ -24,8 +24,8 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
 from optlab.core.serialization import fingerprint
-from optlab.core.validation import as_float_array
-from optlab.policy.arguments import as_count, as_generator
+from optlab.core.validation import as_float_array, as_generator
+from optlab.policy.arguments import as_count
 from optlab.policy.ownership import freeze_csr, frozen, own_csr
 
 __all__ = ["BlockFeatures", "FunctionClass", "LinearFeatures", "Tabular"]
@@ -266,13 +266,13 @@ class LinearFeatures(FunctionClass):
         >>> LinearFeatures.gaussian(50, 4, 20)
         LinearFeatures(n_states=50, n_actions=4, n_parameters=20)
         """
-        rng = as_generator(seed)
+        rng = as_generator(seed, "seed", default=None)
         shape = (as_count(n_states, "n_states"), as_count(n_actions, "n_actions"), as_count(dimension, "dimension"))
         return cls(rng.standard_normal(shape) / np.sqrt(shape[2]))
 
     def rows(self, states: Any = None) -> np.ndarray:
         """Return the features of `states`, shape (N, A, d)."""
-        return self.features[row_numbers(states, self.n_states)]
+        return self.features if states is None else self.features[row_numbers(states, self.n_states)]
 
     def scores(self, theta: np.ndarray, states: Any = None) -> np.ndarray:
         return self.rows(states) @ theta
@@ -349,7 +349,7 @@ class BlockFeatures(FunctionClass):
                 return self.features_of(states)
         if self.features is None:
             raise TypeError(f"this {type(self).__name__} was made without a table of states: pass coordinates")
-        return self.features[row_numbers(states, self.features.shape[0])]
+        return self.features if states is None else self.features[row_numbers(states, self.features.shape[0])]
 
     def _blocks(self, theta: np.ndarray) -> np.ndarray:
         return theta.reshape(self.n_actions, self.n_features)

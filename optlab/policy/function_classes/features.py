@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_flag, as_float_array, as_number
-from optlab.policy.arguments import as_count, as_generator
+from optlab.core.validation import as_flag, as_float_array, as_generator, as_number
+from optlab.policy.arguments import as_count
 from optlab.policy.function_classes.classes import BlockFeatures
 from optlab.policy.ownership import frozen
 
@@ -65,7 +65,7 @@ class RandomFourier(BlockFeatures):
     ) -> None:
         table, m = _coordinates(points)
         n = as_count(n_features, "n_features")
-        rng = as_generator(seed)
+        rng = as_generator(seed, "seed", default=None)
         scale = as_number(lengthscale, "lengthscale", minimum=1e-300)
         self.frequencies = frozen(rng.standard_normal((n, m)) / scale)
         self.phases = frozen(rng.uniform(0.0, 2 * np.pi, n))

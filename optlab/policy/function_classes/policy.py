@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from optlab.bregman.mirror_maps import MirrorMap
+from optlab.bregman.elementary import quiet
+from optlab.bregman.mirror_maps import DualRows, MirrorMap
+from optlab.bregman.mirror_maps.base import as_dual_rows
 from optlab.core.validation import as_float_array, as_number
 from optlab.policy.function_classes.classes import FunctionClass
 from optlab.policy.ownership import frozen
@@ -87,8 +89,16 @@ class FunctionPolicy:
 
     def log_probabilities(self, state: Any = None) -> np.ndarray:
         """Return log-probabilities of the actions: all rows, or those of a state or an array of states."""
-        scores = self.scores(state)
-        log_pi = self.mirror_map.log_project(scores)
+        return self.log_of(as_dual_rows(self.scores(state), "scores"))
+
+    def log_table(self) -> np.ndarray:
+        """Return all rows of `log_probabilities` without a check, for parameters that are known to be finite."""
+        return self.log_of(self.scores())
+
+    def log_of(self, scores: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities of rows of scores, unchecked."""
+        with quiet():
+            log_pi = DualRows(self.mirror_map, scores).log_policy
         if self.mirror_map.steep:
             log_pi = np.where(np.isneginf(scores), -np.inf, np.maximum(log_pi, self.floor))
         return log_pi

@@ -14,6 +14,7 @@ preconditioners are not used: they break down on near-deterministic grids.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,7 +32,7 @@ _MAX_SWEEPS = 500
 _MAX_KRYLOV = 3000
 _EPS = 8 * np.finfo(np.float64).eps
 
-__all__ = ["Evaluation", "solve_evaluation", "solve_values"]
+__all__ = ["Evaluation", "Evaluations", "solve_evaluation", "solve_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,30 @@ class Evaluation:
         low = self.mdp.rows.greedy_backup(self.values)[2]
         slack = self.residual - low + self.mdp.rows.rounding(self.values)
         return max(slack, 0.0) / (1.0 - self.mdp.discount)
+
+
+class Evaluations:
+    """Evaluations of a few policy objects, remembered while the objects live, with the accuracy of each."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[Any, float, Evaluation]] = {}
+
+    def of(self, policy: Any) -> tuple[float, Evaluation] | None:
+        """Return ``(accuracy, evaluation)`` of `policy` if it is known."""
+        entry = self._entries.get(id(policy))
+        return entry[1:] if entry is not None and entry[0]() is policy else None
+
+    def keep(self, policy: Any, accuracy: float, evaluation: Evaluation) -> None:
+        """Remember an evaluation; nothing if the object cannot be referred to weakly."""
+        try:
+            reference = weakref.ref(policy)
+        except TypeError:
+            return
+        alive = {key: entry for key, entry in self._entries.items() if entry[0]() is not None}
+        while len(alive) >= 4:
+            alive.pop(next(iter(alive)))
+        alive[id(policy)] = (reference, accuracy, evaluation)
+        self._entries = alive
 
 
 def solve_values(

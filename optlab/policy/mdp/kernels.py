@@ -359,75 +359,82 @@ def bicgstab(indptr, indices, data, weights, right, x, discount, goal, max_iter)
 
 
 # ------------------------------------------------------------------ fused mirror steps: no Q is stored
-#
-# Both write the new policy as probabilities (`weights`) and logarithms (`out`), and, the action values being at hand,
-# what its evaluation starts with: its cost (`right`) and its first sweep (`backed`, sum_a pi(a | s) Q(s, a)). They
-# return the largest V - min_a Q, and the least and the largest of `backed - V`.
 
 
 @_kernel
-def kl_step(
-    indptr, indices, data, cost, V, discount, log_policy, step_size, floor, out, weights, right, backed, start, stop
-):
-    """``out = log softmax(log_policy - step_size Q)`` floored.
+def _softmax(y, floor, s, weights, out):
+    """``out = log softmax(y)``, floored: an action of probability zero keeps it, the floor is for the others."""
+    top = -np.inf
+    for a in range(y.size):
+        top = max(top, y[a])
+    total = 0.0
+    for a in range(y.size):
+        y[a] -= top
+        weights[s, a] = math.exp(y[a])
+        total += weights[s, a]
+    normaliser, inverse = math.log(total), 1.0 / total
+    for a in range(y.size):
+        weights[s, a] *= inverse
+        out[s, a] = max(y[a] - normaliser, floor) if y[a] > -np.inf else -np.inf
 
-    `step_size` has one entry, or one per state. Differences to the best Q are formed before the multiplication, so
-    step sizes up to 1e300 do no harm. An action of probability zero keeps it; the floor is for the others.
+
+@_kernel
+def _simplex(y, ordered, s, weights, out):
+    """``weights = projection of y onto the simplex``, ``out`` its logarithm; entries ``-inf`` take no part.
+
+    The sort of Held, Wolfe and Crowder (1974), here an insertion sort.
     """
-    n_actions = cost.shape[1]
-    q, y = np.empty(n_actions), np.empty(n_actions)
-    gap, low, high = -np.inf, np.inf, -np.inf
-    eta = step_size[0]
-    for s in range(start, stop):
-        if step_size.size > 1:
-            eta = step_size[s]
-        best = np.inf
-        j = indptr[s * n_actions]
-        for a in range(n_actions):
-            end = indptr[s * n_actions + a + 1]
-            total = 0.0
-            while j < end:
-                total += data[j] * V[indices[j]]
-                j += 1
-            q[a] = cost[s, a] + discount * total
-            best = min(best, q[a])
-        gap = max(gap, V[s] - best)
-        top = -np.inf
-        for a in range(n_actions):
-            if log_policy[s, a] > -np.inf and q[a] < np.inf:
-                y[a] = log_policy[s, a] - eta * (q[a] - best)
-                top = max(top, y[a])
-            else:
-                y[a] = -np.inf
-        total = 0.0
-        for a in range(n_actions):
-            y[a] -= top
-            weights[s, a] = math.exp(y[a])
-            total += weights[s, a]
-        normaliser, inverse = math.log(total), 1.0 / total
-        value, expense = 0.0, 0.0
-        for a in range(n_actions):
-            if q[a] < np.inf and log_policy[s, a] > -np.inf:
-                out[s, a] = max(y[a] - normaliser, floor)
-                weights[s, a] *= inverse
-                value += weights[s, a] * q[a]
-                expense += weights[s, a] * cost[s, a]
-            else:
-                out[s, a] = -np.inf
-                weights[s, a] = 0.0
-        backed[s], right[s] = value, expense
-        low, high = min(low, value - V[s]), max(high, value - V[s])
-    return gap, low, high
+    count = 0
+    for a in range(y.size):
+        if y[a] > -np.inf:
+            place = count
+            while place > 0 and ordered[place - 1] < y[a]:
+                ordered[place] = ordered[place - 1]
+                place -= 1
+            ordered[place] = y[a]
+            count += 1
+    total, threshold = 0.0, 0.0
+    for i in range(count):
+        total += ordered[i]
+        candidate = (total - 1.0) / (i + 1)
+        if ordered[i] <= candidate:
+            break
+        threshold = candidate
+    total = 0.0
+    for a in range(y.size):
+        weights[s, a] = max(y[a] - threshold, 0.0)
+        total += weights[s, a]
+    for a in range(y.size):
+        weights[s, a] /= total  # rounding of the threshold
+        out[s, a] = math.log(weights[s, a]) if weights[s, a] > 0.0 else -np.inf
 
 
 @_kernel
-def euclidean_step(
-    indptr, indices, data, cost, V, discount, policy, step_size, out, weights, right, backed, start, stop
+def mirror_step(
+    indptr,
+    indices,
+    data,
+    cost,
+    V,
+    discount,
+    policy,
+    step_size,
+    entropic,
+    floor,
+    out,
+    weights,
+    right,
+    backed,
+    start,
+    stop,
 ):
-    """``weights = projection onto the simplex of policy - step_size Q``, row by row; ``out`` its logarithm.
+    """Write the policy after a mirror step as probabilities (`weights`) and logarithms (`out`).
 
-    The projection is the sort of Held, Wolfe and Crowder (1974), here an insertion sort of the A entries; pairs that
-    are not available take no part.
+    The action values being at hand, so is what its evaluation starts with: its cost (`right`) and its first sweep
+    (`backed`, ``sum_a pi(a | s) Q(s, a)``). Return the largest ``V - min_a Q``, and the least and the largest of
+    ``backed - V``. `policy` holds logarithms with the Kullback-Leibler divergence (`entropic`), probabilities with the
+    Euclidean distance; `step_size` has one entry, or one per state. Differences to the best Q are formed before the
+    multiplication, so step sizes up to 1e300 do no harm.
     """
     n_actions = cost.shape[1]
     q, y, ordered = np.empty(n_actions), np.empty(n_actions), np.empty(n_actions)
@@ -447,36 +454,18 @@ def euclidean_step(
             q[a] = cost[s, a] + discount * total
             best = min(best, q[a])
         gap = max(gap, V[s] - best)
-        count = 0
         for a in range(n_actions):
-            if q[a] < np.inf:
-                y[a] = policy[s, a] - eta * (q[a] - best)
-                place = count
-                while place > 0 and ordered[place - 1] < y[a]:
-                    ordered[place] = ordered[place - 1]
-                    place -= 1
-                ordered[place] = y[a]
-                count += 1
-        total, threshold = 0.0, 0.0
-        for i in range(count):
-            total += ordered[i]
-            candidate = (total - 1.0) / (i + 1)
-            if ordered[i] <= candidate:
-                break
-            threshold = candidate
-        total = 0.0
-        for a in range(n_actions):
-            weights[s, a] = max(y[a] - threshold, 0.0) if q[a] < np.inf else 0.0
-            total += weights[s, a]
+            taken = q[a] < np.inf and policy[s, a] > -np.inf
+            y[a] = policy[s, a] - eta * (q[a] - best) if taken else -np.inf
+        if entropic:
+            _softmax(y, floor, s, weights, out)
+        else:
+            _simplex(y, ordered, s, weights, out)
         value, expense = 0.0, 0.0
         for a in range(n_actions):
-            weights[s, a] /= total  # rounding of the threshold
             if weights[s, a] > 0.0:
-                out[s, a] = math.log(weights[s, a])
                 value += weights[s, a] * q[a]
                 expense += weights[s, a] * cost[s, a]
-            else:
-                out[s, a] = -np.inf
         backed[s], right[s] = value, expense
         low, high = min(low, value - V[s]), max(high, value - V[s])
     return gap, low, high

@@ -15,51 +15,29 @@ algorithms are elsewhere in the package. Average-cost and undiscounted problems 
 from __future__ import annotations
 
 import copy
-import math
-import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, first_index
-from optlab.policy.mdp.evaluation import DENSE_LIMIT, Evaluation, solve_evaluation, solve_values
+from optlab.core.validation import as_flag, as_float_array, as_number
+from optlab.policy.mdp.evaluation import Evaluation, Evaluations, solve_evaluation, solve_values
 from optlab.policy.mdp.gymnasium_tables import read_table
+from optlab.policy.mdp.optimum import OptimalSolution, reference
 from optlab.policy.mdp.passes import Csr, Rows, sweep_until
-from optlab.policy.mdp.transitions import ROUNDED, probability_tolerances, read_available, read_transitions
-from optlab.policy.ownership import freeze_csr, frozen, read_only
+from optlab.policy.mdp.policies import TabularPolicy
+from optlab.policy.mdp.space import PolicySpace, as_grid
+from optlab.policy.mdp.transitions import read_available, read_transitions
+from optlab.policy.ownership import freeze_csr, frozen
 
 __all__ = ["MDP", "OptimalSolution"]
 
 _KNOWN_OPTIMAL_LIMIT = 400_000  # pairs (s, a) up to which the optimum is computed without being asked for
 
 
-@dataclass(frozen=True, eq=False)
-class OptimalSolution:
-    """An optimal policy and its values.
-
-    Attributes
-    ----------
-    values : ndarray, shape (S,)
-        ``V*``, in cost form.
-    action_values : ndarray, shape (S, A)
-        ``Q*``.
-    policy : ndarray of int, shape (S,)
-        An optimal action per state.
-    probabilities : ndarray, shape (S, A)
-        The same policy as a table of zeros and ones.
-    """
-
-    values: np.ndarray
-    action_values: np.ndarray
-    policy: np.ndarray
-    probabilities: np.ndarray
-
-
-class MDP:
+class MDP(PolicySpace):
     """A finite discounted Markov decision process.
 
     Parameters
@@ -170,9 +148,9 @@ class MDP:
         self.coordinates = coordinates
         if coordinates is not None:
             self.coordinates = frozen(as_float_array(coordinates, "coordinates", shape=(S, None)))
-        self.grid = None if grid is None else _grid(grid, S)
+        self.grid = None if grid is None else as_grid(grid, S)
         self.name = str(name)
-        self._evaluations: dict[int, tuple[Any, float, Evaluation]] = {}
+        self._evaluations = Evaluations()
 
     @classmethod
     def from_gymnasium(cls, env: Any, discount: float = 0.99, start: Any = None, **options: Any) -> MDP:
@@ -221,114 +199,6 @@ class MDP:
         options.setdefault("name", table.name)
         return cls(table.P, discount=discount, start=start, reward=table.reward, available=available, **options)
 
-    # ------------------------------------------------------------------ reading arguments
-
-    def _on_available(self, given: Any, name: str, highest: bool = True) -> np.ndarray:
-        values = as_float_array(given, name, shape=(self.n_states, self.n_actions), finite=False)
-        values = values.astype(np.float64)  # a copy: the caller's array stays his
-        inside = np.ones(values.shape, dtype=bool) if self.available is None else self.available
-        bad = inside & ~np.isfinite(values)
-        if bad.any():
-            hint = f"; for an action that does not exist there pass available=np.isfinite({name})"
-            raise ValueError(
-                f"{name} must be finite where an action is available, got {values[bad][0]} at index {first_index(bad)}"
-                + ("" if np.isnan(values[bad][0]) else hint)
-            )
-        if self.available is not None:
-            values[~inside] = values[inside].max() if highest else values[inside].min()
-        return values
-
-    def _distribution(self, law: Any, name: str) -> np.ndarray:
-        if law is None:
-            return np.full(self.n_states, 1.0 / self.n_states)
-        law = as_float_array(law, name, shape=(self.n_states,))
-        sum_tol, negative_tol = probability_tolerances(law.dtype == np.float32)
-        if law.min() < -negative_tol:
-            raise ValueError(f"{name} must be non-negative, got {law.min()} at index [{law.argmin()}]")
-        law = np.maximum(law.astype(np.float64), 0.0)
-        total = float(law.sum())
-        if abs(total - 1.0) > sum_tol:
-            raise ValueError(
-                f"{name} must be a probability vector, it sums to {total:.12g}; {name} / {name}.sum() would be one"
-            )
-        return law / total
-
-    def probabilities_of(self, policy: Any) -> np.ndarray:
-        """Return a policy as an array (S, A) after checking it.
-
-        Parameters
-        ----------
-        policy : policy object, array_like (S, A), or integer array (S,)
-            An object with ``probabilities()``, a table of probabilities, or one action per state.
-
-        Raises
-        ------
-        ValueError
-            Naming the state (and the action, if one that is not available has positive probability).
-        """
-        if hasattr(policy, "probabilities"):
-            policy = policy.probabilities() if callable(policy.probabilities) else policy.probabilities
-        try:
-            table = np.asarray(policy)
-        except ValueError as error:
-            raise ValueError(f"policy must be a table of shape (S, A), or one action per state: {error}") from None
-        if table.ndim == 1 and table.dtype.kind in "iu":
-            return self._deterministic(table)
-        shape = (self.n_states, self.n_actions)
-        sum_tol, negative_tol = probability_tolerances(table.dtype == np.float32)
-        if table.dtype == np.float64 and table.shape == shape and self.available is None:
-            with np.errstate(invalid="ignore"):
-                off = np.abs(table @ np.ones(self.n_actions) - 1.0)
-            if off.max() <= ROUNDED and table.min() >= 0.0:  # false for NaN; what is wrong is found out below
-                return read_only(np.ascontiguousarray(table))
-        table = as_float_array(table, "policy", shape=shape).astype(np.float64, order="C", copy=False)
-        if table.min() < 0.0:
-            bad = table < -negative_tol
-            if bad.any():
-                raise ValueError(f"policy must be non-negative, got {table[bad][0]} at index {first_index(bad)}")
-            table = np.maximum(table, 0.0)
-        sums = table.sum(axis=1)
-        off = np.abs(sums - 1.0) > sum_tol
-        if off.any():
-            s = int(np.argmax(off))
-            raise ValueError(
-                f"rows of a policy must sum to one: state {s} sums to {sums[s]:.12g}; "
-                "policy / policy.sum(axis=1, keepdims=True) normalises them"
-            )
-        if self.available is not None:
-            wrong = (table > 0) & ~self.available
-            if wrong.any():
-                s, a = (int(i) for i in np.argwhere(wrong)[0])
-                raise ValueError(
-                    f"a policy must not take an action that is not available: action {a} has probability "
-                    f"{table[s, a]:.3g} in state {s}"
-                )
-        return read_only(table) if np.abs(sums - 1.0).max() <= ROUNDED else table / sums[:, None]
-
-    def checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        """Return one action per state as int64, read-only, after checking that each exists; names the state if not."""
-        if actions.dtype.kind not in "iu":
-            raise TypeError(f"a policy of one action per state must hold integers, got dtype {actions.dtype}")
-        if actions.shape != (self.n_states,):
-            raise ValueError(
-                f"a policy of one action per state must have shape ({self.n_states},), got {actions.shape}"
-            )
-        bad = (actions < 0) | (actions >= self.n_actions)
-        if bad.any():
-            s = int(np.argmax(bad))
-            raise ValueError(f"actions must lie in 0..{self.n_actions - 1}, got {int(actions[s])} in state {s}")
-        if self.available is not None:
-            wrong = ~self.available[np.arange(self.n_states), actions]
-            if wrong.any():
-                s = int(np.argmax(wrong))
-                raise ValueError(f"action {int(actions[s])} is not available in state {s}")
-        return read_only(actions.astype(np.int64, copy=False))
-
-    def _deterministic(self, actions: np.ndarray) -> np.ndarray:
-        table = np.zeros((self.n_states, self.n_actions))
-        table[np.arange(self.n_states), self.checked_actions(actions)] = 1.0
-        return table
-
     # ------------------------------------------------------------------ evaluation
 
     def transition_matrix(self, policy: Any) -> sp.csr_matrix:
@@ -370,15 +240,17 @@ class MDP:
             With ``values`` (S,), ``action_values`` (S, A) and ``iterations``.
         """
         tol = as_number(tol, "tol", above=0.0)
-        known = self._evaluations.get(id(policy))
-        if known is not None and known[0]() is policy:
-            if known[1] <= tol:
-                if np.isnan(known[2].residual):  # as a method left it
-                    residual = self._residual(*self._system(policy), known[2].values)
-                    self._remember(policy, known[1], replace(known[2], residual=residual))
-                return self._evaluations[id(policy)][2]
+        known = self._evaluations.of(policy)
+        if known is not None:
+            accuracy, evaluation = known
+            if accuracy <= tol:
+                if np.isnan(evaluation.residual):  # as a method left it
+                    residual = self._residual(*self._system(policy), evaluation.values)
+                    evaluation = replace(evaluation, residual=residual)
+                    self._evaluations.keep(policy, accuracy, evaluation)
+                return evaluation
             if guess is None:
-                guess = known[2].values  # known, but not as accurately
+                guess = evaluation.values  # known, but not as accurately
         if guess is not None:
             guess = as_float_array(guess, "guess", shape=(self.n_states,)).astype(np.float64, copy=False)
         csr, weights, right = self._system(policy)
@@ -386,7 +258,7 @@ class MDP:
         values.setflags(write=False)
         evaluation = Evaluation(values, iterations, self, self._residual(csr, weights, right, values))
         if hasattr(policy, "probabilities"):  # an array could be changed afterwards, a policy object is immutable
-            self._remember(policy, tol, evaluation)
+            self._evaluations.keep(policy, tol, evaluation)
         return evaluation
 
     def _system(self, policy: Any) -> tuple[Csr, np.ndarray, np.ndarray]:
@@ -415,18 +287,7 @@ class MDP:
         evaluation = Evaluation(values, 0, self, residual)
         if not np.isnan(advantage_gap):
             evaluation.__dict__["advantage_gap"] = float(advantage_gap)
-        self._remember(policy, tol, evaluation)
-
-    def _remember(self, policy: Any, tol: float, evaluation: Evaluation) -> None:
-        try:
-            reference = weakref.ref(policy)
-        except TypeError:
-            return
-        alive = {key: entry for key, entry in self._evaluations.items() if entry[0]() is not None}
-        while len(alive) >= 4:
-            alive.pop(next(iter(alive)))
-        alive[id(policy)] = (reference, tol, evaluation)
-        self._evaluations = alive
+        self._evaluations.keep(policy, tol, evaluation)
 
     def action_values(self, values: np.ndarray) -> np.ndarray:
         """Return ``c(s, a) + discount P(. | s, a) values``, shape (S, A).
@@ -463,9 +324,12 @@ class MDP:
             Start law in place of the MDP's own.
         """
         rho = self.start if start is None else self._distribution(start, "start")
-        matrix = self._transition_matrix(self.probabilities_of(policy))
-        floor = (1.0 - self.discount) * rho
-        law, _ = solve_evaluation(matrix, floor, self.discount, transpose=True)
+        return self.visitation_of(self.probabilities_of(policy), rho)
+
+    def visitation_of(self, table: np.ndarray, rho: np.ndarray | None = None) -> np.ndarray:
+        """Return `visitation` of a table of probabilities that is known to be one, from the start law `rho`."""
+        floor = (1.0 - self.discount) * (self.start if rho is None else rho)
+        law, _ = solve_evaluation(self._transition_matrix(table), floor, self.discount, transpose=True)
         law = np.maximum(law, floor)
         return law / law.sum()
 
@@ -474,41 +338,13 @@ class MDP:
     @cached_property
     def optimal(self) -> OptimalSolution:
         """An optimal policy with its values, by policy iteration; computed on first access."""
-        from optlab.policy.tabular.dynamic_programming import PolicyIteration
-
-        method = PolicyIteration()
-        state = method.init(self, np.zeros(self.n_states), None)
-        state = method.step(self, state)
-        while state.changes:
-            state = method.step(self, state)
-        policy, values = state.policy, state.values
-        if self.n_states <= DENSE_LIMIT:  # without the errors of an iterative solver: ties are told apart to rounding
-            values = self.evaluate(policy).values
-            while True:
-                better, changes, *_ = self.rows.improve(values, policy, 2.0 * self.rows.rounding(values))
-                following = self.evaluate(better).values if changes else values
-                if not following.sum() < values.sum():
-                    break
-                policy, values = better, following
-        Q = self.action_values(values)
-        for array in (Q, policy, values):
-            array.setflags(write=False)
-        return OptimalSolution(values, Q, policy, frozen(self._deterministic(policy)))
+        return reference(self)
 
     # ------------------------------------------------------------------ the problem protocol
 
     def default_start(self, rng: np.random.Generator) -> Any:
         """Return the uniform policy over the available actions."""
-        from optlab.policy.mdp.policies import TabularPolicy
-
         return TabularPolicy.of(self.uniform_log_probabilities())
-
-    def uniform_log_probabilities(self) -> np.ndarray:
-        """Return the log-probabilities of the uniform policy, shape (S, A); -inf for actions that are not available."""
-        if self.available is None:
-            return np.full((self.n_states, self.n_actions), -np.log(self.n_actions))
-        count = self.available.sum(axis=1, keepdims=True)
-        return np.where(self.available, -np.log(count), -np.inf)
 
     def measure(self, policy: Any) -> dict[str, float]:
         """Return the metrics of a policy, in the units of the costs or rewards that were given.
@@ -561,7 +397,7 @@ class MDP:
         (4.0, 2.0)
         """
         other = copy.copy(self)
-        other.maximizes, other._evaluations = False, {}
+        other.maximizes, other._evaluations = False, Evaluations()
         return other
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
@@ -615,7 +451,7 @@ class MDP:
 
     def __getstate__(self) -> dict[str, Any]:
         # weak references cannot be pickled
-        return self.__dict__ | {"_evaluations": {}}
+        return self.__dict__ | {"_evaluations": Evaluations()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -632,12 +468,3 @@ class MDP:
 def against_mdp(problem: Any) -> str | None:
     """Return why `problem` is no finite Markov decision process, None if it is one. For the `accepts` of methods."""
     return None if isinstance(problem, MDP) else f"needs an optlab.policy.MDP, got {type(problem).__name__}"
-
-
-def _grid(grid: Any, n_states: int) -> tuple[int, ...]:
-    if not isinstance(grid, Sequence):
-        raise TypeError(f"grid must be a tuple of integers, got {type(grid).__name__}")
-    shape = tuple(as_integer(n, f"grid[{i}]", minimum=1) for i, n in enumerate(grid))
-    if math.prod(shape) != n_states:
-        raise ValueError(f"grid must hold the {n_states} states, got {shape} with {math.prod(shape)} points")
-    return shape

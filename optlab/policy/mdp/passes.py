@@ -184,20 +184,20 @@ class Rows:
 
         No action-value table is stored. `step_size` is a number or one per state.
         """
-        return self._mirror_step(kernels.kl_step, values, log_policy, step_size, float(floor))
+        return self._mirror_step(values, log_policy, step_size, True, float(floor))
 
     def euclidean_step(self, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray) -> MirrorStep:
         """Return the simplex projections of ``pi_s - step_size Q_s``; like `kl_step`."""
-        return self._mirror_step(kernels.euclidean_step, values, policy, step_size)
+        return self._mirror_step(values, policy, step_size, False)
 
     def _mirror_step(
-        self, kernel: Any, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray, *floor: float
+        self, values: np.ndarray, policy: np.ndarray, step_size: float | np.ndarray, entropic: bool, floor: float = 0.0
     ) -> MirrorStep:
         n, eta = self.n_states, _steps(step_size, self.n_states)
         log_table, weights, right, backed = np.empty(self.cost.shape), np.empty(self.cost.shape), *np.empty((2, n))
-        parts = self._run(
-            kernel, *self.csr, self.cost, values, self.discount, policy, eta, *floor, log_table, weights, right, backed
-        )
+        out = log_table, weights, right, backed
+        arguments = self.cost, values, self.discount, policy, eta, entropic, floor, *out
+        parts = self._run(kernels.mirror_step, *self.csr, *arguments)
         gap, low, high = max(p[0] for p in parts), min(p[1] for p in parts), max(p[2] for p in parts)
         return MirrorStep(log_table, weights, right, gap, Sweep(backed, low, high))
 

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
-from optlab.policy.tabular.certificates import concentrability, mismatch, optimal_visitation
+from optlab.policy.tabular.certificates import concentrability, divergence_to_optimal, mismatch, optimal_visitation
 from optlab.policy.tabular.dual_certificates import drift, dual_sup_bound
 from optlab.policy.tabular.step_sizes import greedy_divergence
 
-__all__ = ["COLUMNS", "error_terms", "running_bounds"]
+__all__ = ["COLUMNS", "error_terms", "observed", "running_bounds"]
 
 COLUMNS = (
     "step_size",
@@ -50,17 +50,12 @@ COLUMNS = (
 def error_terms(
     problem: Any,
     mirror_map: MirrorMap,
-    *,
-    step_size: float,
-    values: np.ndarray,
-    log_policy: np.ndarray,
-    next_log_policy: np.ndarray,
+    batch: Any,
     target: np.ndarray,
     scores: np.ndarray,
-    critic_values: np.ndarray,
-    action_values: np.ndarray,
-    visitation: np.ndarray,
-    next_visitation: np.ndarray,
+    next_log_policy: np.ndarray,
+    state: Any,
+    following: Any,
 ) -> np.ndarray:
     """Return the terms of one iteration, in the order of `COLUMNS`.
 
@@ -69,27 +64,24 @@ def error_terms(
     problem : MDP
         Its optimum is used.
     mirror_map : MirrorMap
-    step_size : float
-    values, action_values : ndarray, shapes (S,) and (S, A)
-        Exact ones of the current policy.
-    log_policy, next_log_policy : ndarray, shape (S, A)
-    target, scores : ndarray, shape (S, A)
-        g and f.
-    critic_values : ndarray, shape (S, A)
-        What the iteration used instead of `action_values`.
-    visitation, next_visitation : ndarray, shape (S,)
-        State laws of the two policies.
+    batch : Batch
+        Of all states: step size, the policy before, and the action values that the iteration used.
+    target, scores, next_log_policy : ndarray, shape (S, A)
+        g, f and the policy after.
+    state, following : ApproximateState
+        Before and after, with their exact values and state laws.
     """
     best_law = optimal_visitation(problem)
     with np.errstate(divide="ignore"):
         log_optimal = np.log(problem.optimal.probabilities)
     reverse = mirror_map.dual_divergence(target, scores)
-    gaps = values - problem.optimal.values
+    visitation, next_visitation = state.visitation, following.visitation
+    gaps = state.values - problem.optimal.values
     terms = {
-        "step_size": step_size,
+        "step_size": batch.step_size,
         "gap": problem.start @ gaps,
         "sup_gap": gaps.max(),
-        "divergence_to_optimal": best_law @ mirror_map.divergence_from_log(log_optimal, log_policy),
+        "divergence_to_optimal": best_law @ mirror_map.divergence_from_log(log_optimal, batch.log_policy),
         "drift": best_law @ drift(mirror_map, log_optimal, next_log_policy, mirror_map.log_project(target)),
         "dual_error_reverse": visitation @ reverse,
         "dual_error_forward": visitation @ mirror_map.dual_divergence(scores, target),
@@ -97,8 +89,8 @@ def error_terms(
         "dual_error_max": reverse.max(),
         "mismatch": mismatch(best_law, next_visitation),
         "concentrability": concentrability(next_visitation, visitation),
-        "critic_error": np.abs(critic_values - action_values).max(),
-        "greedy_divergence": greedy_divergence(mirror_map, critic_values, log_policy).max(),
+        "critic_error": np.abs(batch.action_values - state.action_values).max(),
+        "greedy_divergence": greedy_divergence(mirror_map, batch.action_values, batch.log_policy).max(),
     }
     return np.array([terms[name] for name in COLUMNS])
 
@@ -149,4 +141,26 @@ def running_bounds(trace: np.ndarray, discount: float) -> dict[str, float]:
         "average_gap_bound": float(average) / K,
         "gap_bound": float(last),
         "sup_gap_bound": float(sup[-1]),
+    }
+
+
+def observed(problem: Any, mirror_map: MirrorMap, policy: Any, state: Any) -> dict[str, float]:
+    """Return what a run's trace says at `state`, whose policy is `policy`: error terms, and the running bounds."""
+    best_law = optimal_visitation(problem)
+    gaps = state.values - problem.optimal.values
+    if not state.k:
+        gap = float(problem.start @ gaps)
+        last = dict.fromkeys(COLUMNS, 0.0) | {"concentrability": 1.0}
+        bounds = dict.fromkeys(("average_gap", "average_gap_bound", "gap_bound"), gap)
+        bounds["sup_gap_bound"] = float(gaps.max())
+    else:
+        last = dict(zip(COLUMNS, state.trace[-1]))
+        bounds = running_bounds(state.trace, problem.discount)
+    in_costs = {"sup_gap": float(gaps.max()), "critic_error": float(last["critic_error"])} | bounds
+    names = ("drift", "dual_error_reverse", "dual_error_forward", "dual_error_max", "concentrability")
+    return {
+        "divergence_to_optimal": divergence_to_optimal(problem, policy, mirror_map, best_law),
+        "mismatch": mismatch(best_law, state.visitation),
+        **{name: float(last[name]) for name in names},
+        **{name: problem.unit * value for name, value in in_costs.items()},
     }

@@ -28,9 +28,10 @@ import numpy as np
 from optlab.core import Method, State, Status
 from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer, as_number
-from optlab.policy.mdp.evaluation import solve_values
 from optlab.policy.mdp.model import against_mdp
+from optlab.policy.mdp.optimum import Improved, bellman_bound, howard_step, improved
 from optlab.policy.mdp.passes import ROUNDING, sweep_until
+from optlab.policy.mdp.policies import TabularPolicy
 
 __all__ = ["DynamicProgrammingState", "ModifiedPolicyIteration", "PolicyIteration", "ValueIteration"]
 
@@ -110,7 +111,7 @@ class _DynamicProgramming(Method):
             values = given.astype(np.float64)
             _, policy, low, high = problem.rows.greedy_backup(values)
             return DynamicProgrammingState(
-                0, values, policy, _bound(problem, max(abs(low), abs(high)), values), 0, problem.n_actions, 0
+                0, values, policy, bellman_bound(problem.rows, low, high, values), 0, problem.n_actions, 0
             )
         if given is not None and given.ndim == 1:
             policy = problem.checked_actions(given).copy()
@@ -121,15 +122,13 @@ class _DynamicProgramming(Method):
             policy = best if certain.all() else table.copy()
         evaluation = problem.evaluate(policy)
         _, _, low, high = problem.rows.greedy_backup(evaluation.values)
-        error = _bound(problem, max(abs(low), abs(high)), evaluation.values)
+        error = bellman_bound(problem.rows, low, high, evaluation.values)
         return DynamicProgrammingState(
             0, evaluation.values, policy, error, 0, evaluation.iterations + problem.n_actions, 1
         )
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
         """Return the policy."""
-        from optlab.policy.mdp.policies import TabularPolicy
-
         if state.policy.ndim == 2:
             with np.errstate(divide="ignore"):
                 return TabularPolicy.of(np.log(state.policy))
@@ -192,49 +191,34 @@ class PolicyIteration(_DynamicProgramming):
         state = self._begin(problem, x0)
         if not state.policy_evaluations:
             return replace(state, improved=state.policy, changes=problem.n_states)
-        calls, count = state.oracle_calls, state.policy_evaluations
-        return self._improved(problem, 0, state.values, state.policy, calls, count, 1e-12)
+        found = improved(problem.rows, state.values, state.policy, 1e-12, self.tol)
+        return self._improved(problem, 0, state, found)
 
     def step(self, problem: Any, state: DynamicProgrammingState) -> DynamicProgrammingState:
         """Evaluate the improved policy, and improve it."""
         if state.settled:
             return replace(state, k=state.k + 1)
-        scale = float(np.abs(state.values).max())
-        # without values to compare with, the first policy is evaluated as roughly as is allowed at all
-        loose = self.forcing * state.value_error * (1.0 - problem.discount) / scale if scale else self.forcing
-        following = self._evaluated(problem, state, max(self.tol, min(loose, 1e-2)))
-        if not following.changes and following.accuracy > self.tol:
-            again = replace(following, k=state.k, improved=following.policy)
-            following = self._evaluated(problem, again, self.tol)
-        return following
-
-    def _evaluated(self, problem: Any, state: DynamicProgrammingState, tol: float) -> DynamicProgrammingState:
         policy: np.ndarray = state.improved  # type: ignore[assignment]
-        csr, right = problem.rows.chosen(policy)
-        values, products = solve_values(
-            csr, np.ones((right.size, 1)), right, problem.discount, guess=state.values, tol=tol, direct=False
-        )
-        calls, count = state.oracle_calls + max(products, 1), state.policy_evaluations + 1
-        return self._improved(problem, state.k + 1, values, policy, calls, count, tol)
+        found = howard_step(problem.rows, policy, state.values, state.value_error, self.tol, self.forcing)
+        return self._improved(problem, state.k + 1, state, found)
 
     def _improved(
-        self, problem: Any, k: int, values: np.ndarray, policy: np.ndarray, calls: int, count: int, accuracy: float
+        self, problem: Any, k: int, state: DynamicProgrammingState, found: Improved
     ) -> DynamicProgrammingState:
-        rounding, excess = problem.rows.rounding(values), np.nan
-        if policy.ndim == 2:
-            _, better, low, high = problem.rows.greedy_backup(values)
-            changes = problem.n_states
-        else:
-            # two actions whose values differ by less than the evaluation's error are not told apart
-            slack = 4.0 * max(self.tol, 1e-15) * float(np.abs(values).max())
-            better, changes, low, high, excess = problem.rows.improve(values, policy, slack)
-        excess += rounding
-        error = (max(abs(low), abs(high)) + rounding) / (1.0 - problem.discount)
-        gap = max(excess - low + rounding, 0.0) / (1.0 - problem.discount)
-        settled = not changes and accuracy <= max(self.tol, 1e-12)
-        calls += problem.n_actions
-        state = DynamicProgrammingState(k, values, policy, error, changes, calls, count, better, accuracy)
-        return replace(state, settled=settled, excess=excess, advantage_gap=gap)
+        return DynamicProgrammingState(
+            k=k,
+            values=found.values,
+            policy=found.policy,
+            value_error=found.error,
+            changes=found.changes,
+            oracle_calls=state.oracle_calls + found.products + max(found.solves, 1) * problem.n_actions,
+            policy_evaluations=state.policy_evaluations + found.solves,
+            improved=found.better,
+            accuracy=found.accuracy,
+            settled=not found.changes and found.accuracy <= max(self.tol, 1e-12),
+            excess=found.excess,
+            advantage_gap=found.gap,
+        )
 
     def iterate(self, problem: Any, state: DynamicProgrammingState) -> Any:
         """Return the policy; the problem is told its values, which are known."""
@@ -376,9 +360,3 @@ class ValueIteration(_DynamicProgramming):
             residual=residual,
             settled=not residual,
         )
-
-
-def _bound(problem: Any, residual: float, values: np.ndarray) -> float:
-    """Return the bound on ``|V - V*|_inf`` that ``|T V - V| <= residual`` gives, rounding included."""
-    bound: float = (residual + problem.rows.rounding(values)) / (1.0 - problem.discount)
-    return bound

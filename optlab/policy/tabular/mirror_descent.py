@@ -23,46 +23,14 @@ from optlab.core.stopping import Verdict
 from optlab.core.validation import as_number, one_of
 from optlab.policy.mdp.evaluation import solve_values
 from optlab.policy.mdp.policies import TabularPolicy
-from optlab.policy.tabular.certificates import (
-    concentrability,
-    divergence_to_optimal,
-    linear_bound,
-    linear_growth_factor,
-    mismatch,
-    optimal_visitation,
-    start_mismatch,
-    sublinear_bound,
-)
 from optlab.policy.tabular.iterates import TabularMethod, TabularState, excess_action_values
-from optlab.policy.tabular.step_sizes import (
-    StepSizeRule,
-    check_policy_step_size,
-    greedy_divergence,
-    policy_step_size,
-)
+from optlab.policy.tabular.run_bounds import RunBounds
+from optlab.policy.tabular.step_sizes import StepSizeRule, check_policy_step_size, policy_step_size
 
 __all__ = ["PolicyMirrorDescent"]
 
 _FUSED_FROM = 20_000  # pairs (s, a) from which a step is one compiled pass without a table of action values
 _ACCURACY = 1e-12  # of the values, relative to the largest: `MDP.evaluate`'s own
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the recorded bounds need to know of the run so far."""
-
-    optimal_law: np.ndarray  # d*
-    visitation: np.ndarray  # d_k
-    start_mismatch: float
-    first_gap: float
-    first_divergence: float
-    first_step: float
-    divergence: float
-    mismatch: float
-    concentrability: float
-    gamma_bound: float
-    constant: bool
-    growing: bool
 
 
 @dataclass
@@ -72,7 +40,7 @@ class MirrorDescentState(TabularState):
     environment_steps: int
     critic_memory: np.ndarray
     rng: np.random.Generator | None
-    certificate: Certificate | None
+    certificate: RunBounds | None
 
 
 @dataclass(frozen=True)
@@ -161,7 +129,7 @@ class PolicyMirrorDescent(TabularMethod):
             if dual is None:
                 dual = self.geometry.gradient_from_log(start.policy.log_table)
             start = replace(start, policy=TabularPolicy.of(start.policy.log_table, np.array(dual)))
-        certificate = self._first_certificate(problem, start) if self.diagnostics else None
+        certificate = RunBounds.at_start(problem, self.geometry, start) if self.diagnostics else None
         return MirrorDescentState(
             k=0,
             policy=start.policy,
@@ -239,7 +207,7 @@ class PolicyMirrorDescent(TabularMethod):
         """Return the state with the next policy and its values."""
         new: MirrorDescentState = super().step(problem, state)
         if state.certificate is not None:
-            certificate = self._next_certificate(problem, state, new)
+            certificate = state.certificate.after(problem, self.geometry, self.step_size, state, new)
             new = replace(new, certificate=certificate, policy_evaluations=new.policy_evaluations + 1)
         return new
 
@@ -250,62 +218,6 @@ class PolicyMirrorDescent(TabularMethod):
     def measure(self, problem: Any, state: MirrorDescentState) -> dict[str, float]:
         """Return the step size and the number of policy evaluations; with diagnostics, the certificates."""
         row = super().measure(problem, state) | {"environment_steps": float(state.environment_steps)}
-        c = state.certificate
-        if c is not None:
-            gap, divergence, eta, gamma = c.first_gap, c.first_divergence, c.first_step, problem.discount
-            span = float(np.ptp(problem.cost))
-            sublinear = linear = trivial = span / (1 - gamma)
-            if state.k > 0 and c.constant:
-                sublinear = min(trivial, sublinear_bound(state.k, eta, divergence, gamma, span))
-            if state.k > 0 and c.growing:
-                linear = min(trivial, linear_bound(state.k, c.start_mismatch, gap, divergence, eta, gamma))
-            row |= {
-                "divergence_to_optimal": c.divergence,
-                "mismatch": c.mismatch,
-                "concentrability": c.concentrability,
-                "bound_sublinear": problem.unit * sublinear,
-                "bound_linear": problem.unit * linear,
-                "bound_gamma": problem.unit * min(trivial, c.gamma_bound),
-            }
+        if state.certificate is not None:
+            row |= state.certificate.metrics(problem, state.k)
         return row
-
-    def _first_certificate(self, problem: Any, state: TabularState) -> Certificate:
-        best, law = problem.optimal.values, optimal_visitation(problem)
-        visitation = problem.visitation(state.policy)
-        divergence = divergence_to_optimal(problem, state.policy, self.geometry, law)
-        return Certificate(
-            optimal_law=law,
-            visitation=visitation,
-            start_mismatch=start_mismatch(problem, law),
-            first_gap=float(problem.start @ (state.values - best)),
-            first_divergence=divergence,
-            first_step=0.0,
-            divergence=divergence,
-            mismatch=mismatch(law, visitation),
-            concentrability=1.0,
-            gamma_bound=float(np.max(state.values - best)),
-            constant=True,
-            growing=True,
-        )
-
-    def _next_certificate(self, problem: Any, state: MirrorDescentState, new: MirrorDescentState) -> Certificate:
-        old = state.certificate
-        assert old is not None
-        Q = problem.action_values(state.values)
-        eta: Any = policy_step_size(self.step_size, state.k, problem, Q, state.policy.log_table, self.geometry)
-        needed = greedy_divergence(self.geometry, Q, state.policy.log_table)
-        slack = float(np.max(needed / np.ravel(eta)))
-        visitation, first = problem.visitation(new.policy), state.k == 0
-        one_for_all = np.ndim(eta) == 0
-        grown = state.step_size * linear_growth_factor(old.start_mismatch)
-        return replace(
-            old,
-            visitation=visitation,
-            first_step=new.step_size if first else old.first_step,
-            divergence=divergence_to_optimal(problem, new.policy, self.geometry, old.optimal_law),
-            mismatch=mismatch(old.optimal_law, visitation),
-            concentrability=concentrability(visitation, old.visitation),
-            gamma_bound=problem.discount * old.gamma_bound + slack,
-            constant=old.constant and one_for_all and (first or new.step_size == old.first_step),
-            growing=old.growing and one_for_all and (first or new.step_size >= grown * (1 - 1e-12)),
-        )

@@ -88,8 +88,10 @@ def soft_optimal(mdp: Any, temperature: float, tol: float = 1e-12, max_iter: int
 
 def soft_values(mdp: Any, log_policy: np.ndarray, temperature: float, guess: np.ndarray | None = None) -> np.ndarray:
     """Return V_tau of a policy given by its logarithm, shape (S,): values for the cost ``c + tau sum_a pi log pi``."""
-    table = mdp.probabilities_of(np.exp(log_policy))
-    cost = mdp.rows.mixed_cost(table) + temperature * xlogx(np, table).sum(axis=1)
+    table = mdp.normalised(np.exp(log_policy))
+    cost = mdp.rows.mixed_cost(table)
+    if temperature:
+        cost = cost + temperature * xlogx(np, table).sum(axis=1)
     values, _ = solve_values(mdp.rows.csr, table, cost, mdp.discount, guess=guess)
     return values
 
