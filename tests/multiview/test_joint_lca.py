@@ -249,7 +249,7 @@ def test_sparse_views_are_the_same_as_dense_ones(standardize):
 
 
 def test_sparse_views_are_not_densified(monkeypatch):
-    from optlab.multiview.views import View
+    from optlab.multiview.views.reading import View
 
     def refuse(self):
         raise AssertionError("densified")
@@ -295,7 +295,7 @@ def test_compressed_is_dense(standardize):
     exact = problem_sized.fit(data.views)
 
     from optlab.multiview import AlternatingProcrustes, LinkedComponents
-    from optlab.multiview.views import read_views, standardised
+    from optlab.multiview.views.reading import read_views, standardised
 
     views = [v.dense() for v in standardised(read_views(data.views), standardize=standardize)]
     blocks = {(k, l): views[k].T @ views[l] / 39 for k in range(3) for l in range(k + 1, 3)}
@@ -310,7 +310,7 @@ def test_compressed_is_dense(standardize):
 
 
 def test_gram_and_randomised_compressions_agree_with_the_plain_one(monkeypatch):
-    import optlab.multiview.compression as compression
+    import optlab.multiview.views.compression as compression
 
     data = make_linked_views("C", n=60, p=(80, 90, 100), seed=0)
     exact = small(lam=0.05).fit(data.views)
@@ -425,8 +425,8 @@ def test_cross_validation_evidence(data):
 
 def test_held_out_loss_is_the_squared_error_of_the_cross_covariances(data):
     # from elsewhere: the full error with plain matrices, less that of the zero model
-    from optlab.multiview.prepare import prepare
-    from optlab.multiview.selection import _held_out_loss, _training_problem
+    from optlab.multiview.selection.cross_validation import _held_out_loss, _training_problem
+    from optlab.multiview.views.preparation import prepare
 
     prepared = prepare(data.views)
     train, test = np.arange(150), np.arange(150, 200)

@@ -25,7 +25,7 @@ from optlab.multiview import (
     LinkedComponents,
     certify,
 )
-from optlab.multiview.alternating import component_pass, procrustes_sweep
+from optlab.multiview.methods.alternating import component_pass, procrustes_sweep
 
 GROUPED = ["group", "mcp", "scad", "l0", "adaptive"]
 

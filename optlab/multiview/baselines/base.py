@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_integer
-from optlab.multiview.prepare import Prepared, prepare
-from optlab.multiview.views import View, read_views
+from optlab.multiview.views.preparation import Prepared, prepare
+from optlab.multiview.views.reading import View, read_views
 
 __all__ = ["Baseline", "check_rank", "mean_of_views", "per_view", "truncated_svd"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optlab.multiview.baselines.base import Baseline, check_rank, mean_of_views
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["CCA", "GCCA", "MCCA"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from optlab.multiview.baselines.base import Baseline, check_rank, mean_of_views
-from optlab.multiview.prepare import Prepared
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["ConcatenatedPCA", "SequentialExtraction"]
 

@@ -21,7 +21,7 @@ from optlab.core.protocols import Method, State
 from optlab.core.solver import solve
 from optlab.core.validation import as_flag, as_integer
 from optlab.multiview.baselines.base import Baseline, check_rank, per_view, truncated_svd
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["JIVE", "AlternatingJIVE", "JIVESolution", "JointIndividual"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optlab.multiview.penalties import FactoredRidge, GroupLasso
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.penalties import FactoredRidge, GroupLasso
 
 __all__ = ["Certificate", "certify"]
 

@@ -7,7 +7,7 @@ weights are not reproduced; the objective here is a *reconstruction* in its styl
 
     F = 1/2 sum_{k<l} w_kl || S_kl - V_k D_kl V_l' ||_F^2 + penalty(D; lam),        V_k' V_k = I              (1)
 
-with the penalties of `optlab.multiview.penalties`. This file holds data and quality measures, no algorithm.
+with the penalties of `optlab.multiview.problem.penalties`. This file holds data and quality measures, no algorithm.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.multiview.compression import Reduced, reduce_view
-from optlab.multiview.linalg import leading_eigenpairs, orthonormalise, top_left
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.solution import ZERO, LinkedSolution
-from optlab.multiview.views import read_views, standardised
+from optlab.multiview.problem.orthonormal import leading_eigenpairs, orthonormalise, top_left
+from optlab.multiview.problem.penalties import Penalty, as_penalty
+from optlab.multiview.problem.solution import ZERO, LinkedSolution
+from optlab.multiview.views.compression import Reduced, reduce_view
+from optlab.multiview.views.reading import read_views, standardised
 
 __all__ = ["LinkedComponents", "LinkedSolution", "cross_covariance_blocks"]
 
@@ -37,13 +37,13 @@ class LinkedComponents:
     lam : float, default 0
         Penalty size, in units of a covariance (with `GroupL0`, of a squared one).
     penalty : str or Penalty, default "group"
-        See `optlab.multiview.penalties`.
+        See `optlab.multiview.problem.penalties`.
     max_rank : int, optional
         Number of components carried along, the upper limit of the rank. Default: 10, or less if a view is smaller.
     pair_weights : array_like, shape (K, K), optional
         Symmetric weights ``w_kl >= 0`` of the pairs (the diagonal does not count). Default: all 1.
     compression : {"auto", "exact"} or int, default "auto"
-        See `optlab.multiview.compression`.
+        See `optlab.multiview.views.compression`.
 
     Attributes
     ----------

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_flag, as_float_array
-from optlab.multiview.scores import consensus_scores
-from optlab.multiview.views import View, _columns, common_index, read_array
+from optlab.multiview.estimator.scores import consensus_scores
+from optlab.multiview.views.reading import View, _columns, common_index, read_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,19 +204,19 @@ class FittedComponents:
 
     def plot_loadings(self, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
         """Bars of the `top` largest loadings of a component in a view, with the names of the features."""
-        from optlab.multiview.plots import plot_loadings
+        from optlab.multiview.estimator.plots import plot_loadings
 
         return plot_loadings(self, view, component, top, ax)
 
     def plot_scores(self, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
         """Scatter of two joint scores, coloured by `labels`."""
-        from optlab.multiview.plots import plot_scores
+        from optlab.multiview.estimator.plots import plot_scores
 
         return plot_scores(self, labels, components, ax)
 
     def plot_variance(self, ax: Axes | None = None) -> Axes:
         """Stacked bars of joint, individual and residual variance per view."""
-        from optlab.multiview.plots import plot_variance
+        from optlab.multiview.estimator.plots import plot_variance
 
         return plot_variance(self, ax)
 

@@ -3,7 +3,7 @@
 After Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761), which names alternating Procrustes
 updates and a per-component refinement; the formulas below are *reconstructed*, the monotone descent is derived here.
 
-One iteration, in the weighted coordinates of `optlab.multiview.penalties`:
+One iteration, in the weighted coordinates of `optlab.multiview.problem.penalties`:
 
     for k = 1..K:   M_k = sum_l w_kl S_kl V_l D_kl;   V_k = polar(M_k)                    (Procrustes, exact in V_k)
     c = diag(V_k' S_kl V_l);   D = prox(c)                                                (exact in D)
@@ -23,9 +23,9 @@ import numpy as np
 
 from optlab.core.protocols import Method, State
 from optlab.core.validation import as_integer
-from optlab.multiview.linalg import complete, orthonormalise, polar, top_left
-from optlab.multiview.penalties import AdaptiveGroupLasso
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.orthonormal import complete, orthonormalise, polar, top_left
+from optlab.multiview.problem.penalties import AdaptiveGroupLasso
 
 __all__ = ["AlternatingProcrustes", "ProcrustesState", "component_pass", "procrustes_sweep"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from optlab.core.result import Result
 from optlab.core.solver import solve
 from optlab.core.validation import as_integer
-from optlab.multiview.alternating import AlternatingProcrustes
-from optlab.multiview.compression import Reduced, reduce_view
-from optlab.multiview.problem import LinkedComponents
-from optlab.multiview.views import View, ViewSet, read_views, standardised
+from optlab.multiview.methods.alternating import AlternatingProcrustes
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.views.compression import Reduced, reduce_view
+from optlab.multiview.views.reading import View, ViewSet, read_views, standardised
 
 __all__ = ["Prepared", "fit_problem", "prepare"]
 

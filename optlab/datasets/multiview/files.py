@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, one_of
-from optlab.datasets.multiview_table import first_row_number, is_table, read_table, table_name, unnamed_column
+from optlab.datasets.multiview.tables import first_row_number, is_table, read_table, table_name, unnamed_column
 
 __all__ = ["MultiviewDataset", "read_views"]
 

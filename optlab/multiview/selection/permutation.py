@@ -18,11 +18,11 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from optlab.core.validation import as_generator, as_integer, as_number, one_of
-from optlab.multiview.choice import Selection, as_lam, lambda_for_rank, serial
-from optlab.multiview.linalg import top_left
-from optlab.multiview.penalties import Penalty
-from optlab.multiview.prepare import Prepared, fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.orthonormal import top_left
+from optlab.multiview.problem.penalties import Penalty
+from optlab.multiview.selection.choice import Selection, as_lam, lambda_for_rank, serial
+from optlab.multiview.views.preparation import Prepared, fit_problem, prepare
 
 __all__ = ["exceedances", "permutation_test"]
 

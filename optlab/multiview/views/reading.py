@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_flag, as_float_array, first_index, one_of
-from optlab.datasets.multiview_table import first_row_number, unnamed_column
+from optlab.datasets.multiview.tables import first_row_number, unnamed_column
 
 __all__ = ["View", "ViewSet", "read_views", "standardised"]
 

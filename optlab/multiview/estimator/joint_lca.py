@@ -16,22 +16,22 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from optlab.core.validation import as_flag, as_generator, as_integer, as_number, one_of
-from optlab.multiview.choice import ModelFitWarning
-from optlab.multiview.fitted import FittedComponents
-from optlab.multiview.linalg import one_thread_if_small, polar
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.permutation import exceedances
-from optlab.multiview.prepare import Prepared, fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
-from optlab.multiview.scores import consensus_scores, view_strengths
-from optlab.multiview.selection import (
+from optlab.multiview.estimator.fitted import FittedComponents
+from optlab.multiview.estimator.scores import consensus_scores, view_strengths
+from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.orthonormal import one_thread_if_small, polar
+from optlab.multiview.problem.penalties import Penalty, as_penalty
+from optlab.multiview.selection.choice import ModelFitWarning
+from optlab.multiview.selection.cross_validation import (
     Selection,
     cross_validate_lambda,
     cross_validate_rank,
     lambda_path,
     permutation_test,
 )
-from optlab.multiview.views import read_views
+from optlab.multiview.selection.permutation import exceedances
+from optlab.multiview.views.preparation import Prepared, fit_problem, prepare
+from optlab.multiview.views.reading import read_views
 
 __all__ = ["JointLCA", "ModelFitWarning"]
 
@@ -49,7 +49,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     ----------
     penalty : str or Penalty, default "group"
         ``"group"`` (group lasso), ``"mcp"``, ``"scad"``, ``"l0"``, ``"adaptive"``, ``"factored"`` (ridge on the
-        strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.penalties`.
+        strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.problem.penalties`.
     lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "permutation"
         Penalty size (on the scale of correlations in the whitened variants, of covariances otherwise), or how to choose
         it: ``"permutation"``: components whose p-value is at most 0.05, against the strength of the leading component
@@ -86,7 +86,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     pair_weights : array_like, shape (K, K), optional
         Weights of the pairs of views.
     compression : {"auto", "exact"} or int, default "auto"
-        How views with many features are reduced; see `optlab.multiview.compression`.
+        How views with many features are reduced; see `optlab.multiview.views.compression`.
     init : {"spectral", "random"}, default "spectral"
     n_init : int, default 1
         Random starts in addition to the first; the fit with the least objective is kept.

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
-from optlab.multiview.choice import Selection, lambda_for_rank, serial
-from optlab.multiview.penalties import Penalty
-from optlab.multiview.permutation import permutation_test
-from optlab.multiview.prepare import Prepared, fit_problem, prepare, rows
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.penalties import Penalty
+from optlab.multiview.selection.choice import Selection, lambda_for_rank, serial
+from optlab.multiview.selection.permutation import permutation_test
+from optlab.multiview.views.preparation import Prepared, fit_problem, prepare, rows
 
 __all__ = [
     "Selection",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_generator, as_integer
-from optlab.multiview.views import _columns, _is_sparse, read_views, standardised
+from optlab.multiview.views.reading import _columns, _is_sparse, read_views, standardised
 
 __all__ = ["Alignment", "align", "cross_val_score", "take_samples"]
 

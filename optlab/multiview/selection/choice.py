@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.multiview.linalg import one_thread_if_small
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.prepare import fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.orthonormal import one_thread_if_small
+from optlab.multiview.problem.penalties import Penalty, as_penalty
+from optlab.multiview.views.preparation import fit_problem, prepare
 
 if TYPE_CHECKING:
     import pandas
