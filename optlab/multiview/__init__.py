@@ -7,11 +7,11 @@ abstract, and says so where it matters.
 """
 
 from optlab.multiview.estimator.comparison import Alignment, align, cross_val_score, take_samples
-from optlab.multiview.estimator.joint_lca import JointLCA, ModelFitWarning
+from optlab.multiview.estimator.joint_lca import JointLCA
 from optlab.multiview.estimator.scores import one_factor
 from optlab.multiview.methods.alternating import AlternatingProcrustes
 from optlab.multiview.problem.certificate import Certificate, certify
-from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.components import LinkedComponents
 from optlab.multiview.problem.penalties import (
     MCP,
     SCAD,
@@ -22,13 +22,11 @@ from optlab.multiview.problem.penalties import (
     Lasso,
     Penalty,
 )
-from optlab.multiview.selection.cross_validation import (
-    Selection,
-    cross_validate_lambda,
-    cross_validate_rank,
-    lambda_path,
-    permutation_test,
-)
+from optlab.multiview.problem.solution import LinkedSolution
+from optlab.multiview.selection.choice import ModelFitWarning, Selection
+from optlab.multiview.selection.cross_validation import cross_validate_lambda, cross_validate_rank
+from optlab.multiview.selection.path import lambda_path
+from optlab.multiview.selection.permutation import permutation_test
 
 __all__ = [
     "MCP",

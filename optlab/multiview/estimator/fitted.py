@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_flag, as_float_array
 from optlab.multiview.estimator.scores import consensus_scores
-from optlab.multiview.views.reading import View, _columns, common_index, read_array
+from optlab.multiview.views.reading import column_names, common_index, read_array
+from optlab.multiview.views.view import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ class FittedComponents:
     pair_singular_values_: np.ndarray
     explained_variance_ratio_: np.ndarray
     total_variance_: np.ndarray
-    _residual_spectra: list[np.ndarray]
+    residual_spectra_: list[np.ndarray]
 
     def _new_views(self, views: Any, *, subset: bool) -> list[View | None]:
         """Check views against those of the fit; None stands for a missing one."""
@@ -70,7 +71,7 @@ class FittedComponents:
         result: list[View | None] = [None] * len(names)
         for k, value in given.items():
             array = read_array(value, labels[k])
-            self._check_features(k, _columns(value), array.shape[1], labels[k])
+            self._check_features(k, column_names(value), array.shape[1], labels[k])
             result[k] = View(array, self.means_[k], self.scales_[k])
         sizes = {k: view.n for k, view in enumerate(result) if view is not None}
         first = next(iter(sizes))
@@ -177,7 +178,7 @@ class FittedComponents:
         individual = as_flag(individual, "individual")
         joint = self._joint_shares().sum(axis=1)
         own, ranks = np.zeros(self.n_views_), np.zeros(self.n_views_, dtype=int)
-        for k, values in enumerate(self._residual_spectra):
+        for k, values in enumerate(self.residual_spectra_):
             if individual:
                 ranks[k] = _hard_threshold_rank(values, self.n_samples_ - 1, self.n_features_in_[k])
                 own[k] = np.sum(values[: ranks[k]] ** 2) / (self.n_samples_ - 1) / self.total_variance_[k]

@@ -1,8 +1,8 @@
-"""Choosing the penalty or the rank: cross-validation with refit, permutation, and a path over the penalty.
+"""Choosing the penalty or the rank by cross-validation with refit.
 
 Joint Linked Component Analysis (Lin Xiao and Luo Xiao, arXiv 2406.11761) selects the rank by its penalty; the tuning
-rule of the paper is not reproduced, the rules here are ours. Every one answers with a `Selection`: the choice, the
-evidence as a table, and a plot of it.
+rule of the paper is not reproduced, the rules here and in the files beside this one are ours. Every one answers with a
+`Selection`: the choice, the evidence as a table, and a plot of it.
 
 Not offered: BIC, which was unstable or always chose rank 0 in our measurements; cross-validation of the *penalised*
 loss, which selects too many components because a small penalty compensates the shrinkage.
@@ -10,28 +10,25 @@ loss, which selects too many components because a small penalty compensates the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
-from optlab.multiview.problem.components import LinkedComponents, LinkedSolution
+from optlab.core.validation import as_flag, as_generator, as_integer, one_of
+from optlab.multiview.methods.alternating import fit_problem, settle
+from optlab.multiview.problem.components import LinkedComponents
 from optlab.multiview.problem.penalties import Penalty
-from optlab.multiview.selection.choice import Selection, lambda_for_rank, serial
-from optlab.multiview.selection.permutation import permutation_test
-from optlab.multiview.views.preparation import Prepared, fit_problem, prepare, rows
+from optlab.multiview.problem.solution import LinkedSolution
+from optlab.multiview.selection.choice import Selection, serial
+from optlab.multiview.selection.path import lambda_for_rank, penalty_grid, solutions_along
+from optlab.multiview.views.preparation import Prepared, prepare
 
-__all__ = [
-    "Selection",
-    "cross_validate_lambda",
-    "cross_validate_rank",
-    "lambda_path",
-    "permutation_test",
-]
+__all__ = ["Fold", "cross_validate_lambda", "cross_validate_rank", "folds_of"]
 
 # looser than a final fit: the held-out loss does not see the difference
-_CV_TOL, _CV_ITER = 1e-3, 60
+_LOOSE: dict[str, Any] = {"tol": 1e-3, "max_iter": 60}
 
 
 @serial
@@ -74,26 +71,21 @@ def cross_validate_rank(
         With columns rank, loss, standard_error.
     """
     data = prepare(views, **preparation)
-    folds = _folds(data.n, n_folds, n_repeats, random_state)
-    R = min(data.rank_limit(max_rank), data.n - len(folds[0][1]) - 2)
-    losses = np.zeros((len(folds), R + 1))
-    for i, (train, test) in enumerate(folds):
-        problem, means = _training_problem(data, train, R, penalty, pair_weights)
-        starts = problem.spectral_start(R)
+    parts, R = _parts(data, max_rank, n_folds, n_repeats, random_state)
+    whole = LinkedComponents.from_scores(data.scores, max_rank=R, penalty=penalty, pair_weights=pair_weights)
+    losses = np.zeros((len(parts), R + 1))
+    for i, fold in enumerate(folds_of(whole, data.scores, parts)):
+        starts = fold.problem.spectral_start(R)
         for r in range(1, R + 1):
-            reduced = problem.replace(lam=0.0, max_rank=r)
-            solution = fit_problem(
-                reduced, x0=tuple(V[:, :r] for V in starts), tol=_CV_TOL, max_iter=_CV_ITER, record=5
-            ).solution
-            losses[i, r] = _held_out_loss(problem, solution, data.scores, test, means)
-    mean, error = losses.mean(axis=0), losses.std(axis=0, ddof=1) / np.sqrt(len(folds))
-    rank = int(np.argmin(mean))
-    lam = lambda_for_rank(data.problem(max_rank=R, penalty=penalty, pair_weights=pair_weights), rank)
+            start = tuple([V[:, :r] for V in starts])
+            losses[i, r] = fold.loss(settle(fold.problem.replace(lam=0.0, max_rank=r), start, **_LOOSE))
+    evidence = _mean_with_error(losses)
+    rank = int(np.argmin(evidence["loss"]))
     return Selection(
         "cross-validation of the rank, refitted",
-        lam,
+        lambda_for_rank(whole, rank),
         rank,
-        {"rank": np.arange(R + 1), "loss": mean, "standard_error": error},
+        {"rank": np.arange(R + 1), **evidence},
     )
 
 
@@ -135,126 +127,70 @@ def cross_validate_lambda(
     one_of(rule, "rule", ("min", "1se"))
     refit = as_flag(refit, "refit")
     data = prepare(views, **preparation)
-    folds = _folds(data.n, n_folds, n_repeats, random_state)
-    R = min(data.rank_limit(max_rank), data.n - len(folds[0][1]) - 2)
-    whole = data.problem(max_rank=R, penalty=penalty, pair_weights=pair_weights)
-    grid = _grid(whole, lams)
-    losses, ranks = np.zeros((len(folds), grid.size)), np.zeros((len(folds), grid.size))
-    for i, (train, test) in enumerate(folds):
-        problem, means = _training_problem(data, train, R, penalty, pair_weights)
+    parts, R = _parts(data, max_rank, n_folds, n_repeats, random_state)
+    whole = LinkedComponents.from_scores(data.scores, max_rank=R, penalty=penalty, pair_weights=pair_weights)
+    grid = penalty_grid(whole, lams)
+    losses, ranks = np.zeros((len(parts), grid.size)), np.zeros((len(parts), grid.size))
+    for i, fold in enumerate(folds_of(whole, data.scores, parts)):
         refitted: dict[int, float] = {}
-        for j, solution in enumerate(_path(problem, grid, _CV_TOL, _CV_ITER)):
+        for j, solution in enumerate(solutions_along(fold.problem, grid, **_LOOSE)):
             r = ranks[i, j] = solution.rank
             if not refit:
-                losses[i, j] = _held_out_loss(problem, solution, data.scores, test, means)
+                losses[i, j] = fold.loss(solution)
                 continue
             if r not in refitted:
-                again = fit_problem(
-                    problem.replace(lam=0.0, max_rank=int(r)), x0=solution, tol=_CV_TOL, max_iter=_CV_ITER, record=5
-                ).solution
-                refitted[int(r)] = _held_out_loss(problem, again, data.scores, test, means)
-            losses[i, j] = refitted[int(r)]
-    mean, error = losses.mean(axis=0), losses.std(axis=0, ddof=1) / np.sqrt(len(folds))
+                refitted[r] = fold.loss(settle(fold.problem.replace(lam=0.0, max_rank=r), solution, **_LOOSE))
+            losses[i, j] = refitted[r]
+    evidence = _mean_with_error(losses)
+    mean = evidence["loss"]
     best = int(np.flatnonzero(mean == mean.min())[-1])
     if rule == "1se":
-        best = int(np.flatnonzero(mean <= mean[best] + error[best])[-1])
+        best = int(np.flatnonzero(mean <= mean[best] + evidence["standard_error"][best])[-1])
     lam = float(grid[best])
-    rank = fit_problem(whole.replace(lam=lam)).solution.rank
     return Selection(
         f"cross-validation of lam, {'refitted' if refit else 'penalised'} ({rule})",
         lam,
-        rank,
-        {"lam": grid, "loss": mean, "standard_error": error, "rank": ranks.mean(axis=0)},
+        fit_problem(whole.replace(lam=lam)).solution.rank,
+        {"lam": grid, **evidence, "rank": ranks.mean(axis=0)},
         x="lam",
     )
 
 
-@serial
-def lambda_path(
-    views: Any,
-    lams: Sequence[float] | None = None,
-    *,
-    max_rank: int | None = None,
-    penalty: str | Penalty = "group",
-    pair_weights: Any = None,
-    tol: float = 1e-6,
-    max_iter: int = 500,
-    **preparation: Any,
-) -> Selection:
-    """Fit a grid of penalties, from small to large, each started at the one before.
+@dataclass(frozen=True)
+class Fold:
+    """The problem of the training samples, and the test samples centred at the means of the training samples."""
 
-    Returns
-    -------
-    Selection
-        Nothing is chosen (``lam`` and ``rank`` are None). Columns lam, rank, objective, norm1, norm2, ... (strengths of
-        the components).
-    """
-    data = prepare(views, **preparation)
-    problem = data.problem(max_rank=data.rank_limit(max_rank), penalty=penalty, pair_weights=pair_weights)
-    grid = _grid(problem, lams)
-    solutions = _path(problem, grid, tol, max_iter)
-    table = {
-        "lam": grid,
-        "rank": np.array([s.rank for s in solutions]),
-        "objective": np.array([problem.replace(lam=lam).measure(s)["objective"] for lam, s in zip(grid, solutions)]),
-    }
-    for j in range(problem.max_rank):
-        table[f"norm{j + 1}"] = np.array([s.norms[j] for s in solutions])
-    return Selection("path", None, None, table, x="lam")
+    problem: LinkedComponents
+    test: tuple[np.ndarray, ...]
+
+    def loss(self, solution: LinkedSolution) -> float:
+        """Squared error of the test samples' cross-covariances, less that of the zero model."""
+        problem, n = self.problem, len(self.test[0])
+        T = [Y @ V for Y, V in zip(self.test, solution.coordinates)]
+        d = problem.weighted(solution.diagonals)
+        c = np.array([problem.sqrt_weights[k, l] * np.einsum("ij,ij->j", T[k], T[l]) / n for k, l in problem.pair_list])
+        return 0.5 * float(np.sum(d * d) - 2 * np.sum(d * c))
 
 
-def _path(problem: LinkedComponents, grid: np.ndarray, tol: float, max_iter: int) -> list[LinkedSolution]:
-    """Solutions on an increasing grid with warm starts; in the order of the grid.
-
-    Increasing, because a component once zero re-enters through the refinement only: a decreasing path would lag.
-    """
-    found: dict[int, LinkedSolution] = {}
-    start: Any = fit_problem(problem.replace(lam=0.0), tol=tol, max_iter=max_iter, record=5).solution
-    for i in np.argsort(grid, kind="stable"):
-        start = fit_problem(
-            problem.replace(lam=float(grid[i])), x0=start, tol=tol, max_iter=max_iter, record=5
-        ).solution
-        found[int(i)] = start
-    return [found[i] for i in range(grid.size)]
+def folds_of(
+    whole: LinkedComponents, scores: Sequence[np.ndarray], parts: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[Fold]:
+    """One fold at a time, from training and test samples: the matrices of all at once might be large."""
+    for train, test in parts:
+        training = [Y[train] for Y in scores]
+        yield Fold(whole.with_scores(training), tuple([Y[test] - X.mean(axis=0) for Y, X in zip(scores, training)]))
 
 
-def _grid(problem: LinkedComponents, lams: Sequence[float] | None) -> np.ndarray:
-    if lams is not None:
-        return as_float_array(lams, "lams", ndim=1, nonnegative=True).astype(float)
-    top = problem.lambda_max()
-    if top == 0:
-        return np.zeros(1)
-    # a covariance's scale for all penalties; L0 works on its square
-    ratio = 0.05**2 if problem.penalty.name == "l0" else 0.05
-    return top * np.geomspace(ratio, 1.0, 20)
+def _mean_with_error(losses: np.ndarray) -> dict[str, np.ndarray]:
+    """Over the folds."""
+    return {"loss": losses.mean(axis=0), "standard_error": losses.std(axis=0, ddof=1) / np.sqrt(len(losses))}
 
 
-def _training_problem(
-    data: Prepared, train: np.ndarray, R: int, penalty: Any, pair_weights: Any
-) -> tuple[LinkedComponents, list[np.ndarray]]:
-    scores = rows(data.scores, train)
-    means = [Y.mean(axis=0) for Y in scores]
-    return LinkedComponents._from_scores(scores, max_rank=R, penalty=penalty, pair_weights=pair_weights), means
-
-
-def _held_out_loss(
-    problem: LinkedComponents,
-    solution: LinkedSolution,
-    scores: Sequence[np.ndarray],
-    test: np.ndarray,
-    means: Sequence[np.ndarray],
-) -> float:
-    """Squared error of the test samples' cross-covariances, less that of the zero model."""
-    T = [(Y[test] - mean) @ V for Y, mean, V in zip(scores, means, solution.coordinates)]
-    d = problem.weighted(solution.diagonals)
-    c = np.array(
-        [problem.sqrt_weights[k, l] * np.einsum("ij,ij->j", T[k], T[l]) / test.size for k, l in problem.pair_list]
-    )
-    return 0.5 * float(np.sum(d * d) - 2 * np.sum(d * c))
-
-
-def _folds(n: int, n_folds: int | None, n_repeats: int, random_state: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test samples of every fold; the first test fold is the largest."""
+def _parts(
+    data: Prepared, max_rank: int | None, n_folds: int | None, n_repeats: int, random_state: Any
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], int]:
+    """Training and test samples of every fold, and the largest rank that the training samples of all allow."""
+    n = data.n
     if n < 5:
         raise ValueError(
             f"cross-validation needs at least 5 samples, got {n}; choose by permutation, or pass lam=a number"
@@ -264,8 +200,9 @@ def _folds(n: int, n_folds: int | None, n_repeats: int, random_state: Any) -> li
     if n_folds > n // 2:
         raise ValueError(f"n_folds must be at most {n // 2}, half the number of samples, got {n_folds}")
     rng = as_generator(random_state)
-    folds = []
+    parts = []
     for _ in range(n_repeats):
         for test in np.array_split(rng.permutation(n), n_folds):
-            folds.append((np.setdiff1d(np.arange(n), test), np.sort(test)))
-    return folds
+            parts.append((np.setdiff1d(np.arange(n), test), np.sort(test)))
+    # the first test fold is the largest
+    return parts, min(data.rank_limit(max_rank), n - len(parts[0][1]) - 2)
