@@ -297,7 +297,7 @@ def test_compressed_is_dense(standardize):
 
     from optlab.multiview import AlternatingProcrustes, LinkedComponents
     from optlab.multiview.views.reading import check_views
-    from optlab.multiview.views.scaling import standardised
+    from optlab.multiview.views.view import standardised
 
     views = [v.dense() for v in standardised(check_views(data.views), standardize=standardize)]
     blocks = {(k, l): views[k].T @ views[l] / 39 for k in range(3) for l in range(k + 1, 3)}

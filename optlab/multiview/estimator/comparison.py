@@ -14,8 +14,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_generator, as_integer
 from optlab.multiview.views.reading import check_views, column_names
-from optlab.multiview.views.scaling import standardised
-from optlab.multiview.views.view import is_sparse
+from optlab.multiview.views.view import is_sparse, standardised
 
 __all__ = ["Alignment", "align", "cross_val_score", "take_samples"]
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_flag, as_float_array
+from optlab.multiview.estimator.plots import ComponentPlots
 from optlab.multiview.estimator.scores import consensus_scores
-from optlab.multiview.views.reading import column_names, common_index, read_array
+from optlab.multiview.views.reading import check_samples, column_names, common_index, read_array
 from optlab.multiview.views.view import View
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["FittedComponents"]
 
 
-class FittedComponents:
+class FittedComponents(ComponentPlots):
     """The methods of `JointLCA` that use a fit. The attributes are those that `JointLCA.fit` sets."""
 
     pair_weights: Any
@@ -73,14 +71,8 @@ class FittedComponents:
             array = read_array(value, labels[k])
             self._check_features(k, column_names(value), array.shape[1], labels[k])
             result[k] = View(array, self.means_[k], self.scales_[k])
-        sizes = {k: view.n for k, view in enumerate(result) if view is not None}
-        first = next(iter(sizes))
-        for k, n in sizes.items():
-            if n != sizes[first]:
-                raise ValueError(
-                    f"all views must have the same samples as rows, got {sizes[first]} rows in {names[first]} and {n} "
-                    f"rows in {names[k]}"
-                )
+        present = [view.data for view in result if view is not None]
+        check_samples(present, [names[k] for k, view in enumerate(result) if view is not None])
         common_index(list(given.values()), list(labels.values()))
         return result
 
@@ -202,24 +194,6 @@ class FittedComponents:
         own = len(self.joint_) - self.rank_
         names = [f"component{j + 1}" for j in range(self.rank_)] + [f"individual{j + 1}" for j in range(own)]
         return np.array(names, dtype=object)
-
-    def plot_loadings(self, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
-        """Bars of the `top` largest loadings of a component in a view, with the names of the features."""
-        from optlab.multiview.estimator.plots import plot_loadings
-
-        return plot_loadings(self, view, component, top, ax)
-
-    def plot_scores(self, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
-        """Scatter of two joint scores, coloured by `labels`."""
-        from optlab.multiview.estimator.plots import plot_scores
-
-        return plot_scores(self, labels, components, ax)
-
-    def plot_variance(self, ax: Axes | None = None) -> Axes:
-        """Stacked bars of joint, individual and residual variance per view."""
-        from optlab.multiview.estimator.plots import plot_variance
-
-        return plot_variance(self, ax)
 
 
 def _hard_threshold_rank(values: np.ndarray, n: int, p: int) -> int:

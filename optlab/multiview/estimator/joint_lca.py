@@ -230,7 +230,9 @@ class JointLCA(FittedComponents, BaseEstimator):
             self.lam_, self.selection_ = self._choose(data, model, rng)
             problem = LinkedComponents.from_scores(data.scores, data.expanders, lam=self.lam_, **model)
             fit = Fit(**{setting.name: getattr(self, setting.name) for setting in fields(Fit)})
-            vars(self).update(fit.attributes(data, problem, rng, joint_only=self.selection_ is not None))
+            found = fit.attributes(data, problem, rng, joint_only=self.selection_ is not None)
+        for name, value in found.items():
+            setattr(self, name, value)
         self._warn_about_fit()
         return self
 

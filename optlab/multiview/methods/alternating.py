@@ -17,7 +17,7 @@ alone never revive one, because its column of every M_k is zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from optlab.core.solver import iterate, solve
 from optlab.core.validation import as_integer
 from optlab.multiview.methods.procrustes import procrustes_sweep, rotate
 from optlab.multiview.methods.refinement import component_pass
-from optlab.multiview.methods.signs import conventional, signed_like
 from optlab.multiview.problem.components import LinkedComponents
 from optlab.multiview.problem.orthonormal import complete, orthonormalise
 from optlab.multiview.problem.penalties import AdaptiveGroupLasso
@@ -149,7 +148,7 @@ class AlternatingProcrustes(Method):
         V, d = conventional(problem, state.V[:, order], state.d[:, order], state.c[:, order])
         a = None if state.a is None else np.abs(state.a[:, order])
         if a is not None and state.a is not None:
-            a = signed_like(problem, a, d)
+            a = _signed_like(problem, a, d)
         return LinkedSolution(
             problem.split(V),
             problem.unweighted(d),
@@ -184,7 +183,7 @@ def fit_problem(
 
 def settle(problem: LinkedComponents, x0: Any = None, *, tol: float, max_iter: int, every: int = 5) -> LinkedSolution:
     """The solution alone, looked at every so many iterations: for the many loose fits that a choice is made from."""
-    method, state = AlternatingProcrustes(), None
+    method, state = AlternatingProcrustes(), cast(Any, None)
     try:
         for state in iterate(problem, method, x0=x0, seed=0):
             if state.k >= max_iter or (state.k % every == 0 and method.kkt_residual(problem, state) <= tol):
@@ -192,12 +191,45 @@ def settle(problem: LinkedComponents, x0: Any = None, *, tol: float, max_iter: i
         return method.iterate(problem, state)
     except KeyboardInterrupt as interrupt:
         if state is not None:  # the run so far goes along, as from `optlab.solve`
-            so_far, nothing = method.iterate(problem, state), History(primary_metric=problem.primary_metric)
-            told = (Status.INTERRUPTED, "interrupted; this is the run so far", state.k, float("nan"))
+            so_far, said = method.iterate(problem, state), "interrupted; this is the run so far"
             interrupt.result = Result(  # type: ignore[attr-defined]
-                so_far, problem.measure(so_far), nothing, *told, method, problem, state
+                so_far, {}, History(), Status.INTERRUPTED, said, state.k, float("nan"), method, problem, state
             )
         raise
+
+
+def conventional(
+    problem: LinkedComponents, V: np.ndarray, d: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fix the signs: ``d_kl,j > 0`` along a tree of the strongest pairs, and the first view's largest loading positive.
+
+    Flipping ``v_kj`` flips ``d_kl,j`` for all l. With a common score all signs become positive.
+    """
+    V, d = V.copy(), d.copy()
+    reference = problem.symmetric(np.where(np.any(d != 0, axis=0), d, c))
+    strength, K = np.abs(reference), problem.n_views
+    sign = np.ones((K, V.shape[1]))
+    for j in range(V.shape[1]):
+        reached = np.arange(K) == 0
+        for _ in range(K - 1):
+            new = np.where(reached[:, None] & ~reached, strength[:, :, j], -1.0)
+            k, l = divmod(int(np.argmax(new)), K)
+            sign[l, j] = sign[k, j] * (-1.0 if reference[k, l, j] < 0 else 1.0)
+            reached[l] = True
+        v = V[problem.blocks[0], j]
+        if v[np.argmax(np.abs(v))] < 0:
+            sign[:, j] *= -1.0
+    V *= sign[problem.owner]
+    return V, d * sign[problem.pairs[0]] * sign[problem.pairs[1]]
+
+
+def _signed_like(problem: LinkedComponents, a: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Signs of the strengths that agree with ``d = a_k a_l``: all non-negative unless a triangle forbids it."""
+    a, full = a.copy(), problem.symmetric(d)
+    for j in range(a.shape[1]):
+        k = int(np.argmax(a[:, j]))
+        a[:, j] *= np.where(full[k, :, j] < 0, -1.0, 1.0)
+    return a
 
 
 def _start(problem: LinkedComponents, x0: Any) -> np.ndarray:

@@ -24,9 +24,9 @@ from optlab.multiview.problem.penalties import Penalty, as_penalty
 from optlab.multiview.problem.solution import ZERO, LinkedSolution
 from optlab.multiview.views.compression import Reduced, reduce_view
 from optlab.multiview.views.reading import check_views
-from optlab.multiview.views.scaling import standardised
+from optlab.multiview.views.view import standardised
 
-__all__ = ["LinkedComponents", "LinkedSolution", "cross_covariance_blocks"]
+__all__ = ["LinkedComponents", "cross_covariance_blocks"]
 
 
 class LinkedComponents:
@@ -160,11 +160,10 @@ class LinkedComponents:
         if (0, 1) not in checked:
             raise ValueError("blocks must hold the pair (0, 1)")
         n_views = 1 + max(l for _, l in checked)
-        for k in range(n_views):
-            for l in range(k + 1, n_views):
-                if (k, l) not in checked:
-                    raise ValueError(f"blocks must hold every pair of {n_views} views; ({k}, {l}) is missing")
-        sizes = [checked[(0, 1)].shape[0]] + [checked[(0, l)].shape[1] for l in range(1, n_views)]
+        sizes = [checked[(0, 1)].shape[0]] + [checked[(0, l)].shape[1] for l in range(1, n_views) if (0, l) in checked]
+        for pair in itertools.combinations(range(n_views), 2):
+            if pair not in checked:
+                raise ValueError(f"blocks must hold every pair of {n_views} views; {pair} is missing")
         for (k, l), S in checked.items():
             if S.shape != (sizes[k], sizes[l]):
                 raise ValueError(f"blocks[{(k, l)}] must have shape {(sizes[k], sizes[l])}, got {S.shape}")
@@ -414,10 +413,8 @@ class LinkedComponents:
 def cross_covariance_blocks(scores: Sequence[np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
     """``S_kl = Y_k' Y_l / (n - 1)`` of centred coordinates, for all pairs k < l."""
     centred = [Y - Y.mean(axis=0) for Y in scores]
-    n = centred[0].shape[0]
-    return {
-        (k, l): centred[k].T @ centred[l] / (n - 1) for k in range(len(centred)) for l in range(k + 1, len(centred))
-    }
+    pairs = itertools.combinations(range(len(centred)), 2)
+    return {(k, l): centred[k].T @ centred[l] / (len(centred[0]) - 1) for k, l in pairs}
 
 
 def _pair_weights(value: Any, n_views: int) -> np.ndarray:

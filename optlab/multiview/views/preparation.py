@@ -10,8 +10,7 @@ import numpy as np
 from optlab.core.validation import as_integer
 from optlab.multiview.views.compression import Reduced, reduce_view
 from optlab.multiview.views.reading import check_views
-from optlab.multiview.views.scaling import standardised
-from optlab.multiview.views.view import View, ViewSet
+from optlab.multiview.views.view import View, ViewSet, standardised
 
 __all__ = ["Prepared", "prepare"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array
-from optlab.datasets.multiview.tables import first_row_number, unnamed_column
+from optlab.datasets.multiview.tables import first_row_number, refuse_unnamed_column
 from optlab.multiview.views.view import ViewSet, is_sparse
 
-__all__ = ["check_views", "column_names", "common_index", "read_array"]
+__all__ = ["check_samples", "check_views", "column_names", "common_index", "read_array"]
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
@@ -116,16 +116,20 @@ def check_views(views: Any, *, name: str = "views", minimum: int = 2) -> ViewSet
     if len(values) < minimum:
         raise ValueError(f"{name} must hold at least {minimum} views, got {len(values)}")
     arrays = tuple(read_array(value, label) for value, label in zip(values, called))
-    rows = [int(a.shape[0]) for a in arrays]
-    for k in range(1, len(rows)):
-        if rows[k] != rows[0]:
-            raise ValueError(
-                f"all views must have the same samples as rows, got {rows[0]} rows in {called[0]} and {rows[k]} rows "
-                f"in {called[k]}"
-            )
+    check_samples(arrays, called)
     index = common_index(values, called)
     _refuse_row_numbers(arrays, values, called)
     return ViewSet(arrays, tuple(labels), tuple(column_names(v) for v in values), index)
+
+
+def check_samples(arrays: Sequence[Any], called: Sequence[str]) -> None:
+    """Raise `ValueError` unless all views have as many rows."""
+    for array, label in zip(arrays, called):
+        if array.shape[0] != arrays[0].shape[0]:
+            raise ValueError(
+                f"all views must have the same samples as rows, got {arrays[0].shape[0]} rows in {called[0]} and "
+                f"{array.shape[0]} rows in {label}"
+            )
 
 
 def common_index(values: Sequence[Any], called: Sequence[str]) -> Any:
@@ -157,11 +161,8 @@ def _refuse_row_numbers(arrays: Sequence[Any], values: Sequence[Any], called: Se
     found = []
     for array, value, label in zip(arrays, values, called):
         features = column_names(value)
-        if features is not None and (unnamed := unnamed_column(features)):
-            raise ValueError(
-                f"{label} has a column {unnamed!r}: row names of the file it was read from, no feature; read it with "
-                "pandas.read_csv(..., index_col=0), or drop the column"
-            )
+        if features is not None:
+            refuse_unnamed_column(features, label)
         if array.shape[0] < 5 or is_sparse(array):
             continue
         ends = array[[0, 1, -1]]

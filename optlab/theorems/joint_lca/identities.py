@@ -14,7 +14,7 @@ import numpy as np
 from optlab.datasets.multiview import linked_covariances, loading_error, make_linked_views, subspace_error
 from optlab.multiview import JointLCA, LinkedComponents, certify
 from optlab.multiview.views.reading import check_views
-from optlab.multiview.views.scaling import standardised
+from optlab.multiview.views.view import standardised
 from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.theorems.joint_lca._instances import (
     GROUPED,
