@@ -160,10 +160,10 @@ class LinkedComponents:
         if (0, 1) not in checked:
             raise ValueError("blocks must hold the pair (0, 1)")
         n_views = 1 + max(l for _, l in checked)
-        sizes = [checked[(0, 1)].shape[0]] + [checked[(0, l)].shape[1] for l in range(1, n_views) if (0, l) in checked]
-        for pair in itertools.combinations(range(n_views), 2):
-            if pair not in checked:
-                raise ValueError(f"blocks must hold every pair of {n_views} views; {pair} is missing")
+        for wanted in itertools.combinations(range(n_views), 2):
+            if wanted not in checked:
+                raise ValueError(f"blocks must hold every pair of {n_views} views; {wanted} is missing")
+        sizes = [checked[(0, 1)].shape[0]] + [checked[(0, l)].shape[1] for l in range(1, n_views)]
         for (k, l), S in checked.items():
             if S.shape != (sizes[k], sizes[l]):
                 raise ValueError(f"blocks[{(k, l)}] must have shape {(sizes[k], sizes[l])}, got {S.shape}")
