@@ -6,11 +6,13 @@ penalty, weights and tuning rule of the paper are not reproduced: what is here i
 abstract, and says so where it matters.
 """
 
-from optlab.multiview.alternating import AlternatingProcrustes
-from optlab.multiview.certificate import Certificate, certify
-from optlab.multiview.comparison import Alignment, align, cross_val_score, take_samples
-from optlab.multiview.estimator import JointLCA, ModelFitWarning
-from optlab.multiview.penalties import (
+from optlab.multiview.estimator.comparison import Alignment, align, cross_val_score, take_samples
+from optlab.multiview.estimator.joint_lca import JointLCA
+from optlab.multiview.estimator.scores import one_factor
+from optlab.multiview.methods.alternating import AlternatingProcrustes
+from optlab.multiview.problem.certificate import Certificate, certify
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.penalties import (
     MCP,
     SCAD,
     AdaptiveGroupLasso,
@@ -20,15 +22,11 @@ from optlab.multiview.penalties import (
     Lasso,
     Penalty,
 )
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
-from optlab.multiview.scores import one_factor
-from optlab.multiview.selection import (
-    Selection,
-    cross_validate_lambda,
-    cross_validate_rank,
-    lambda_path,
-    permutation_test,
-)
+from optlab.multiview.problem.solution import LinkedSolution
+from optlab.multiview.selection.choice import ModelFitWarning, Selection
+from optlab.multiview.selection.cross_validation import cross_validate_lambda, cross_validate_rank
+from optlab.multiview.selection.path import lambda_path
+from optlab.multiview.selection.permutation import permutation_test
 
 __all__ = [
     "MCP",

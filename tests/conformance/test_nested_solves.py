@@ -85,7 +85,7 @@ def sweep_of(folder):
 
 STEPS = {
     "stochastic": ("optlab.stochastic.loop.method", "StochasticMethod", "advance_averaging"),
-    "multiview": ("optlab.multiview.alternating", "AlternatingProcrustes", "step"),
+    "multiview": ("optlab.multiview.methods.alternating", "AlternatingProcrustes", "step"),
     "jive": ("optlab.multiview.baselines.jive", "AlternatingJIVE", "step"),
     "simplex": ("optlab.transport.solvers", "NetworkSimplex", "step"),
     "splitting": ("optlab.splitting.douglas_rachford", "BregmanDouglasRachford", "step"),

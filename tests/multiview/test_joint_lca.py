@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+import optlab
 from optlab.datasets.multiview import loading_error, make_linked_views, score_correlation, subspace_error
 from optlab.multiview import (
     MCP,
@@ -249,7 +250,7 @@ def test_sparse_views_are_the_same_as_dense_ones(standardize):
 
 
 def test_sparse_views_are_not_densified(monkeypatch):
-    from optlab.multiview.views import View
+    from optlab.multiview.views.view import View
 
     def refuse(self):
         raise AssertionError("densified")
@@ -295,9 +296,10 @@ def test_compressed_is_dense(standardize):
     exact = problem_sized.fit(data.views)
 
     from optlab.multiview import AlternatingProcrustes, LinkedComponents
-    from optlab.multiview.views import read_views, standardised
+    from optlab.multiview.views.reading import check_views
+    from optlab.multiview.views.view import standardised
 
-    views = [v.dense() for v in standardised(read_views(data.views), standardize=standardize)]
+    views = [v.dense() for v in standardised(check_views(data.views), standardize=standardize)]
     blocks = {(k, l): views[k].T @ views[l] / 39 for k in range(3) for l in range(k + 1, 3)}
     import optlab
 
@@ -310,7 +312,7 @@ def test_compressed_is_dense(standardize):
 
 
 def test_gram_and_randomised_compressions_agree_with_the_plain_one(monkeypatch):
-    import optlab.multiview.compression as compression
+    import optlab.multiview.views.compression as compression
 
     data = make_linked_views("C", n=60, p=(80, 90, 100), seed=0)
     exact = small(lam=0.05).fit(data.views)
@@ -425,24 +427,22 @@ def test_cross_validation_evidence(data):
 
 def test_held_out_loss_is_the_squared_error_of_the_cross_covariances(data):
     # from elsewhere: the full error with plain matrices, less that of the zero model
-    from optlab.multiview.prepare import prepare
-    from optlab.multiview.selection import _held_out_loss, _training_problem
+    from optlab.multiview import AlternatingProcrustes, LinkedComponents
+    from optlab.multiview.selection.cross_validation import folds_of
+    from optlab.multiview.views.preparation import prepare
 
-    prepared = prepare(data.views)
+    scores = prepare(data.views).scores
     train, test = np.arange(150), np.arange(150, 200)
-    problem, means = _training_problem(prepared, train, 2, "group", None)
-    solution = (
-        __import__("optlab")
-        .solve(problem, __import__("optlab").multiview.AlternatingProcrustes(), max_iter=50)
-        .solution
-    )
-    T = [(Y - m)[test] for Y, m in zip(prepared.scores, means)]
+    (fold,) = folds_of(LinkedComponents.from_scores(scores, max_rank=2), scores, [(train, test)])
+    problem = fold.problem
+    solution = optlab.solve(problem, AlternatingProcrustes(), max_iter=50).solution
+    T = [Y[test] - Y[train].mean(axis=0) for Y in scores]
     expected = 0.0
     for k, l in problem.pair_list:
         S = T[k].T @ T[l] / 50
         fit = (solution.coordinates[k] * solution.diagonals[k, l]) @ solution.coordinates[l].T
         expected += 0.5 * (np.sum((S - fit) ** 2) - np.sum(S**2))
-    assert _held_out_loss(problem, solution, prepared.scores, test, means) == pytest.approx(expected)
+    assert fold.loss(solution) == pytest.approx(expected)
 
 
 def test_permutation_null_destroys_the_link_and_nothing_else(data):

@@ -25,7 +25,8 @@ from optlab.multiview import (
     LinkedComponents,
     certify,
 )
-from optlab.multiview.alternating import component_pass, procrustes_sweep
+from optlab.multiview.methods.procrustes import procrustes_sweep
+from optlab.multiview.methods.refinement import component_pass
 
 GROUPED = ["group", "mcp", "scad", "l0", "adaptive"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from optlab.core.validation import as_generator, as_integer
 from optlab.multiview.baselines.base import Baseline, per_view, truncated_svd
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["AJIVE"]
 

@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_integer
-from optlab.multiview.prepare import Prepared, prepare
-from optlab.multiview.views import View, read_views
+from optlab.multiview.views.preparation import Prepared, prepare
+from optlab.multiview.views.reading import check_views
+from optlab.multiview.views.view import View
 
-__all__ = ["Baseline", "check_rank", "mean_of_views", "per_view", "truncated_svd"]
+__all__ = ["Baseline", "mean_of_views", "per_view", "truncated_svd"]
 
 
 class Baseline(BaseEstimator):
@@ -51,21 +52,13 @@ class Baseline(BaseEstimator):
     def transform(self, views: Any) -> np.ndarray:
         """Joint scores of new samples: the linear map of all views' scores that reproduces the training scores best."""
         check_is_fitted(self, "loadings_")
-        checked = read_views(views)
+        checked = check_views(views)
         if [a.shape[1] for a in checked.arrays] != self.n_features_in_:
             raise ValueError(
                 f"views must have {self.n_features_in_} features as in fit, got {[a.shape[1] for a in checked.arrays]}"
             )
         new = [View(a, m, s) for a, m, s in zip(checked.arrays, self.means_, self.scales_)]
         return np.hstack([view.matmul(V) for view, V in zip(new, self.projections_)]) @ self.score_map_
-
-
-def check_rank(rank: Any, data: Prepared, name: str = "rank") -> int:
-    number = as_integer(rank, name, minimum=1)
-    most = min(min(Y.shape[1] for Y in data.scores), data.n - 1)
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, the dimensions of the smallest view, got {number}")
-    return number
 
 
 def mean_of_views(data: Prepared, coordinates: list[np.ndarray]) -> np.ndarray:

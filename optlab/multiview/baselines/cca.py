@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from optlab.multiview.baselines.base import Baseline, check_rank, mean_of_views
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.baselines.base import Baseline, mean_of_views
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["CCA", "GCCA", "MCCA"]
 
@@ -17,8 +15,9 @@ class _FromCCAZoo(Baseline):
 
     _model = ""
 
-    def _build(self, linear: Any) -> Any:
-        raise NotImplementedError
+    def __init__(self, rank: int = 1, shrinkage: float = 0.0) -> None:
+        self.rank = rank
+        self.shrinkage = shrinkage
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
         try:
@@ -27,8 +26,9 @@ class _FromCCAZoo(Baseline):
             raise ImportError(
                 f"{type(self).__name__} uses cca-zoo; install it with: pip install 'optlab[peers]'"
             ) from None
-        check_rank(self.rank, data)
-        self.model_ = self._build(linear).fit([np.ascontiguousarray(Y) for Y in data.scores])
+        data.check_rank(self.rank)
+        model = getattr(linear, self._model)(n_components=self.rank, shrinkage=self.shrinkage)
+        self.model_ = model.fit([np.ascontiguousarray(Y) for Y in data.scores])
         self._weights = weights = [np.asarray(W) for W in self.model_.weights_]
         self.weights_ = [r.expand(W) for r, W in zip(data.reduced, weights)]
         return mean_of_views(data, weights), None
@@ -44,12 +44,7 @@ class MCCA(_FromCCAZoo):
         Of each view's covariance towards the identity, in [0, 1]; needed where a view has as many features as samples.
     """
 
-    def __init__(self, rank: int = 1, shrinkage: float = 0.0) -> None:
-        self.rank = rank
-        self.shrinkage = shrinkage
-
-    def _build(self, linear: Any) -> Any:
-        return linear.MCCA(n_components=self.rank, shrinkage=self.shrinkage)
+    _model = "MCCA"
 
 
 class GCCA(_FromCCAZoo):
@@ -61,12 +56,7 @@ class GCCA(_FromCCAZoo):
     shrinkage : float, default 0
     """
 
-    def __init__(self, rank: int = 1, shrinkage: float = 0.0) -> None:
-        self.rank = rank
-        self.shrinkage = shrinkage
-
-    def _build(self, linear: Any) -> Any:
-        return linear.GCCA(n_components=self.rank, shrinkage=self.shrinkage)
+    _model = "GCCA"
 
 
 class CCA(_FromCCAZoo):
@@ -79,9 +69,4 @@ class CCA(_FromCCAZoo):
         0: CCA; above 0: regularised (ridge) CCA; 1: partial least squares.
     """
 
-    def __init__(self, rank: int = 1, shrinkage: float = 0.0) -> None:
-        self.rank = rank
-        self.shrinkage = shrinkage
-
-    def _build(self, linear: Any) -> Any:
-        return linear.RidgeCCA(n_components=self.rank, shrinkage=self.shrinkage)
+    _model = "RidgeCCA"

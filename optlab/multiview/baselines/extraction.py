@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from optlab.multiview.baselines.base import Baseline, check_rank, mean_of_views
-from optlab.multiview.prepare import Prepared
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.baselines.base import Baseline, mean_of_views
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["ConcatenatedPCA", "SequentialExtraction"]
 
@@ -30,7 +30,7 @@ class ConcatenatedPCA(Baseline):
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
         left, _, _ = np.linalg.svd(np.hstack(data.scores), full_matrices=False)
-        return np.sqrt(data.n - 1) * left[:, : check_rank(self.rank, data)], None
+        return np.sqrt(data.n - 1) * left[:, : data.check_rank(self.rank)], None
 
 
 class SequentialExtraction(Baseline):
@@ -51,10 +51,9 @@ class SequentialExtraction(Baseline):
         scores = [Y - Y.mean(axis=0) for Y in data.scores]
         found: list[tuple[np.ndarray, ...]] = []
         norms = []
-        for _ in range(check_rank(self.rank, data)):
-            problem = LinkedComponents._from_scores(scores, max_rank=1)
-            v = np.concatenate(problem.spectral_start(1))[:, 0]
-            v, norm = problem.rank_one(v, np.zeros((v.size, 0)), 500, tol=1e-12)
+        for _ in range(data.check_rank(self.rank)):
+            problem = LinkedComponents.from_scores(scores, max_rank=1)
+            v, norm = problem.leading_component(500, tol=1e-12)
             parts = problem.split(v)
             scores = [Y - (Y @ u)[:, None] * u for Y, u in zip(scores, parts)]
             found.append(parts)

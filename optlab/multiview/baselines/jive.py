@@ -20,8 +20,8 @@ import numpy as np
 from optlab.core.protocols import Method, State
 from optlab.core.solver import solve
 from optlab.core.validation import as_flag, as_integer
-from optlab.multiview.baselines.base import Baseline, check_rank, per_view, truncated_svd
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.baselines.base import Baseline, per_view, truncated_svd
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["JIVE", "AlternatingJIVE", "JIVESolution", "JointIndividual"]
 
@@ -210,7 +210,7 @@ class JIVE(Baseline):
         self.tol = tol
 
     def _joint(self, data: Prepared) -> tuple[np.ndarray, None]:
-        rank = check_rank(self.rank, data)
+        rank = data.check_rank(self.rank)
         X = tuple(Y / np.linalg.norm(Y) for Y in data.scores)
         problem = JointIndividual(X, rank, tuple(per_view(self.individual_ranks, len(X), "individual_ranks")))
         self.result_ = solve(

@@ -9,7 +9,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_generator, as_integer, as_number
 from optlab.multiview.baselines.base import Baseline
-from optlab.multiview.prepare import Prepared
+from optlab.multiview.views.preparation import Prepared
 
 __all__ = ["SLIDE", "slide_given_structure", "slide_penalised"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import optlab
 from optlab.datasets.multiview import make_linked_views
 from optlab.multiview import AlternatingProcrustes, LinkedComponents, certify
-from optlab.multiview.alternating import component_pass
+from optlab.multiview.methods.refinement import component_pass
 from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.theorems.joint_lca._instances import (
     GROUPED,

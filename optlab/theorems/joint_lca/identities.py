@@ -13,7 +13,8 @@ import numpy as np
 
 from optlab.datasets.multiview import linked_covariances, loading_error, make_linked_views, subspace_error
 from optlab.multiview import JointLCA, LinkedComponents, certify
-from optlab.multiview.views import read_views, standardised
+from optlab.multiview.views.reading import check_views
+from optlab.multiview.views.view import standardised
 from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.theorems.joint_lca._instances import (
     GROUPED,
@@ -230,7 +231,7 @@ def _compressed(seed: int, n: int, p: tuple[int, ...], compression: str | int) -
         lam=lam, max_rank=5, variant="covariance", tol=1e-11, max_iter=3000, compression=compression, refit=False
     )
     compressed = model.fit(data.views).result_
-    views = [v.dense() for v in standardised(read_views(data.views))]
+    views = [v.dense() for v in standardised(check_views(data.views))]
     blocks = {(k, l): views[k].T @ views[l] / (n - 1) for k in range(len(p)) for l in range(k + 1, len(p))}
     dense = fit(LinkedComponents.from_cross_covariances(blocks, lam=lam, max_rank=5), tol=1e-11, max_iter=3000)
     a, b = compressed.solution, dense.solution

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optlab.core.validation import as_integer, one_of
-from optlab.multiview.views import View
+from optlab.multiview.views.view import View
 
 __all__ = ["Reduced", "reduce_view"]
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from optlab.core.validation import as_flag, as_float_array
-from optlab.multiview.scores import consensus_scores
-from optlab.multiview.views import View, _columns, common_index, read_array
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from optlab.multiview.estimator.plots import ComponentPlots
+from optlab.multiview.estimator.scores import consensus_scores
+from optlab.multiview.views.reading import check_samples, column_names, common_index, read_array
+from optlab.multiview.views.view import View
 
 __all__ = ["FittedComponents"]
 
 
-class FittedComponents:
+class FittedComponents(ComponentPlots):
     """The methods of `JointLCA` that use a fit. The attributes are those that `JointLCA.fit` sets."""
 
     pair_weights: Any
@@ -39,7 +38,7 @@ class FittedComponents:
     pair_singular_values_: np.ndarray
     explained_variance_ratio_: np.ndarray
     total_variance_: np.ndarray
-    _residual_spectra: list[np.ndarray]
+    residual_spectra_: list[np.ndarray]
 
     def _new_views(self, views: Any, *, subset: bool) -> list[View | None]:
         """Check views against those of the fit; None stands for a missing one."""
@@ -70,16 +69,10 @@ class FittedComponents:
         result: list[View | None] = [None] * len(names)
         for k, value in given.items():
             array = read_array(value, labels[k])
-            self._check_features(k, _columns(value), array.shape[1], labels[k])
+            self._check_features(k, column_names(value), array.shape[1], labels[k])
             result[k] = View(array, self.means_[k], self.scales_[k])
-        sizes = {k: view.n for k, view in enumerate(result) if view is not None}
-        first = next(iter(sizes))
-        for k, n in sizes.items():
-            if n != sizes[first]:
-                raise ValueError(
-                    f"all views must have the same samples as rows, got {sizes[first]} rows in {names[first]} and {n} "
-                    f"rows in {names[k]}"
-                )
+        present = [view.data for view in result if view is not None]
+        check_samples(present, [names[k] for k, view in enumerate(result) if view is not None])
         common_index(list(given.values()), list(labels.values()))
         return result
 
@@ -177,7 +170,7 @@ class FittedComponents:
         individual = as_flag(individual, "individual")
         joint = self._joint_shares().sum(axis=1)
         own, ranks = np.zeros(self.n_views_), np.zeros(self.n_views_, dtype=int)
-        for k, values in enumerate(self._residual_spectra):
+        for k, values in enumerate(self.residual_spectra_):
             if individual:
                 ranks[k] = _hard_threshold_rank(values, self.n_samples_ - 1, self.n_features_in_[k])
                 own[k] = np.sum(values[: ranks[k]] ** 2) / (self.n_samples_ - 1) / self.total_variance_[k]
@@ -201,24 +194,6 @@ class FittedComponents:
         own = len(self.joint_) - self.rank_
         names = [f"component{j + 1}" for j in range(self.rank_)] + [f"individual{j + 1}" for j in range(own)]
         return np.array(names, dtype=object)
-
-    def plot_loadings(self, view: int | str = 0, component: int = 0, top: int = 15, ax: Axes | None = None) -> Axes:
-        """Bars of the `top` largest loadings of a component in a view, with the names of the features."""
-        from optlab.multiview.plots import plot_loadings
-
-        return plot_loadings(self, view, component, top, ax)
-
-    def plot_scores(self, labels: Any = None, components: tuple[int, int] = (0, 1), ax: Axes | None = None) -> Axes:
-        """Scatter of two joint scores, coloured by `labels`."""
-        from optlab.multiview.plots import plot_scores
-
-        return plot_scores(self, labels, components, ax)
-
-    def plot_variance(self, ax: Axes | None = None) -> Axes:
-        """Stacked bars of joint, individual and residual variance per view."""
-        from optlab.multiview.plots import plot_variance
-
-        return plot_variance(self, ax)
 
 
 def _hard_threshold_rank(values: np.ndarray, n: int, p: int) -> int:

@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["UNNAMED", "first_row_number", "is_table", "read_table", "table_name", "unnamed_column"]
+__all__ = [
+    "UNNAMED",
+    "first_row_number",
+    "is_table",
+    "read_table",
+    "refuse_unnamed_column",
+    "table_name",
+]
 
 UNNAMED = "Unnamed: 0"
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
@@ -136,6 +143,10 @@ def first_row_number(values: Any) -> int | None:
     return None
 
 
-def unnamed_column(columns: Any) -> str | None:
-    """The name that pandas gives to a first column without one, if it is among the columns."""
-    return UNNAMED if UNNAMED in list(map(str, columns)) else None
+def refuse_unnamed_column(columns: Any, called: str) -> None:
+    """Refuse a first column without a name, as pandas calls it, among the columns of a DataFrame."""
+    if UNNAMED in list(map(str, columns)):
+        raise ValueError(
+            f"{called} has a column {UNNAMED!r}: row names of the file it was read from, no feature; read it with "
+            "pandas.read_csv(..., index_col=0), or drop the column"
+        )

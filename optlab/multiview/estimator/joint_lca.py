@@ -10,32 +10,26 @@ abstract. The whitened and hybrid variants, the scores and the variance shares a
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from optlab.core.validation import as_flag, as_generator, as_integer, as_number, one_of
-from optlab.multiview.choice import ModelFitWarning
-from optlab.multiview.fitted import FittedComponents
-from optlab.multiview.linalg import one_thread_if_small, polar
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.permutation import exceedances
-from optlab.multiview.prepare import Prepared, fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
-from optlab.multiview.scores import consensus_scores, view_strengths
-from optlab.multiview.selection import (
-    Selection,
-    cross_validate_lambda,
-    cross_validate_rank,
-    lambda_path,
-    permutation_test,
-)
-from optlab.multiview.views import read_views
+from optlab.multiview.estimator.fit import Fit
+from optlab.multiview.estimator.fitted import FittedComponents
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.orthonormal import one_thread_if_small
+from optlab.multiview.problem.penalties import Penalty, as_penalty
+from optlab.multiview.selection.choice import ModelFitWarning, Selection
+from optlab.multiview.selection.cross_validation import cross_validate_lambda, cross_validate_rank
+from optlab.multiview.selection.path import lambda_path
+from optlab.multiview.selection.permutation import permutation_test
+from optlab.multiview.views.preparation import Prepared, prepare
+from optlab.multiview.views.reading import check_views
 
-__all__ = ["JointLCA", "ModelFitWarning"]
-
-_LEVEL = 0.05  # of the tests of activity
+__all__ = ["JointLCA"]
 
 
 class JointLCA(FittedComponents, BaseEstimator):
@@ -49,7 +43,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     ----------
     penalty : str or Penalty, default "group"
         ``"group"`` (group lasso), ``"mcp"``, ``"scad"``, ``"l0"``, ``"adaptive"``, ``"factored"`` (ridge on the
-        strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.penalties`.
+        strengths of a common score), ``"lasso"`` (no groups, an ablation); see `optlab.multiview.problem.penalties`.
     lam : float or {"cv", "cv-lambda", "permutation", "sequential", "parallel"}, default "permutation"
         Penalty size (on the scale of correlations in the whitened variants, of covariances otherwise), or how to choose
         it: ``"permutation"``: components whose p-value is at most 0.05, against the strength of the leading component
@@ -86,7 +80,7 @@ class JointLCA(FittedComponents, BaseEstimator):
     pair_weights : array_like, shape (K, K), optional
         Weights of the pairs of views.
     compression : {"auto", "exact"} or int, default "auto"
-        How views with many features are reduced; see `optlab.multiview.compression`.
+        How views with many features are reduced; see `optlab.multiview.views.compression`.
     init : {"spectral", "random"}, default "spectral"
     n_init : int, default 1
         Random starts in addition to the first; the fit with the least objective is kept.
@@ -221,28 +215,26 @@ class JointLCA(FittedComponents, BaseEstimator):
         self._check_settings()
         rng = as_generator(self.random_state)
         data = self._prepare(views, rng)
-        self._remember(data)
-        with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
-            self._fit_prepared(data, rng)
+        self.view_names_ = list(data.names)
+        self.n_views_, self.n_samples_ = len(data.names), data.n
+        self.n_features_in_ = [view.p for view in data.views]
+        self.feature_names_in_ = [None if f is None else list(f) for f in data.features]
+        self.means_ = [view.mean for view in data.views]
+        self.scales_ = [view.scale for view in data.views]
+        with one_thread_if_small(data.width):
+            model: dict[str, Any] = {
+                "max_rank": data.rank_limit(self.max_rank),
+                "penalty": self.penalty,
+                "pair_weights": self.pair_weights,
+            }
+            self.lam_, self.selection_ = self._choose(data, model, rng)
+            problem = LinkedComponents.from_scores(data.scores, data.expanders, lam=self.lam_, **model)
+            fit = Fit(**{setting.name: getattr(self, setting.name) for setting in fields(Fit)})
+            found = fit.attributes(data, problem, rng, joint_only=self.selection_ is not None)
+        for name, value in found.items():
+            setattr(self, name, value)
+        self._warn_about_fit()
         return self
-
-    def _fit_prepared(self, data: Prepared, rng: np.random.Generator) -> None:
-        R = data.rank_limit(self.max_rank)
-        self.lam_, self.selection_ = self._choose(data, R, rng)
-        problem = data.problem(lam=self.lam_, penalty=self.penalty, max_rank=R, pair_weights=self.pair_weights)
-        self.result_ = self._solve(problem, rng)
-        self.history_ = self.result_.history
-        solution: LinkedSolution = self.result_.solution
-        self.n_iter_ = self.result_.n_iter
-        self.refit_result_ = None
-        rank = solution.rank
-        if self.refit and rank > 0:
-            again = problem.replace(lam=0.0, max_rank=rank)
-            self.refit_result_ = self._run(
-                again, solution, None if self.variant == "covariance" else max(self.tol, 1e-3)
-            )
-            solution = self.refit_result_.solution
-        self._set_components(data, problem, solution, rank, rng)
 
     def fit_transform(self, views: Any, y: Any = None) -> np.ndarray:
         """Fit, and return the joint scores of the samples, shape (n, rank)."""
@@ -263,7 +255,7 @@ class JointLCA(FittedComponents, BaseEstimator):
             as_number(self.lam, "lam", minimum=0)
 
     def _prepare(self, views: Any, rng: np.random.Generator | None = None) -> Prepared:
-        checked, whiten = read_views(views), None
+        checked, whiten = check_views(views), None
         if self.variant != "covariance":
             whiten = self.n_whiten
             if whiten is None:
@@ -279,143 +271,27 @@ class JointLCA(FittedComponents, BaseEstimator):
             rng=rng,
         )
 
-    def _remember(self, data: Prepared) -> None:
-        self.view_names_ = list(data.names)
-        self.n_views_ = len(data.names)
-        self.n_features_in_ = [view.p for view in data.views]
-        self.feature_names_in_ = [None if f is None else list(f) for f in data.features]
-        self.means_ = [view.mean for view in data.views]
-        self.scales_ = [view.scale for view in data.views]
-        self.n_samples_ = data.n
-
-    def _choose(self, data: Prepared, R: int, rng: np.random.Generator) -> tuple[float, Selection | None]:
+    def _choose(
+        self, data: Prepared, model: dict[str, Any], rng: np.random.Generator
+    ) -> tuple[float, Selection | None]:
         if not isinstance(self.lam, str):
             return float(self.lam), None
-        common: dict[str, Any] = {
-            "max_rank": R,
-            "penalty": self.penalty,
-            "pair_weights": self.pair_weights,
-            "random_state": rng,
-        }
-        if R == 0:
+        if model["max_rank"] == 0:
             return 0.0, None
         if self.lam == "cv":
-            chosen = cross_validate_rank(data, n_folds=self.n_folds, **common)
+            chosen = cross_validate_rank(data, n_folds=self.n_folds, random_state=rng, **model)
         elif self.lam == "cv-lambda":
-            chosen = cross_validate_lambda(data, n_folds=self.n_folds, **common)
+            chosen = cross_validate_lambda(data, n_folds=self.n_folds, random_state=rng, **model)
         else:
             kind = {"permutation": "single"}.get(self.lam, self.lam)
-            chosen = permutation_test(data, kind=kind, n_permutations=self.n_permutations, **common)
+            chosen = permutation_test(data, kind=kind, n_permutations=self.n_permutations, random_state=rng, **model)
             self._warn_about_choice(chosen)
         assert chosen.lam is not None
         return chosen.lam, chosen
 
-    def _run(self, problem: LinkedComponents, x0: Any, tol: float | None = None) -> Any:
-        return fit_problem(
-            problem,
-            x0=x0,
-            tol=self.tol if tol is None else tol,
-            max_iter=self.max_iter,
-            refine_every=self.refine_every,
-        )
-
-    def _solve(self, problem: LinkedComponents, rng: np.random.Generator) -> Any:
-        # whitened components have nearly equal strengths and separate slowly, to no use: their subspace is what counts
-        tol = self.tol if self.variant == "covariance" else max(self.tol, 1e-3)
-        best = self._run(problem, None if self.init == "spectral" else problem.random_start(rng), tol)
-        for _ in range(self.n_init - 1):
-            other = self._run(problem, problem.random_start(rng), tol)
-            if other.metrics["objective"] < best.metrics["objective"]:
-                best = other
-        return best
-
-    def _set_components(
-        self, data: Prepared, problem: LinkedComponents, solution: LinkedSolution, rank: int, rng: np.random.Generator
-    ) -> None:
-        coordinates = tuple(V[:, :rank] for V in solution.coordinates)
-        norms, diagonals = solution.norms[:rank], solution.diagonals[:, :, :rank]
-        plain = problem
-        if data.whitened is not None:
-            plain = LinkedComponents._from_scores(
-                [r.scores for r in data.reduced], max_rank=rank, pair_weights=self.pair_weights
-            )
-            coordinates, diagonals, norms = self._unwhitened(data, plain, coordinates, norms)
-        view_scores = [r.scores @ V for r, V in zip(data.reduced, coordinates)]
-        p_values = _activity(data, view_scores, rng)
-        self.joint_ = np.sum(p_values <= _LEVEL, axis=0) >= 2
-        self.rank_ = int(self.joint_.sum())
-        # what was asked for by number is kept, what a rule chose is kept if it is joint
-        order = np.flatnonzero(self.joint_) if self.selection_ else np.argsort(~self.joint_, kind="stable")
-        self.n_individual_ = rank - self.rank_
-        self.joint_ = self.joint_[order]
-        self.activity_p_values_ = p_values[:, order]
-        self.activity_ = self.activity_p_values_ <= _LEVEL
-        coordinates = tuple(V[:, order] for V in coordinates)
-        norms, diagonals, rank = norms[order], diagonals[:, :, order], order.size
-        fit = LinkedSolution(coordinates, diagonals, norms)
-        self.singular_values_ = norms
-        self.pair_singular_values_ = diagonals
-        self._coordinates = coordinates
-        self.loadings_ = [r.expand(V) for r, V in zip(data.reduced, coordinates)]
-        self.view_scores_ = [T[:, order] for T in view_scores]
-        self.score_variances_ = np.array([T.var(axis=0, ddof=1) for T in self.view_scores_]).reshape(
-            self.n_views_, rank
-        )
-        self.strengths_ = view_strengths(diagonals, self.score_variances_, self._weights())
-        self.scores_ = consensus_scores(self.view_scores_, self.strengths_, self.score_variances_)
-        self.score_maps_ = [_regression(self.scores_, T) for T in self.view_scores_]
-        self.total_variance_ = np.array([r.total / (data.n - 1) for r in data.reduced])
-        self.explained_variance_ = self.strengths_**2
-        self.explained_variance_ratio_ = self.explained_variance_ / self.total_variance_[:, None]
-        self.off_diagonal_energy_ = plain.off_diagonal_energy(fit)
-        self._residual_spectra = self._residuals(data)
-        self._warn_about_fit()
-
-    def _unwhitened(
-        self, data: Prepared, plain: LinkedComponents, whitened: tuple[np.ndarray, ...], norms: np.ndarray
-    ) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        """Loadings in covariance coordinates from those of the whitened views."""
-        assert data.whitened is not None
-        rank = norms.size
-        if rank == 0:
-            return tuple(np.zeros((r.m, 0)) for r in data.reduced), np.zeros((self.n_views_, self.n_views_, 0)), norms
-        total = np.sum([Y @ V for Y, V in zip(data.whitened, whitened)], axis=0)
-        coordinates = tuple(polar(r.scores.T @ total) for r in data.reduced)
-        if self.variant == "whitened":
-            c = plain.correlations(np.concatenate(coordinates))
-            return coordinates, plain.unweighted(c), norms
-        inner = LinkedComponents._from_scores(
-            [r.scores @ V for r, V in zip(data.reduced, coordinates)], max_rank=rank, pair_weights=self.pair_weights
-        )
-        result = self._run(inner, None)
-        self.refit_result_ = result
-        solution: LinkedSolution = result.solution
-        joined = tuple(V @ Q for V, Q in zip(coordinates, solution.coordinates))
-        return joined, solution.diagonals, solution.norms
-
-    def _weights(self) -> np.ndarray | None:
-        return None if self.pair_weights is None else np.asarray(self.pair_weights, dtype=float)
-
-    def _residuals(self, data: Prepared) -> list[np.ndarray]:
-        """Singular values of each view without its joint part, for `variance_table`."""
-        spectra, r = [], self.rank_
-        for reduced, V, T in zip(data.reduced, self._coordinates, self.view_scores_):
-            Z = self.scores_[:, :r]
-            rest = reduced.scores - (Z @ _regression(Z, T[:, :r])) @ V[:, :r].T
-            spectra.append(np.sqrt(np.maximum(np.linalg.eigvalsh(_small_gram(rest))[::-1], 0.0)))
-        return spectra
-
     def _warn_about_fit(self) -> None:
         if len(self.joint_) < 2:
             return
-        # what uncorrelated but finite samples leave off the diagonals
-        expected = whole = 0.0
-        for k in range(self.n_views_):
-            for l in range(k + 1, self.n_views_):
-                sampling = np.outer(self.score_variances_[k], self.score_variances_[l]) / (self.n_samples_ - 1)
-                expected += float(sampling.sum() - np.trace(sampling))
-                whole += float(np.sum(self.pair_singular_values_[k, l] ** 2))
-        self.expected_off_diagonal_energy_ = expected / (expected + whole) if whole > 0 else 0.0
         limit = max(self.off_diagonal_limit, 3 * self.expected_off_diagonal_energy_)
         if self.off_diagonal_energy_ > limit:
             warnings.warn(
@@ -424,7 +300,7 @@ class JointLCA(FittedComponents, BaseEstimator):
                 "are not comparable between views, only their subspaces are. "
                 + ("Try variant='hybrid', or fewer views" if self.variant == "covariance" else "Try fewer views"),
                 ModelFitWarning,
-                stacklevel=5,
+                stacklevel=3,
             )
 
     def _warn_about_choice(self, chosen: Selection) -> None:
@@ -438,7 +314,7 @@ class JointLCA(FittedComponents, BaseEstimator):
             f"p-values of the components from number {low + 1} on are {shown}, too near 0.05 for their number). Draw "
             f"more than n_permutations={self.n_permutations}, report both ranks, or give one as max_rank with lam=1e-9",
             ModelFitWarning,
-            stacklevel=6,
+            stacklevel=4,
         )
 
     def path(self, views: Any, lams: Any = None) -> Selection:
@@ -446,35 +322,3 @@ class JointLCA(FittedComponents, BaseEstimator):
         self._check_settings()
         data = self._prepare(views)
         return lambda_path(data, lams, max_rank=self.max_rank, penalty=self.penalty, pair_weights=self.pair_weights)
-
-
-def _regression(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Least-squares map from joint scores to a view's scores."""
-    if Z.shape[1] == 0:
-        return np.zeros((0, 0))
-    return np.linalg.lstsq(Z, T, rcond=None)[0]
-
-
-def _small_gram(X: np.ndarray) -> np.ndarray:
-    return X @ X.T if X.shape[0] < X.shape[1] else X.T @ X
-
-
-def _activity(data: Prepared, view_scores: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """p-values of every view's part in every component, shape (K, rank).
-
-    The statistic of view k is ``||X_k' t_j||`` with the mean score ``t_j`` of the other views: what its loading could
-    attain at best, compared with the same after a permutation of its samples.
-    """
-    K, r = len(view_scores), view_scores[0].shape[1]
-    p = np.ones((K, r))
-    for k in range(K if r else 0):
-        Y = data.scores[k]
-        others = [view_scores[l] / np.maximum(view_scores[l].std(axis=0), 1e-300) for l in range(K) if l != k]
-        target = np.mean(others, axis=0)  # signs are aligned by convention
-
-        def draw(Y: np.ndarray = Y, target: np.ndarray = target) -> np.ndarray:
-            return np.linalg.norm(Y.T @ target[rng.permutation(len(Y))], axis=0)
-
-        draws, counts = exceedances(draw, np.linalg.norm(Y.T @ target, axis=0), _LEVEL, 1000)
-        p[k] = (1 + counts) / (len(draws) + 1)
-    return p

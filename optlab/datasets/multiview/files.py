@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_integer, one_of
-from optlab.datasets.multiview_table import first_row_number, is_table, read_table, table_name, unnamed_column
+from optlab.datasets.multiview.tables import (
+    first_row_number,
+    is_table,
+    read_table,
+    refuse_unnamed_column,
+    table_name,
+)
 
 __all__ = ["MultiviewDataset", "read_views"]
 
@@ -214,11 +220,7 @@ def _frame(
                     f"view {name!r} must have one name per {axis}, its {'index' if axis == 'row' else 'columns'} have "
                     f"{labels.nlevels} levels; join them, as in labels.map(lambda t: '_'.join(map(str, t)))"
                 )
-        if unnamed := unnamed_column(frame.columns):
-            raise ValueError(
-                f"view {name!r} has a column {unnamed!r}: row names of the file it was read from, no feature; read it "
-                "with pandas.read_csv(..., index_col=0), or drop the column"
-            )
+        refuse_unnamed_column(frame.columns, f"view {name!r}")
     elif isinstance(value, (str, Path)):
         frame, has_names = read_table(Path(value), name, sample_column, sep, decimal, encoding)
     else:

@@ -58,6 +58,10 @@ class Penalty:
         """Norm of ``c`` up to which a component is set to zero."""
         return float(lam)
 
+    def lam_at(self, norm: float) -> float:
+        """The `lam` whose `threshold` is this norm."""
+        return norm
+
     def value(self, d: np.ndarray, a: np.ndarray | None, lam: Any) -> float:
         """Total penalty of the coefficients `d` (pairs × components)."""
         return float(np.sum(self.penalty(np.linalg.norm(d, axis=0), lam)))
@@ -198,6 +202,9 @@ class GroupL0(Penalty):
 
     def threshold(self, lam: float) -> float:
         return float(np.sqrt(2 * lam))
+
+    def lam_at(self, norm: float) -> float:
+        return 0.5 * norm**2
 
 
 @dataclass(frozen=True)

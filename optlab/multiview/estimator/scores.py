@@ -117,9 +117,4 @@ def consensus_scores(
     """Joint scores (n, r) from the scores of the views; None stands for a view that is missing."""
     used = [k for k, T in enumerate(view_scores) if T is not None]
     weights = factor_weights(strengths, variances, used)
-    total = 0.0
-    for k in used:
-        T = view_scores[k]
-        assert T is not None
-        total = total + T * weights[k]
-    return np.asarray(total)
+    return np.asarray(sum([T * w for T, w in zip(view_scores, weights) if T is not None]))

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optlab.multiview.penalties import FactoredRidge, GroupLasso
-from optlab.multiview.problem import LinkedComponents, LinkedSolution
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.penalties import FactoredRidge, GroupLasso
+from optlab.multiview.problem.solution import LinkedSolution
 
 __all__ = ["Certificate", "certify"]
 

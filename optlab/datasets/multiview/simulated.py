@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_flag, as_float_array, as_generator, as_integer, one_of
-from optlab.datasets.multiview_files import MultiviewDataset, read_views
+from optlab.datasets.multiview.files import MultiviewDataset
 
 __all__ = [
     "DESIGNS",
@@ -31,7 +31,6 @@ __all__ = [
     "load_linnerud",
     "loading_error",
     "make_linked_views",
-    "read_views",
     "score_correlation",
     "subspace_error",
 ]

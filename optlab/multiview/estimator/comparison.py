@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_generator, as_integer
-from optlab.multiview.views import _columns, _is_sparse, read_views, standardised
+from optlab.multiview.views.reading import check_views, column_names
+from optlab.multiview.views.view import is_sparse, standardised
 
 __all__ = ["Alignment", "align", "cross_val_score", "take_samples"]
 
@@ -118,9 +119,9 @@ def take_samples(views: Any, index: Any) -> Any:
     def cut(X: Any, name: str) -> Any:
         if X is None:
             return None
-        if _columns(X) is not None:
+        if column_names(X) is not None:
             return X.iloc[_positions(index, len(X), name)]
-        matrix = X.tocsr() if _is_sparse(X) else np.asarray(X)
+        matrix = X.tocsr() if is_sparse(X) else np.asarray(X)
         if matrix.ndim == 0:
             raise TypeError(f"{name} must be a matrix with the samples in its rows, got {type(X).__name__}")
         return matrix[_positions(index, matrix.shape[0], name)]
@@ -174,7 +175,7 @@ def cross_val_score(estimator: Any, views: Any, *, cv: Any = 5, random_state: An
             raise TypeError(f"estimator must have fit, score and get_params, got {type(estimator).__name__}")
     if isinstance(estimator, type):
         raise TypeError(f"estimator must be an instance, got the class {estimator.__name__}")
-    checked = read_views(views)
+    checked = check_views(views)
     settings = {}
     if estimator.get_params().get("constant_columns") == "raise":
         standardised(checked)

@@ -1,22 +1,18 @@
-"""From the caller's views to the coordinates in which everything is computed, and the default way to run a fit."""
+"""From the caller's views to the coordinates in which everything is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from optlab.core.result import Result
-from optlab.core.solver import solve
 from optlab.core.validation import as_integer
-from optlab.multiview.alternating import AlternatingProcrustes
-from optlab.multiview.compression import Reduced, reduce_view
-from optlab.multiview.problem import LinkedComponents
-from optlab.multiview.views import View, ViewSet, read_views, standardised
+from optlab.multiview.views.compression import Reduced, reduce_view
+from optlab.multiview.views.reading import check_views
+from optlab.multiview.views.view import View, ViewSet, standardised
 
-__all__ = ["Prepared", "fit_problem", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -54,28 +50,34 @@ class Prepared:
         return self.whitened if self.whitened is not None else tuple(r.scores for r in self.reduced)
 
     @property
+    def width(self) -> int:
+        """Number of coordinates of all views together."""
+        return sum([Y.shape[1] for Y in self.scores])
+
+    @property
     def largest_rank(self) -> int:
         """Largest possible number of components."""
-        return min(min(Y.shape[1] for Y in self.scores), self.n - 1)
+        return min(*[Y.shape[1] for Y in self.scores], self.n - 1)
 
-    def rank_limit(self, max_rank: int | None, default: int = 10) -> int:
+    def rank_limit(self, max_rank: int | None) -> int:
         """Check `max_rank`, or choose it."""
-        most = self.largest_rank
-        if max_rank is None:
-            return min(default, most)
-        rank = as_integer(max_rank, "max_rank", minimum=0)
+        return min(10, self.largest_rank) if max_rank is None else self.check_rank(max_rank, "max_rank", minimum=0)
+
+    def check_rank(self, rank: Any, name: str = "rank", minimum: int = 1) -> int:
+        """Check a number of components."""
+        rank, most = as_integer(rank, name, minimum=minimum), self.largest_rank
         if rank > most:
             smallest = int(np.argmin([Y.shape[1] for Y in self.scores]))
             raise ValueError(
-                f"max_rank must be at most {most}, the number of dimensions of {self.names[smallest]} "
+                f"{name} must be at most {most}, the number of dimensions of {self.names[smallest]} "
                 f"(its features, the samples less one, or the principal components kept), got {rank}"
             )
         return rank
 
-    def problem(self, **settings: Any) -> LinkedComponents:
-        """The problem on `scores`."""
-        reduced = None if self.whitened is not None else self.reduced
-        return LinkedComponents._from_scores(self.scores, reduced, **settings)
+    @property
+    def expanders(self) -> tuple[Reduced, ...] | None:
+        """What turns loadings in `scores` into loadings in the features; None where whitening stands between."""
+        return self.reduced if self.whitened is None else None
 
 
 def prepare(
@@ -106,37 +108,12 @@ def prepare(
     """
     if isinstance(views, Prepared):
         return views
-    checked = views if isinstance(views, ViewSet) else read_views(views)
+    checked = views if isinstance(views, ViewSet) else check_views(views)
     scaled = standardised(checked, standardize=standardize, scaling=scaling, constant_columns=constant_columns)
     reduced = tuple(reduce_view(view, compression, rng) for view in scaled)
     whitened = None
     if whiten is not None:
         m = as_integer(whiten, "whiten", minimum=1)
-        reduced = tuple(r if r.left is not None else _decomposed(r) for r in reduced)
+        reduced = tuple(r if r.left is not None else r.truncated(r.m) for r in reduced)
         whitened = tuple(np.sqrt(checked.n - 1) * r.left[:, :m] for r in reduced if r.left is not None)
     return Prepared(reduced, whitened, checked.names, checked.features)
-
-
-def _decomposed(reduced: Reduced) -> Reduced:
-    """Principal coordinates of a view that was left as it was."""
-    return reduced.truncated(reduced.m)
-
-
-def fit_problem(
-    problem: LinkedComponents,
-    *,
-    x0: Any = None,
-    tol: float = 1e-6,
-    max_iter: int = 500,
-    refine_every: int = 5,
-    seed: int | np.random.Generator | None = 0,
-    **options: Any,
-) -> Result:
-    """Run `AlternatingProcrustes` through `optlab.solve` with the settings of this package."""
-    settings: dict[str, Any] = {"progress": False, "on_interrupt": "raise"} | options
-    return solve(problem, AlternatingProcrustes(refine_every), x0=x0, tol=tol, max_iter=max_iter, seed=seed, **settings)
-
-
-def rows(scores: Sequence[np.ndarray], index: np.ndarray) -> list[np.ndarray]:
-    """The samples `index` of every view."""
-    return [Y[index] for Y in scores]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optlab.multiview.compression import Reduced
+from optlab.multiview.views.compression import Reduced
 
 __all__ = ["ZERO", "LinkedSolution"]
 

@@ -11,6 +11,7 @@ on.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +19,13 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from optlab.core.validation import as_generator, as_integer, as_number, one_of
-from optlab.multiview.choice import Selection, as_lam, lambda_for_rank, serial
-from optlab.multiview.linalg import top_left
-from optlab.multiview.penalties import Penalty
-from optlab.multiview.prepare import Prepared, fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.methods.alternating import fit_problem, settle
+from optlab.multiview.problem.components import LinkedComponents
+from optlab.multiview.problem.orthonormal import top_left
+from optlab.multiview.problem.penalties import Penalty
+from optlab.multiview.selection.choice import Selection, serial
+from optlab.multiview.selection.path import lambda_for_rank
+from optlab.multiview.views.preparation import prepare
 
 __all__ = ["exceedances", "permutation_test"]
 
@@ -77,17 +80,12 @@ def permutation_test(
     data = prepare(views, **preparation)
     R = data.rank_limit(max_rank)
     rng = as_generator(random_state)
-    settings = {"penalty": penalty, "pair_weights": pair_weights}
-    problem = data.problem(max_rank=R, **settings)
+    problem = LinkedComponents.from_scores(data.scores, max_rank=R, penalty=penalty, pair_weights=pair_weights)
     if kind == "sequential":
-        return _sequential(data, R, n_permutations, level, settings, rng, problem)
+        return _sequential(problem, data.scores, n_permutations, level, rng)
     norms = fit_problem(problem.replace(lam=0.0), tol=1e-4, max_iter=100).solution.norms
-    width = R if kind == "parallel" else min(R, 1)
-
-    def draw() -> np.ndarray:
-        return _null_norms(data.scores, width, settings, rng)
-
-    nulls, counts = exceedances(draw, norms, level, n_permutations, ordered=True)
+    null = problem.replace(max_rank=R if kind == "parallel" else min(R, 1))
+    nulls, counts = exceedances(lambda: _null_norms(null, data.scores, rng), norms, level, n_permutations, ordered=True)
     n = len(nulls)
     thresholds = np.broadcast_to(np.sort(nulls, axis=0)[n - _allowed(n, level) - 1], (R,)).copy()
     p_values = (1 + counts) / (n + 1)
@@ -96,7 +94,7 @@ def permutation_test(
     low, high = _limits(counts, n)
     first, last = (R if np.all(sure) else int(np.argmin(sure)) for sure in (high <= level, low <= level))
     if kind == "single" and R:
-        lam = as_lam(problem.penalty, float(thresholds[0]))
+        lam = problem.penalty.lam_at(float(thresholds[0]))
     else:
         lam = lambda_for_rank(problem, rank)
     return Selection(
@@ -174,25 +172,15 @@ def exceedances(
 
 
 def _sequential(
-    data: Prepared,
-    R: int,
-    n_permutations: int,
-    level: float,
-    settings: dict[str, Any],
-    rng: np.random.Generator,
-    whole: LinkedComponents,
+    whole: LinkedComponents, given: Sequence[np.ndarray], n_permutations: int, level: float, rng: np.random.Generator
 ) -> Selection:
-    scores = [Y - Y.mean(axis=0) for Y in data.scores]
+    scores, R = [Y - Y.mean(axis=0) for Y in given], whole.max_rank
     columns: dict[str, list[float]] = {"component": [], "norm": [], "null_quantile": [], "p_value": []}
     rank, first, surely, perhaps = 0, np.zeros(0), R, R
+    one = whole.replace(max_rank=min(R, 1))
     for j in range(R):
-        problem = LinkedComponents._from_scores(scores, max_rank=1, **settings)
-        v = np.concatenate(problem.spectral_start(1))[:, 0]
-        v, norm = problem.rank_one(v, np.zeros((v.size, 0)), 100, tol=1e-8)
-
-        def draw(scores: list[np.ndarray] = scores) -> np.ndarray:
-            return _null_norms(scores, 1, settings, rng)
-
+        v, norm = one.with_scores(scores).leading_component(100, tol=1e-8)
+        draw = functools.partial(_null_norms, one, scores, rng)
         nulls, counts = exceedances(draw, np.array([norm]), level, n_permutations)
         null, n, count = nulls[:, 0], len(nulls), counts[0]
         first = null if j == 0 else first
@@ -206,7 +194,7 @@ def _sequential(
             perhaps = j + 1 if low[0] <= level else j
             break
         rank = j + 1
-        scores = [Y - (Y @ u)[:, None] * u for Y, u in zip(scores, problem.split(v))]
+        scores = [Y - (Y @ u)[:, None] * u for Y, u in zip(scores, one.split(v))]
     table = {name: np.asarray(values) for name, values in columns.items()}
     table["component"] = table["component"].astype(int)
     lam = lambda_for_rank(whole, rank)
@@ -214,29 +202,28 @@ def _sequential(
     return Selection("permutation, sequential", lam, rank, table, first, x="component", rank_range=limits)
 
 
-def _null_norms(scores: Sequence[np.ndarray], R: int, settings: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
-    """Norms of the `R` leading components after the samples of views 2..K were permuted."""
+def _null_norms(problem: LinkedComponents, scores: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Norms of the leading components, as many as `problem` has, after the samples of views 2..K were permuted."""
     permuted = [Y if k == 0 else Y[rng.permutation(len(Y))] for k, Y in enumerate(scores)]
-    n, most = permuted[0].shape[0], max(Y.shape[1] for Y in permuted)
-    if R == 1 and most > 200 and most > n // 2:
-        weights = settings.get("pair_weights")
-        return np.array([_leading_norm(permuted, None if weights is None else np.asarray(weights, dtype=float))])
-    problem = LinkedComponents._from_scores(permuted, max_rank=R, **settings)
-    if R == 1:
-        v = np.concatenate(problem.spectral_start(1, tol=1e-2))[:, 0]
-        return np.array([problem.rank_one(v, np.zeros((v.size, 0)), 30, tol=1e-3)[1]])
-    solution = fit_problem(problem.replace(lam=0.0), tol=1e-2, max_iter=20, record=5).solution
+    n, most = permuted[0].shape[0], max(problem.sizes)
+    if problem.max_rank == 1 and most > 200 and most > n // 2:
+        return np.array([_leading_norm(permuted, problem.sqrt_weights)])
+    problem = problem.with_scores(permuted)
+    if problem.max_rank == 1:
+        return np.array([problem.leading_component(30, tol=1e-3, start_tol=1e-2)[1]])
+    solution = settle(problem.replace(lam=0.0), tol=1e-2, max_iter=20)
     return np.linalg.norm(problem.correlations(np.concatenate(solution.coordinates)), axis=0)
 
 
-def _leading_norm(scores: Sequence[np.ndarray], weights: np.ndarray | None, sweeps: int = 30) -> float:
-    """Largest norm of one component, from products with the scores only: wide cross-covariances cost more."""
+def _leading_norm(scores: Sequence[np.ndarray], root: np.ndarray, sweeps: int = 30) -> float:
+    """Largest norm of one component, from products with the scores only: wide cross-covariances cost more.
+
+    `root` holds the square roots of the pair weights.
+    """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     Y = [X - X.mean(axis=0) for X in scores]
     K, n = len(Y), len(Y[0])
-    root = np.sqrt(np.ones((K, K)) if weights is None else weights)
-    root = root - np.diag(np.diag(root))
     cuts = np.cumsum([X.shape[1] for X in Y])
 
     def product(v: np.ndarray) -> np.ndarray:

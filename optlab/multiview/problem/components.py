@@ -7,24 +7,26 @@ weights are not reproduced; the objective here is a *reconstruction* in its styl
 
     F = 1/2 sum_{k<l} w_kl || S_kl - V_k D_kl V_l' ||_F^2 + penalty(D; lam),        V_k' V_k = I              (1)
 
-with the penalties of `optlab.multiview.penalties`. This file holds data and quality measures, no algorithm.
+with the penalties of `optlab.multiview.problem.penalties`. This file holds data and quality measures, no algorithm.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.multiview.compression import Reduced, reduce_view
-from optlab.multiview.linalg import leading_eigenpairs, orthonormalise, top_left
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.solution import ZERO, LinkedSolution
-from optlab.multiview.views import read_views, standardised
+from optlab.multiview.problem.orthonormal import leading_eigenpairs, orthonormalise, top_left
+from optlab.multiview.problem.penalties import Penalty, as_penalty
+from optlab.multiview.problem.solution import ZERO, LinkedSolution
+from optlab.multiview.views.compression import Reduced, reduce_view
+from optlab.multiview.views.reading import check_views
+from optlab.multiview.views.view import standardised
 
-__all__ = ["LinkedComponents", "LinkedSolution", "cross_covariance_blocks"]
+__all__ = ["LinkedComponents", "cross_covariance_blocks"]
 
 
 class LinkedComponents:
@@ -37,13 +39,13 @@ class LinkedComponents:
     lam : float, default 0
         Penalty size, in units of a covariance (with `GroupL0`, of a squared one).
     penalty : str or Penalty, default "group"
-        See `optlab.multiview.penalties`.
+        See `optlab.multiview.problem.penalties`.
     max_rank : int, optional
         Number of components carried along, the upper limit of the rank. Default: 10, or less if a view is smaller.
     pair_weights : array_like, shape (K, K), optional
         Symmetric weights ``w_kl >= 0`` of the pairs (the diagonal does not count). Default: all 1.
     compression : {"auto", "exact"} or int, default "auto"
-        See `optlab.multiview.compression`.
+        See `optlab.multiview.views.compression`.
 
     Attributes
     ----------
@@ -75,40 +77,46 @@ class LinkedComponents:
         pair_weights: Any = None,
         compression: str | int = "auto",
     ) -> None:
-        checked = read_views(views)
-        prepared = standardised(checked, scaling="none", constant_columns="keep")
+        prepared = standardised(check_views(views), scaling="none", constant_columns="keep")
         reduced = tuple(reduce_view(view, compression) for view in prepared)
-        self._setup(cross_covariance_blocks([r.scores for r in reduced]), lam, penalty, max_rank, pair_weights, reduced)
+        self._hold([r.scores for r in reduced], reduced, lam, penalty, max_rank, pair_weights)
 
-    def _setup(
-        self,
-        blocks: Mapping[tuple[int, int], np.ndarray],
-        lam: Any,
-        penalty: Any,
-        max_rank: Any,
-        pair_weights: Any,
-        reduced: tuple[Reduced, ...] | None,
+    def _hold(
+        self, scores: Sequence[np.ndarray], reduced: Any, lam: Any, penalty: Any, max_rank: Any, pair_weights: Any
     ) -> None:
-        n_views = 1 + max(l for _, l in blocks)
-        sizes = [blocks[(0, 1)].shape[0]] + [blocks[(0, l)].shape[1] for l in range(1, n_views)]
-        self.n_views = n_views
+        self._set_layout([Y.shape[1] for Y in scores], lam, penalty, max_rank, pair_weights)
+        self.reduced: tuple[Reduced, ...] | None = reduced
+        self._set_blocks(cross_covariance_blocks(scores))
+
+    def _set_layout(self, sizes: Sequence[int], lam: Any, penalty: Any, max_rank: Any, pair_weights: Any) -> None:
+        """All that does not depend on the data."""
+        K = self.n_views = len(sizes)
         self.sizes = tuple(int(s) for s in sizes)
-        self.offsets = tuple(int(o) for o in np.concatenate([[0], np.cumsum(sizes)]))
-        self.sqrt_weights = np.sqrt(_pair_weights(pair_weights, n_views))
-        B: np.ndarray = np.zeros((self.offsets[-1], self.offsets[-1]))
+        self.offsets = (0, *(int(o) for o in np.cumsum(self.sizes)))
+        self.blocks = [slice(*ends) for ends in itertools.pairwise(self.offsets)]  # rows of a view in stacked loadings
+        self.owner = np.repeat(np.arange(K), self.sizes)  # the view of every row
+        self.pairs = np.triu_indices(K, 1)
+        self.pair_list = [(int(k), int(l)) for k, l in zip(*self.pairs)]
+        self.sqrt_weights = np.sqrt(_pair_weights(pair_weights, K))
+        self.others = [[l for l in range(K) if l != k] for k in range(K)]
+        # those whose pair with a view counts
+        self.partners = [[l for l in range(K) if self.sqrt_weights[k, l] > 0] for k in range(K)]
+        self._set_penalty(lam, penalty)
+        self.max_rank = self._check_rank(max_rank)
+
+    def _set_penalty(self, lam: Any, penalty: Any) -> None:
+        self.lam, self.penalty = as_number(lam, "lam", minimum=0), as_penalty(penalty)
+        # without a penalty the best coefficients are the correlations
+        self.penalised = self.lam > 0 or self.penalty.factored
+
+    def _set_blocks(self, blocks: Mapping[tuple[int, int], np.ndarray]) -> None:
+        self.B: np.ndarray = np.zeros((self.offsets[-1], self.offsets[-1]))
         for (k, l), S in blocks.items():
             part = self.sqrt_weights[k, l] * S
-            B[self.block(k), self.block(l)] = part
-            B[self.block(l), self.block(k)] = part.T
-        self.B = B
+            self.B[self.blocks[k], self.blocks[l]] = part
+            self.B[self.blocks[l], self.blocks[k]] = part.T
         # squared norm of all pairs, each counted once
-        self.total = 0.5 * float(np.einsum("ij,ij->", B, B))
-        self.reduced = reduced
-        self.lam = as_number(lam, "lam", minimum=0)
-        self.penalty = as_penalty(penalty)
-        self.max_rank = self._check_rank(max_rank)
-        self.pairs = np.triu_indices(n_views, 1)
-        self.pair_list = [(int(k), int(l)) for k, l in zip(*self.pairs)]
+        self.total = 0.5 * float(np.einsum("ij,ij->", self.B, self.B))
 
     def _check_rank(self, max_rank: Any) -> int:
         most = min(self.sizes)
@@ -152,45 +160,55 @@ class LinkedComponents:
         if (0, 1) not in checked:
             raise ValueError("blocks must hold the pair (0, 1)")
         n_views = 1 + max(l for _, l in checked)
-        for k in range(n_views):
-            for l in range(k + 1, n_views):
-                if (k, l) not in checked:
-                    raise ValueError(f"blocks must hold every pair of {n_views} views; ({k}, {l}) is missing")
+        for wanted in itertools.combinations(range(n_views), 2):
+            if wanted not in checked:
+                raise ValueError(f"blocks must hold every pair of {n_views} views; {wanted} is missing")
         sizes = [checked[(0, 1)].shape[0]] + [checked[(0, l)].shape[1] for l in range(1, n_views)]
         for (k, l), S in checked.items():
             if S.shape != (sizes[k], sizes[l]):
                 raise ValueError(f"blocks[{(k, l)}] must have shape {(sizes[k], sizes[l])}, got {S.shape}")
         problem = cls.__new__(cls)
-        problem._setup(checked, lam, penalty, max_rank, pair_weights, None)
+        problem._set_layout(sizes, lam, penalty, max_rank, pair_weights)
+        problem.reduced = None
+        problem._set_blocks(checked)
         return problem
 
     @classmethod
-    def _from_scores(
-        cls, scores: Sequence[np.ndarray], reduced: tuple[Reduced, ...] | None = None, **settings: Any
+    def from_scores(
+        cls,
+        scores: Sequence[np.ndarray],
+        reduced: tuple[Reduced, ...] | None = None,
+        *,
+        lam: float = 0.0,
+        penalty: str | Penalty = "group",
+        max_rank: int | None = None,
+        pair_weights: Any = None,
     ) -> LinkedComponents:
-        """From coordinates of the samples (centred here)."""
+        """Set the problem up from the house's own coordinates of the samples, which are centred and not checked here.
+
+        `reduced` says how loadings in these coordinates become loadings in the features.
+        """
         problem = cls.__new__(cls)
-        values = {"lam": 0.0, "penalty": "group", "max_rank": None, "pair_weights": None, **settings}
-        problem._setup(
-            cross_covariance_blocks(scores),
-            values["lam"],
-            values["penalty"],
-            values["max_rank"],
-            values["pair_weights"],
-            reduced,
-        )
+        problem._hold(scores, reduced, lam, penalty, max_rank, pair_weights)
         return problem
+
+    def with_scores(self, scores: Sequence[np.ndarray]) -> LinkedComponents:
+        """Return the problem with the same settings and other samples of the same dimensions; see `from_scores`."""
+        other = self._copy()
+        other._set_blocks(cross_covariance_blocks(scores))
+        return other
+
+    def _copy(self) -> LinkedComponents:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
 
     def replace(
         self, *, lam: float | None = None, penalty: str | Penalty | None = None, max_rank: int | None = None
     ) -> LinkedComponents:
         """Return the problem with other settings and the same data (shared, not copied)."""
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        if lam is not None:
-            other.lam = as_number(lam, "lam", minimum=0)
-        if penalty is not None:
-            other.penalty = as_penalty(penalty)
+        other = self._copy()
+        other._set_penalty(self.lam if lam is None else lam, self.penalty if penalty is None else penalty)
         if max_rank is not None:
             other.max_rank = self._check_rank(max_rank)
         return other
@@ -206,29 +224,26 @@ class LinkedComponents:
 
     def block(self, k: int) -> slice:
         """Rows of view k in stacked loadings."""
-        return slice(self.offsets[k], self.offsets[k + 1])
+        return self.blocks[k]
 
     def split(self, V: np.ndarray) -> tuple[np.ndarray, ...]:
         """Cut stacked loadings (M, R) into views."""
-        return tuple(V[self.block(k)] for k in range(self.n_views))
+        return tuple([V[rows] for rows in self.blocks])
 
     def correlations(self, V: np.ndarray) -> np.ndarray:
         """``sqrt(w_kl) v_kj' S_kl v_lj`` for stacked loadings: shape (n_pairs, R)."""
         c = np.zeros((self.n_views, self.n_views, V.shape[1]))
         for l in range(1, self.n_views):
             above = slice(0, self.offsets[l])
-            product = (self.B[above, self.block(l)] @ V[self.block(l)]) * V[above]
+            product = (self.B[above, self.blocks[l]] @ V[self.blocks[l]]) * V[above]
             for k in range(l):
-                c[k, l] = product[self.block(k)].sum(axis=0)
+                c[k, l] = product[self.blocks[k]].sum(axis=0)
         return c[self.pairs]
 
     def unweighted(self, d: np.ndarray) -> np.ndarray:
         """Coefficients of pairs in weighted coordinates (n_pairs, R) as symmetric ``d_kl,j`` (K, K, R)."""
         weights = self.sqrt_weights[self.pairs][:, None]
-        values = np.where(weights > 0, d / np.where(weights > 0, weights, 1.0), 0.0)
-        full = np.zeros((self.n_views, self.n_views, d.shape[1]))
-        full[self.pairs] = values
-        return full + full.transpose(1, 0, 2)
+        return self.symmetric(np.where(weights > 0, d / np.where(weights > 0, weights, 1.0), 0.0))
 
     def weighted(self, diagonals: np.ndarray) -> np.ndarray:
         """The inverse of `unweighted`."""
@@ -237,6 +252,14 @@ class LinkedComponents:
     def penalty_size(self, adaptive: np.ndarray | None) -> Any:
         """`lam`, or one value per component for the adaptive penalty."""
         return self.lam if adaptive is None else self.lam * adaptive
+
+    def shrink(
+        self, c: np.ndarray, a: np.ndarray | None = None, adaptive: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Minimise over the coefficients at fixed loadings: `Penalty.shrink`."""
+        if not self.penalised:
+            return c, None
+        return self.penalty.shrink(c, self.penalty_size(adaptive), self.sqrt_weights, a)
 
     def objective(
         self, c: np.ndarray, d: np.ndarray, a: np.ndarray | None = None, adaptive: np.ndarray | None = None
@@ -256,7 +279,7 @@ class LinkedComponents:
         """
         R = self.max_rank if rank is None else rank
         vectors = leading_eigenpairs(self.B, R, tol=tol)
-        return tuple(orthonormalise(vectors[self.block(k)]) for k in range(self.n_views))
+        return tuple([orthonormalise(vectors[rows]) for rows in self.blocks])
 
     def random_start(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Uniformly random orthonormal loadings."""
@@ -278,18 +301,21 @@ class LinkedComponents:
         """
         V = np.concatenate(iterate.coordinates)
         d = self.weighted(iterate.diagonals)
-        live = iterate.norms > 0
         return {
             "objective": self.objective(self.correlations(V), d, iterate.strengths, iterate.adaptive),
-            "kkt_residual": max(self._stationarity(V, d, live), self._left_out(V, live, iterate.adaptive)),
+            "kkt_residual": self.kkt_residual(V, d, iterate.norms > 0, iterate.adaptive),
             "rank": float(iterate.rank),
             "off_diagonal_energy": self.off_diagonal_energy(iterate),
         }
 
+    def kkt_residual(self, V: np.ndarray, d: np.ndarray, live: np.ndarray, adaptive: np.ndarray | None) -> float:
+        """The violation of `measure` at stacked loadings and weighted coefficients, those of `live` not zero."""
+        return max(self._stationarity(V, d, live), self._left_out(V, live, adaptive))
+
     def procrustes_target(self, V: np.ndarray, d_full: np.ndarray, k: int) -> np.ndarray:
         """``M_k = sum_l w_kl S_kl V_l D_kl``; `d_full` is (K, K, R) in weighted coordinates."""
-        Z = np.concatenate([V[self.block(l)] * d_full[k, l] for l in range(self.n_views)])
-        return self.B[self.block(k)] @ Z
+        Z = np.multiply(V, d_full[k][self.owner], out=np.empty_like(V))
+        return np.asarray(self.B[self.blocks[k]] @ Z)
 
     def symmetric(self, d: np.ndarray) -> np.ndarray:
         """(n_pairs, R) to symmetric (K, K, R)."""
@@ -306,8 +332,8 @@ class LinkedComponents:
             M = self.procrustes_target(V, full, k)
             size = float(np.linalg.norm(M))
             if size > 0:
-                H = V[self.block(k)].T @ M
-                worst = max(worst, float(np.linalg.norm(M - V[self.block(k)] @ (0.5 * (H + H.T)))) / size)
+                H = V[self.blocks[k]].T @ M
+                worst = max(worst, float(np.linalg.norm(M - V[self.blocks[k]] @ (0.5 * (H + H.T)))) / size)
         return worst
 
     def _left_out(self, V: np.ndarray, live: np.ndarray, adaptive: np.ndarray | None) -> float:
@@ -317,30 +343,32 @@ class LinkedComponents:
         c = self.correlations(V[:, ~live])
         j = int(np.argmax(np.sum(c * c, axis=0)))
         active = V[:, live]
-        norm = self.rank_one(V[:, ~live][:, j], active, sweeps=3)[1]
+        v, norm = self.rank_one(V[:, ~live][:, j], active, sweeps=3)
         lam = self.penalty.threshold(self.lam if adaptive is None else self.lam * float(adaptive[~live].min()))
-        if self.penalty.factored:
+        if self.penalty.factored and norm > lam:
             # the criterion of the factored penalty is an eigenvalue, at most this norm
-            return 0.0 if norm <= lam else self._left_out_factored(V[:, ~live][:, j], active, lam)
+            C = self.symmetric(self.correlations(v[:, None]))[:, :, 0] * self.sqrt_weights
+            norm = float(np.linalg.eigvalsh(C)[-1])
         return max(0.0, norm - lam) / norm if norm > 0 else 0.0
 
-    def _left_out_factored(self, v: np.ndarray, active: np.ndarray, lam: float) -> float:
-        v, _ = self.rank_one(v, active, sweeps=3)
-        C = self.symmetric(self.correlations(v[:, None]))[:, :, 0] * self.sqrt_weights
-        top = float(np.linalg.eigvalsh(C)[-1])
-        return max(0.0, top - lam) / top if top > 0 else 0.0
+    def leading_component(self, sweeps: int, tol: float, start_tol: float = 1e-10) -> tuple[np.ndarray, float]:
+        """The strongest single component, found from the spectral start: stacked loadings and norm; see `rank_one`."""
+        v = np.concatenate(self.spectral_start(1, tol=start_tol))[:, 0]
+        return self.rank_one(v, np.zeros((v.size, 0)), sweeps, tol)
 
     def rank_one(self, v: np.ndarray, active: np.ndarray, sweeps: int, tol: float = 0.0) -> tuple[np.ndarray, float]:
         """Maximise ``||c(v)||`` over unit vectors per view, orthogonal to `active`, from `v`: exact in each view."""
-        v, norm = v.copy(), 0.0
+        v, norm, stacked = v.copy(), 0.0, np.arange(v.size)
         for _ in range(sweeps):
             before = norm
-            for k in range(self.n_views):
-                rows = self.block(k)
-                G = self.B[rows] @ self._spread(v)
+            for k, rows in enumerate(self.blocks):
+                # block-diagonal: one product with B gives all S_kl v_l
+                Z = np.zeros((v.size, self.n_views))
+                Z[stacked, self.owner] = v
+                G = self.B[rows] @ Z
                 A = active[rows]
                 G -= A @ (A.T @ G)
-                best, _square = top_left(np.delete(G, k, axis=1))
+                best, _square = top_left(G.take(self.others[k], axis=1))
                 if best is not None:
                     v[rows] = best
             norm = float(np.linalg.norm(self.correlations(v[:, None])))
@@ -348,19 +376,12 @@ class LinkedComponents:
                 break
         return v, norm
 
-    def _spread(self, v: np.ndarray) -> np.ndarray:
-        """Stacked vector to block-diagonal (M, K): one product with `B` then gives all ``S_kl v_l``."""
-        Z = np.zeros((v.size, self.n_views))
-        for l in range(self.n_views):
-            Z[self.block(l), l] = v[self.block(l)]
-        return Z
-
     def off_diagonal_energy(self, solution: LinkedSolution) -> float:
         """Off-diagonal share of the energy of ``V_k' S_kl V_l`` over the active components, in [0, 1]."""
         live = solution.norms > ZERO * max(solution.norms.max(initial=0.0), 1e-300)
         off = whole = 0.0
         for k, l in self.pair_list:
-            C = solution.coordinates[k][:, live].T @ self.B[self.block(k), self.block(l)]
+            C = solution.coordinates[k][:, live].T @ self.B[self.blocks[k], self.blocks[l]]
             C = C @ solution.coordinates[l][:, live]
             whole += float(np.sum(C * C))
             off += float(np.sum(C * C) - np.sum(np.diag(C) ** 2))
@@ -374,11 +395,9 @@ class LinkedComponents:
         """
         if self.max_rank == 0 or self.total == 0:
             return 0.0
-        v = np.concatenate(self.spectral_start(1))[:, 0]
-        v, norm = self.rank_one(v, np.zeros((v.size, 0)), sweeps, tol=1e-12)
         if self.penalty.factored:
             return float(leading_eigenpairs(self.B_factored(), 1, values=True)[0])
-        return 0.5 * norm**2 if self.penalty.name == "l0" else norm
+        return self.penalty.lam_at(self.leading_component(sweeps, tol=1e-12)[1])
 
     def B_factored(self) -> np.ndarray:
         """Blocks ``w_kl S_kl``: the gradient of the factored loss at zero."""
@@ -387,17 +406,15 @@ class LinkedComponents:
 
     def lambda_max_bounds(self) -> tuple[float, float]:
         """Bounds on the largest group norm of one component from the operator norms of the weighted blocks."""
-        norms = [np.linalg.norm(self.B[self.block(k), self.block(l)], 2) for k, l in self.pair_list]
+        norms = [np.linalg.norm(self.B[self.blocks[k], self.blocks[l]], 2) for k, l in self.pair_list]
         return float(max(norms)), float(np.sqrt(np.sum(np.square(norms))))
 
 
 def cross_covariance_blocks(scores: Sequence[np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
     """``S_kl = Y_k' Y_l / (n - 1)`` of centred coordinates, for all pairs k < l."""
     centred = [Y - Y.mean(axis=0) for Y in scores]
-    n = centred[0].shape[0]
-    return {
-        (k, l): centred[k].T @ centred[l] / (n - 1) for k in range(len(centred)) for l in range(k + 1, len(centred))
-    }
+    pairs = itertools.combinations(range(len(centred)), 2)
+    return {(k, l): centred[k].T @ centred[l] / (len(centred[0]) - 1) for k, l in pairs}
 
 
 def _pair_weights(value: Any, n_views: int) -> np.ndarray:

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.multiview.linalg import one_thread_if_small
-from optlab.multiview.penalties import Penalty, as_penalty
-from optlab.multiview.prepare import fit_problem, prepare
-from optlab.multiview.problem import LinkedComponents
+from optlab.multiview.problem.orthonormal import one_thread_if_small
+from optlab.multiview.views.preparation import prepare
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["ModelFitWarning", "Selection", "as_lam", "lambda_for_rank", "serial"]
+__all__ = ["ModelFitWarning", "Selection", "serial"]
 
 
 class ModelFitWarning(UserWarning):
@@ -110,37 +108,7 @@ def serial(function: Callable[..., Selection]) -> Callable[..., Selection]:
     def wrapped(views: Any, *args: Any, **kwargs: Any) -> Selection:
         names = ("standardize", "scaling", "constant_columns", "compression", "whiten", "rng")
         data = prepare(views, **{name: kwargs.pop(name) for name in names if name in kwargs})
-        with one_thread_if_small(sum(Y.shape[1] for Y in data.scores)):
+        with one_thread_if_small(data.width):
             return function(data, *args, **kwargs)
 
     return wrapped
-
-
-def as_lam(penalty: Penalty, norm: float) -> float:
-    """The `lam` whose threshold is this group norm."""
-    return 0.5 * norm**2 if penalty.name == "l0" else norm
-
-
-def lambda_for_rank(problem: LinkedComponents, rank: int) -> float:
-    """A penalty at which the penalised fit keeps `rank` components.
-
-    Between the norms of the components number `rank` and ``rank + 1`` of the unpenalised fit, nearer to the lower one:
-    a large penalty can change which components win, not only their size.
-    """
-    penalty = as_penalty(problem.penalty)
-    if rank == 0:
-        return as_lam(penalty, 1.001 * problem.replace(penalty="group").lambda_max())
-    if rank == problem.max_rank and rank < min(problem.sizes):
-        problem = problem.replace(max_rank=rank + 1)
-    solution = fit_problem(problem.replace(lam=0.0, penalty="group"), tol=1e-4, max_iter=200).solution
-    norms = np.append(solution.norms, 0.0)
-    low, high = norms[rank], norms[rank - 1]
-    share = 0.25
-    for _ in range(6):
-        guess = high * (max(low, 1e-3 * high) / high) ** (1 - share)
-        lam = as_lam(penalty, float(guess))
-        got = fit_problem(problem.replace(lam=lam), x0=solution, tol=1e-4, max_iter=200, record=5).solution.rank
-        if got == rank:
-            break
-        low, high = (float(guess), high) if got > rank else (low, float(guess))
-    return lam

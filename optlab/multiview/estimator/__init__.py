@@ -1,0 +1,1 @@
+"""The estimator, and what can be done with a fit."""

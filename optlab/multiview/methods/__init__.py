@@ -1,0 +1,1 @@
+"""What solves it: alternating Procrustes updates."""

@@ -1,0 +1,1 @@
+"""How the penalty or the rank is chosen: cross-validation, permutation, and the evidence of a choice."""

@@ -1,0 +1,1 @@
+"""The views: read, centred, scaled, compressed."""
