@@ -11,6 +11,7 @@ PAPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dapo": ("Dual approximation policy optimization (DAPO)", ("xiong2024dual",)),
     "joint-lca": ("Joint linked component analysis", ("xiao2024joint",)),
     "ngn": ("NGN: non-negative Gauss–Newton step sizes", ("orvieto2024adaptive", "islamov2025enhancing")),
+    "worst-cases": ("Worst cases of classes of problems", ("lieder2021convergence",)),
 }
 
 

@@ -17,6 +17,7 @@ from optlab.theory.classes import (
 )
 from optlab.theory.rates import Rate, rate
 from optlab.theory.relative import RelativelySmoothPair
+from optlab.theory.scanning import scanned_step
 from optlab.theory.worst import WorstCase, worst_case
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "SmoothConvex",
     "WorstCase",
     "rate",
+    "scanned_step",
     "worst_case",
 ]

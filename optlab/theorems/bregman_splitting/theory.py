@@ -168,9 +168,9 @@ def lyapunov(scale: str, seed: int) -> Evidence:
     return _lyapunov(scale, seed, 1.0)
 
 
-@lyapunov.control("the distance of x_k to x* alone")
+@lyapunov.control("the distance of x_k to x* alone, on an instance searched for it")
 def _(scale: str, seed: int) -> Evidence:
-    return _lyapunov("smoke", seed, 0.0)
+    return _lyapunov("smoke", 13, 0.0)
 
 
 # --------------------------------------------------------------------------------- T2, B relatively smooth
