@@ -15,7 +15,12 @@ kind                holds if
 ``equivalence``     deviation between the two sides
 ``counterexample``  ``observed > bound + rtol*|bound| + slack`` at one ``k`` or more (``at="last"``: at the
                     last; ``at="all"``: at each): the quantity leaves the bound it was thought to obey
+``sandwich``        ``observed <= worst_case`` and ``worst_case <= bound``, each within its allowance, at every
+                    ``k``: what happened, the most that can happen in the class, and what is proved of it
 ==================  =====================================================================================
+
+How far a claim is broken is its *margin*; a control has to break one by `CONTROL_MARGIN` at least. A bound of which
+less than `LEAST_TIGHTNESS` is used anywhere is called *loose*: it may hold for a wrong constant as well.
 
 A NaN in `observed` is a violation, whatever the kind. No data at all, a bound that is infinite everywhere and
 a fit with too few points are ``inconclusive``. Nothing here knows an algorithm.
@@ -32,12 +37,14 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, as_number, one_of
 
-KINDS = ("upper_bound", "tight", "linear_rate", "monotone", "identity", "equivalence", "counterexample")
+KINDS = ("upper_bound", "tight", "linear_rate", "monotone", "identity", "equivalence", "counterexample", "sandwich")
 VERDICTS = ("holds", "violated", "inconclusive", "not_applicable")
 
 # Default relative tolerances: rounding for statements about every iterate, three digits where a supremum or a
 # fitted slope is compared with a formula.
-_RTOL = {"tight": 1e-3, "linear_rate": 1e-3, "identity": 0.0, "equivalence": 0.0}
+_RTOL = {"tight": 1e-3, "linear_rate": 1e-3, "identity": 0.0, "equivalence": 0.0, "sandwich": 1e-4}
+CONTROL_MARGIN = 0.1
+LEAST_TIGHTNESS = 0.3
 _MIN_FIT = 5  # a slope through fewer points says nothing
 
 
@@ -61,12 +68,15 @@ class Evidence:
     bound : float or array_like, shape (n,), optional
         What the theorem says about it; for ``linear_rate`` the claimed factor per unit of `k`. Not needed for
         ``monotone``, ``identity`` and ``equivalence``.
+    worst_case : array_like, shape (n,), optional
+        For ``sandwich``: the largest value over the whole class; NaN where it could not be found.
     slack : float, default 0
         Absolute allowance, for rounding or a stated solver tolerance.
     kind : str, default "upper_bound"
         One of the kinds in the module's table.
     rtol : float, optional
-        Relative allowance. Default: 1e-9; 1e-3 for ``tight`` and ``linear_rate``; 0 for deviations.
+        Relative allowance. Default: 1e-9; 1e-3 for ``tight`` and ``linear_rate``; 1e-4 for ``sandwich``; 0 for
+        deviations.
     transient : float, default 0.5
         ``linear_rate``: leading share of the records left out of the fit.
     floor : float, default 0
@@ -110,6 +120,7 @@ class Evidence:
     note: str = ""
     xlabel: str = "iteration"
     ylabel: str = "observed"
+    worst_case: Any = None
     verdict: str = field(init=False, default="inconclusive")
     fitted: float | None = field(init=False, default=None)
 
@@ -131,11 +142,17 @@ class Evidence:
         self.transient = as_number(self.transient, "transient", minimum=0, below=1)
         self.detail = dict(self.detail)
         self.bound = self._check_bound(self.bound)
+        if (self.worst_case is None) == (self.kind == "sandwich"):
+            raise ValueError(f"worst_case belongs to evidence of kind 'sandwich', and only to it; got {self.kind!r}")
+        if self.worst_case is not None:
+            self.worst_case = as_float_array(
+                self.worst_case, "worst_case", shape=self.k.shape, finite=False, allow_empty=True
+            ).astype(float)
         self.verdict = self._judge()
 
     def _check_bound(self, bound: Any) -> Any:
         if bound is None:
-            if self.kind in ("upper_bound", "tight", "linear_rate", "counterexample"):
+            if self.kind in ("upper_bound", "tight", "linear_rate", "counterexample", "sandwich"):
                 raise ValueError(f"an evidence of kind {self.kind!r} needs a bound")
             return None
         bound = as_float_array(np.asarray(bound, dtype=float), "bound", finite=False, allow_empty=True).astype(float)
@@ -181,6 +198,12 @@ class Evidence:
             return _word(np.all(np.abs(self.observed) <= self.tolerance))
         if np.all(np.isposinf(self.bound)):
             return "inconclusive"
+        if self.kind == "sandwich":
+            worst = self.worst_case
+            allowed = worst + self.rtol * np.abs(worst) + self.slack
+            if np.any(self.observed > allowed) or np.any(worst > self.tolerance):
+                return "violated"
+            return "inconclusive" if np.isnan(worst).any() else "holds"
         if self.kind == "counterexample":
             beyond = self.observed > self.tolerance
             return _word({"any": beyond.any(), "last": beyond[-1], "all": beyond.all()}[self.at])
@@ -232,9 +255,44 @@ class Evidence:
             rise = after[i] - before[i] if after.size else 0.0
             ratio = rise / self.slack if self.slack > 0 else (math.inf if rise > 0 else 0.0)
             return Tightness(max(ratio, 0.0), float(self.k[min(i + 1, self.k.size - 1)]))
+        if self.kind == "sandwich":
+            parts = [
+                _worst(self.k, self.worst_case, self.bound, self.slack),
+                _worst(self.k, self.observed, self.worst_case, self.slack),
+            ]
+            # how near the class comes to the bound; a broken order between observation and worst case goes first
+            return parts[1] if parts[1].ratio > 1 + self.rtol else parts[0]
         if self.kind in ("identity", "equivalence"):
             return _worst(self.k, np.abs(self.observed), self.tolerance, self.slack)
         return _worst(self.k, self.observed, self.bound, self.slack)
+
+    @property
+    def margin(self) -> float:
+        """By how much the claim is broken, relative to what it allows; 0 if it is not, inf if without measure."""
+        from optlab.reproduce.evidence_strength import margin
+
+        return margin(self)
+
+    @property
+    def loose(self) -> bool:
+        """Whether this is a bound of which less than `LEAST_TIGHTNESS` is used at any `k`."""
+        if self.verdict != "holds" or self.kind not in ("upper_bound", "sandwich"):
+            return False
+        if self.kind == "sandwich":
+            return self.bound_tightness < LEAST_TIGHTNESS
+        return bool(np.any(np.asarray(self.bound) > 0)) and self.tightness.ratio < LEAST_TIGHTNESS
+
+    @property
+    def bound_tightness(self) -> float:
+        """``sandwich``: the largest worst case over its bound, which is a property of the theorem; else NaN."""
+        return math.nan if self.worst_case is None else _worst(self.k, self.worst_case, self.bound, self.slack).ratio
+
+    @property
+    def instance_hardness(self) -> float:
+        """``sandwich``: the largest observation over the worst case, which is a property of the test data; else NaN."""
+        if self.worst_case is None:
+            return math.nan
+        return _worst(self.k, self.observed, self.worst_case, self.slack).ratio
 
     # -- other ways to make one
 
@@ -305,7 +363,7 @@ class Evidence:
     def __repr__(self) -> str:
         ratio, k = self.tightness
         where = "" if math.isnan(ratio) else f", worst ratio {ratio:.4g} at k={k:g}"
-        return f"<Evidence {self.kind}: {self.verdict}{where}>"
+        return f"<Evidence {self.kind}: {self.verdict}{where}{', loose' if self.loose else ''}>"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw observed against bound, the bound dashed and the worst point marked; return the Axes."""
@@ -328,6 +386,10 @@ class Evidence:
             "claimed": float(self.bound) if self.kind == "linear_rate" and self.bound is not None else None,
             "detail": {str(name): _plain(value) for name, value in self.detail.items()},
             "note": self.note,
+            "margin": self.margin,
+            "loose": self.loose,
+            "bound_tightness": self.bound_tightness,
+            "instance_hardness": self.instance_hardness,
         }
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -335,6 +397,8 @@ class Evidence:
         table = {"k": self.k, "observed": self.observed}
         if self.bound is not None:
             table["bound"] = np.broadcast_to(self.bound, self.k.shape)
+        if self.worst_case is not None:
+            table["worst_case"] = self.worst_case
         return table
 
 
@@ -356,23 +420,6 @@ def _worst(k: np.ndarray, observed: np.ndarray, bound: np.ndarray, slack: float)
     ratio = np.where(np.isnan(ratio), np.inf, ratio)  # inf/inf: both blew up
     i = int(np.argmax(ratio))
     return Tightness(float(ratio[i]), float(k[i]))
-
-
-def nearness(observed: Any, bound: Any, slack: float, rtol: float = 1e-9) -> np.ndarray:
-    """How near each observation comes to its bound, for choosing which of many inequalities to show.
-
-    It is ``(observed - bound) / (|bound| + slack)`` where the inequality holds within its tolerance, as `Evidence`
-    judges it, and larger than any of those where it does not: a violation can never be left out for a case that only
-    rounding brings near its bound.
-    """
-    observed, bound = np.asarray(observed, dtype=float), np.asarray(bound, dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        excess = (observed - bound) / (np.abs(bound) + slack)
-        violated = ~(observed <= bound + rtol * np.abs(bound) + slack)
-    # within its tolerance the excess is at most 1
-    return np.where(
-        violated, 2.0 + np.nan_to_num(excess, nan=np.inf, posinf=np.inf), np.nan_to_num(excess, nan=-np.inf)
-    )
 
 
 def _plain(value: Any) -> Any:

@@ -45,6 +45,8 @@ def plot_evidence(evidence: Evidence, ax: Any = None) -> Any:
     if bound is not None:
         label = {"linear_rate": "claimed rate", "identity": "tolerance", "equivalence": "tolerance"}
         theory_line(ax, k, bound, label=label.get(evidence.kind, "bound"))
+    if evidence.worst_case is not None:
+        ax.plot(k, evidence.worst_case, color=PALETTE[2], marker="_", label="worst case of the class")
     worst = evidence.tightness
     if math.isfinite(worst.k) and evidence.kind not in ("linear_rate",) and observed.size > 1:
         i = int(np.argmin(np.abs(k - worst.k)))

@@ -30,6 +30,7 @@ _KIND_WORDS = {
     "identity": "both sides agree",
     "equivalence": "both iterations agree",
     "counterexample": "the bound is exceeded",
+    "sandwich": "observed ≤ worst case of the class ≤ bound",
 }
 
 
@@ -286,7 +287,9 @@ def _facts(evidence: Record) -> str:
     elif judged and ratio == "nan":
         facts.append(f"not a number at k = {number(at)}")
     elif judged:
-        facts.append(f"worst ratio {number(ratio)} at k = {number(at)}")
+        facts.append(
+            f"worst ratio {number(ratio)} at k = {number(at)}{', a loose bound' if evidence.get('loose') else ''}"
+        )
     facts += [f"{escape(name)} {number(value)}" for name, value in evidence["detail"].items()]
     return "; ".join(facts)
 

@@ -21,6 +21,7 @@ COLUMNS = (
     "Claims held",
     "Not tested",
     "Theorems hold",
+    "Observations",
     "Not applicable",
     "Controls refuted",
     "Skipped",
@@ -61,6 +62,9 @@ class Tally:
     untested: Counter[str] = field(default_factory=Counter)  # reason -> claims
     theorems: int = 0
     hold: int = 0
+    observations: int = 0  # regularities without a proof; not among the theorems
+    observed: int = 0
+    loose: int = 0  # bounds that hold and are far from what was observed
     not_applicable: int = 0
     controls: int = 0
     refuted: int = 0
@@ -85,8 +89,13 @@ class Tally:
                     tally.untested[claim["reason"]] += 1
             if record["kind"] == "theorem" and record["status"] == "done":
                 verdict = record["evidence"]["verdict"]
-                tally.theorems += 1
-                tally.hold += verdict == "holds"
+                if record.get("proved", True):
+                    tally.theorems += 1
+                    tally.hold += verdict == "holds"
+                    tally.loose += bool(record["evidence"].get("loose"))
+                else:
+                    tally.observations += 1
+                    tally.observed += verdict == "holds"
                 tally.not_applicable += verdict == "not_applicable"
                 tally.controls += len(record["controls"])
                 tally.refuted += sum(control["passed"] for control in record["controls"])
@@ -114,6 +123,7 @@ class Tally:
             _of(self.held, self.held + self.failed_claims),
             str(self.untested.total()),
             _of(self.hold, self.theorems),
+            _of(self.observed, self.observations),
             str(self.not_applicable),
             _of(self.refuted, self.controls),
             str(self.skipped.total()),
@@ -125,6 +135,7 @@ class Tally:
         wrong = {
             "Claims held": self.failed_claims,
             "Theorems hold": self.theorems - self.hold - self.not_applicable,
+            "Observations": self.observations - self.observed,
             "Controls refuted": self.controls - self.refuted,
             "Errors": self.errors,
         }
@@ -159,7 +170,13 @@ class Tally:
             text = f"{self.hold} of {count(self.theorems, 'theorem')} {'holds' if self.hold == 1 else 'hold'}"
             if self.not_applicable:
                 text += f", {self.not_applicable} not applicable, as declared"
+            if self.loose:
+                text += f", {self.loose} with a loose bound"
             parts.append(text)
+        if self.observations:
+            was = "was" if self.observed == 1 else "were"
+            parts.append(f"{self.observed} of {count(self.observations, 'observation')} {was} made again")
+        if self.controls:
             parts.append(f"{self.refuted} of {count(self.controls, 'control')} refuted")
         parts += [f"{count(n, 'figure')} skipped: {reason}" for reason, n in _sorted(self.skipped)]
         return ". ".join([start, "; ".join(parts)]) + "." if parts else start + "."

@@ -9,7 +9,8 @@ fail.
 
 A check is *passed* if its verdict is the expected one and every control comes out differently. The expected
 verdict is ``holds``; where an application is known not to meet an assumption it is ``not_applicable``, and
-the check says what happens instead. A check without a control is a defect: nothing shows that it could fail.
+the check says what happens instead. A control must break the claim by a tenth of what it allows, or it does not
+count as refuted (`evidence.CONTROL_MARGIN`). A check without a control is a defect: nothing shows that it could fail.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 from optlab.core.interrupts import raising
 from optlab.core.validation import one_of
-from optlab.reproduce.evidence import Evidence
+from optlab.reproduce.evidence import CONTROL_MARGIN, Evidence
 from optlab.reproduce.figures import add_unique, check_id
 
 Check = Callable[[str, int], Evidence]
@@ -35,7 +36,11 @@ class Control(NamedTuple):
 
     @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Evidence:
-        return _as_evidence(self.function(scale, seed), f"control {self.description!r}")
+        evidence = _as_evidence(self.function(scale, seed), f"control {self.description!r}")
+        if evidence.verdict == "violated" and evidence.margin < CONTROL_MARGIN:
+            shown = f"Broken by {evidence.margin:.2g}, less than {CONTROL_MARGIN:g}: too little to show anything."
+            evidence.verdict, evidence.note = "inconclusive", f"{evidence.note} {shown}".strip()
+        return evidence
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Theorem:
     id, paper, statement, assumptions, source
         What the report shows. `source` says where the statement stands (equation, theorem, section) or, for a
         result of our own, that it was derived here.
+    proved : bool, default True
+        False for an observation: a regularity that was measured, without a proof. It is run alike and counted apart.
     expected : {"holds", "not_applicable"}
         The verdict that counts as passed.
     """
@@ -59,6 +66,7 @@ class Theorem:
     source: str = ""
     title: str = ""
     expected: str = "holds"
+    proved: bool = True
     file: str = field(default="", repr=False)
     controls: list[Control] = field(default_factory=list, repr=False)
 
@@ -107,6 +115,7 @@ def theorem(
     source: str = "",
     title: str = "",
     expected: str = "holds",
+    proved: bool = True,
 ) -> Callable[[Check], Theorem]:
     """Register ``fn(scale, seed) -> Evidence`` as the numerical check of a theorem.
 
@@ -126,6 +135,8 @@ def theorem(
         Heading in the report; default: the id in words.
     expected : {"holds", "not_applicable"}
         ``not_applicable`` declares that the application tested does not meet the assumptions.
+    proved : bool, default True
+        False for a regularity that was measured and has no proof: an *observation*, counted apart from theorems.
 
     Examples
     --------
@@ -154,6 +165,7 @@ def theorem(
             source,
             title or id.replace("-", " "),
             expected,
+            proved,
             sys._getframe(1).f_code.co_filename,
         )
         add_unique(THEOREMS, spec.id, spec, "theorem")

@@ -101,6 +101,7 @@ def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
         "assumptions": list(spec.assumptions),
         "source": spec.source,
         "expected": spec.expected,
+        "proved": spec.proved,
         "evidence": evidence.summary(),
         "controls": controls,
         "defects": defects,

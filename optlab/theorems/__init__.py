@@ -12,6 +12,7 @@ PAPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "joint-lca": ("Joint linked component analysis", ("xiao2024joint",)),
     "ngn": ("NGN: non-negative Gauss–Newton step sizes", ("orvieto2024adaptive", "islamov2025enhancing")),
     "primal-averaging": ("Primal averaging: GPA, Schedule-Free, DiLoCo", ("defazio2025smoothing", "defazio2024road")),
+    "worst-cases": ("Worst cases of classes of problems", ("lieder2021convergence",)),
 }
 
 

@@ -38,8 +38,9 @@ def test_every_kind_can_hold_and_can_fail(kind, good, bad, options):
 def test_nan_is_a_violation_and_no_data_is_inconclusive(kind):
     bound = 0.9 if kind == "linear_rate" else 10.0
     observed = np.where(K == 20, np.nan, 0.5**K)
-    assert Evidence(K, observed, bound, kind=kind).verdict == "violated"
-    assert Evidence([], [], bound, kind=kind).verdict == "inconclusive"
+    worst, none = ({"worst_case": w} if kind == "sandwich" else {} for w in (np.ones(40), []))
+    assert Evidence(K, observed, bound, kind=kind, **worst).verdict == "violated"
+    assert Evidence([], [], bound, kind=kind, **none).verdict == "inconclusive"
 
 
 def test_a_counterexample_is_not_made_by_a_run_that_broke_down():
@@ -128,7 +129,8 @@ def test_upper_bound_and_counterexample_exclude_each_other(values, bound):
 @pytest.mark.parametrize("kind", KINDS)
 def test_plot_draws_every_kind_without_warnings(kind):
     observed = np.where(K < 5, 0.0, 0.5**K) if kind in ("identity", "equivalence") else 0.5**K
-    ax = Evidence(K, observed, 0.6 if kind == "linear_rate" else 1.0, kind=kind, ylabel="gap").plot()
+    worst = {"worst_case": np.full(K.size, 0.6)} if kind == "sandwich" else {}
+    ax = Evidence(K, observed, 0.6 if kind == "linear_rate" else 1.0, kind=kind, ylabel="gap", **worst).plot()
     ax.figure.draw_without_rendering()
     assert ax.get_ylabel() == "gap"
     assert len(ax.get_lines()) >= 1
@@ -152,3 +154,72 @@ def test_summary_is_plain_and_columns_have_one_length():
 def test_values_over_all_of_the_range_of_floats_are_drawn_without_overflow():
     evidence = Evidence([1, 2, 3], [1e-300, 1.0, 1e299], [1e-299, 10.0, 1e300])
     assert evidence.plot().get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("kind", "observed", "options", "margin"),
+    [
+        ("upper_bound", [0.5, 1.2], {"bound": 1.0}, 0.2),
+        ("upper_bound", [0.5, 1.0], {"bound": 1.0}, 0.0),
+        ("upper_bound", [-1.5], {"bound": [-2.0]}, 0.25),
+        ("upper_bound", [1e-3], {"bound": 0.0, "slack": 1e-4}, 10.0),
+        ("upper_bound", [1e-3], {"bound": 0.0}, math.inf),
+        ("upper_bound", [math.nan], {"bound": 1.0}, math.inf),
+        ("tight", [0.4, 0.6], {"bound": 1.0}, 0.4),
+        ("tight", [0.4, 1.3], {"bound": 1.0}, 0.3),
+        ("monotone", [4.0, 2.0, 3.0], {}, 0.5),
+        ("identity", [1e-3], {"slack": 1e-4}, 9.0),
+        ("identity", [1e-3], {}, math.inf),
+        ("counterexample", [0.7, 0.9], {"bound": 1.0}, 0.1),
+        ("counterexample", [1.7, 0.9], {"bound": 1.0, "at": "last"}, 0.1),
+        ("counterexample", [0.2, 1.5], {"bound": 1.0, "at": "all"}, 0.8),
+    ],
+)
+def test_the_margin_of_a_broken_claim(kind, observed, options, margin):
+    assert Evidence(np.arange(len(observed)), observed, kind=kind, **options).margin == pytest.approx(margin)
+
+
+def test_the_margin_of_a_rate_counts_iterations():
+    assert Evidence(K, 0.9**K, 0.81, kind="linear_rate").margin == pytest.approx(1.0)
+    assert Evidence(K, 1.1**K, 0.81, kind="linear_rate").margin == math.inf
+    assert Evidence(K, 0.81**K, 0.9, kind="linear_rate", two_sided=True).margin == pytest.approx(1.0)
+
+
+def test_a_sandwich():
+    def sandwich(observed, worst, bound=1.0, **options):
+        return Evidence([1, 2], observed, bound, kind="sandwich", worst_case=worst, **options)
+
+    good = sandwich([0.1, 0.4], [0.5, 0.8])
+    assert good.holds
+    assert (good.bound_tightness, good.instance_hardness) == (0.8, 0.5)
+    assert good.tightness == (0.8, 2.0)
+    assert good.columns()["worst_case"].tolist() == [0.5, 0.8]
+    beyond_the_class = sandwich([0.1, 0.9], [0.5, 0.8])
+    assert beyond_the_class.verdict == "violated"
+    assert beyond_the_class.margin == pytest.approx(0.125)
+    beyond_the_bound = sandwich([0.1, 0.9], [0.5, 1.2])
+    assert beyond_the_bound.verdict == "violated"
+    assert beyond_the_bound.margin == pytest.approx(0.2)
+    assert sandwich([0.1, 0.2], [0.5, math.inf]).margin == math.inf
+    assert sandwich([0.1, 0.2], [0.5, math.nan]).verdict == "inconclusive"
+    assert sandwich([0.1, 0.2], [1.1, math.nan]).verdict == "violated"
+    assert sandwich([0.1, 0.2], [0.2, 0.25]).loose
+    assert not good.loose
+    with pytest.raises(ValueError, match="worst_case belongs to evidence of kind 'sandwich'"):
+        Evidence([1], [1.0], 1.0, worst_case=[1.0])
+
+
+def test_a_bound_far_above_everything_is_loose():
+    assert Evidence([1, 2], [0.1, 0.29], 1.0).loose
+    assert not Evidence([1, 2], [0.1, 0.31], 1.0).loose
+    assert not Evidence([1], [0.1], kind="identity", slack=1.0).loose
+    assert Evidence([1], [0.1], 1.0).summary()["loose"]
+
+
+def test_a_control_that_breaks_the_claim_by_little_shows_nothing():
+    from optlab.reproduce.theorems import Control
+
+    little = Control("a little", lambda scale, seed: Evidence([1], [1.05], 1.0))()
+    assert little.verdict == "inconclusive"
+    assert "Broken by 0.05, less than 0.1" in little.note
+    assert Control("enough", lambda scale, seed: Evidence([1], [1.15], 1.0))().verdict == "violated"

@@ -145,7 +145,7 @@ def test_terminal_table_and_banner_agree(experiments, tmp_path, monkeypatch):
     sentence = "4 of 5 run. 2 of 3 tested claims held, 1 not tested (needs cheese), 1 not tested (no second run), 1 not"
     assert sentence in done.output
     assert _banner(tmp_path)[1].startswith(sentence)
-    cells = ("4 / 5", "2 / 3", "3", "–", "0", "–", "1", "0")
+    cells = ("4 / 5", "2 / 3", "3", "–", "–", "0", "–", "1", "0")
     (row,) = re.findall(r"<tr><td class=\"wide\">(.*?)</tr>", _page(tmp_path))
     assert [re.sub("<.*?>", "", cell) for cell in re.findall(r"<td class=n>(.*?)</td>", row)][:-1] == list(cells)
     (line,) = [line for line in done.output.splitlines() if line.strip().startswith("4 / 5")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optlab.reproduce import Evidence
-from optlab.reproduce.evidence import nearness
+from optlab.reproduce.evidence_strength import nearness
 from optlab.theorems.bregman_splitting._instances import worst_of
 from optlab.theorems.dapo._instances import nearest
 from optlab.theorems.ngn._instances import nearest_to_bound

@@ -13,6 +13,7 @@ from optlab.reproduce.theorems import THEOREMS
 from optlab.stochastic import NGN, Averaged, Decaying
 from optlab.stochastic.methods.ngn import ngn_step_size
 from optlab.theorems.ngn import _instances as _ngn
+from optlab.theorems.ngn import _paths
 from optlab.theorems.ngn import alpha_beta as ngn_alpha_beta
 from optlab.theorems.ngn import non_convex as ngn_non_convex
 from optlab.theorems.ngn._paths import enumerate_paths, paths, step_sizes
@@ -180,3 +181,13 @@ def test_the_alpha_beta_condition_holds_without_convexity(make, seed):
         (case.terms.oracle(rows, x + h * e)[0] - case.terms.oracle(rows, x - h * e)[0]) / (2 * h) for e in np.eye(d)
     ]
     np.testing.assert_allclose(np.stack(numeric, axis=-1), g, rtol=1e-4, atol=1e-4)
+
+
+def test_paths_that_are_not_the_librarys_are_no_numbers(monkeypatch):
+    instance = _ngn.least_squares(0)
+    arguments = (instance.vectorized, instance.minimizer + 1.0, np.array([0.1, 3.0]), (4, 5), (7, 30))
+    assert np.isfinite(paths(*arguments).last).all()
+    monkeypatch.setattr(_paths, "step_sizes", lambda f, square, sigma, k=0: sigma / (1 + sigma * square / (4 * f)))
+    found = paths(*arguments)
+    assert np.isnan(found.last).all()
+    assert np.isnan(found.average[1]).all()

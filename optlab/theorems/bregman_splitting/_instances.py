@@ -15,7 +15,7 @@ import numpy as np
 import optlab
 from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclidean
 from optlab.datasets import transport_family
-from optlab.reproduce.evidence import nearness
+from optlab.reproduce.evidence_strength import nearness
 from optlab.transport import OptimalTransport
 
 PAPER = "bregman-splitting"

@@ -141,9 +141,9 @@ def halpern_tight(scale: str, seed: int) -> Evidence:
     return _rotation_evidence(scale, 2.0)
 
 
-@halpern_tight.control("the constant 1.9")
+@halpern_tight.control("the constant 1.7")
 def _(scale: str, seed: int) -> Evidence:
-    return _rotation_evidence("smoke", 1.9)
+    return _rotation_evidence("smoke", 1.7)
 
 
 def _termination(seed: int, memory: int) -> Evidence:

@@ -19,7 +19,7 @@ from optlab.policy import TabularPolicy
 from optlab.policy.environments import cliff_walking, deep_sea, frozen_lake, garnet
 from optlab.policy.tabular.step_sizes import greedy_divergence
 from optlab.reproduce import Evidence
-from optlab.reproduce.evidence import nearness
+from optlab.reproduce.evidence_strength import nearness
 
 PAPER = "dapo"
 DERIVED = "derived here, verified numerically"

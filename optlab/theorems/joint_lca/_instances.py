@@ -45,9 +45,9 @@ def judge(deviations: Iterable[Deviation], note: str = "") -> Evidence:
     found = list(deviations)
     return Evidence(
         np.arange(1, len(found) + 1),
-        [d.value for d in found],
+        np.maximum([d.value for d in found], 0.0),  # what is below is as it should be: some are one-sided
         [d.tolerance for d in found],
-        rtol=0.0,
+        kind="identity",
         detail={d.name: float(d.value) for d in found},
         note=note,
         xlabel="quantity",

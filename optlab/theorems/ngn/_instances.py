@@ -1,7 +1,7 @@
 """What the checks of the NGN paper share: instances with exact constants, one step of a method, runs over seeds.
 
 The checks run the library's own methods through `optlab.iterate` and `optlab.solve`; averages over many runs are
-taken by `_ngn_paths`, which is compared with them path by path. An instance knows its
+taken by `_paths`, with the step rule of the method itself and the method beside it in every call. An instance knows its
 minimiser, the infima of its terms and with them both gaps of the theory: ``D_int = E[f_i(x*) - inf f_i]`` and
 ``D_pos = E[inf f_i]``. Its terms f_i are problems of their own, so that an expectation over i is a mean over all of
 them, not a sample.
@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 
 import optlab
 from optlab.reproduce import Evidence, at_scale
-from optlab.reproduce.evidence import nearness
+from optlab.reproduce.evidence_strength import nearness
 from optlab.stochastic import FiniteSum, LeastSquares, LogisticRegression
 from optlab.theorems.ngn._paths import Terms, linear_terms
 

@@ -81,7 +81,7 @@ def waves(seed: int, n: int, d: int = 2, size: float | None = None) -> Case:
     problem = Waves(tilts)
     start = rng.choice([-1, 1], d) * rng.uniform(2.0, 4.0, d)  # past the flat parts of the waves
     variance = float(np.mean(np.sum(tilts**2, axis=1)))
-    terms = Terms(n, problem.oracle_at)
+    terms = Terms(n, problem.oracle_at, problem)
     return Case("tilted waves", problem, terms, start, 8.0, variance, float(problem.shift.mean()), wave_modulus())
 
 

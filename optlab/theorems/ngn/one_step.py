@@ -3,7 +3,7 @@
 The inequalities of one step are what the convergence theorems are summed from. Here every sample's step is taken from
 the same point and averaged: no sampling error, so that a violation would be one. Points lie at distances from 1e-2 to
 1e2 of the solution, t = sigma L from 1e-4 to 1e6; from scale *cpu* on there are 3000 convex problems with 13 values of
-t each, and 32000 points of the non-convex inequality. The steps are vectorised (`_ngn_paths`); the tests compare them
+t each, and 32000 points of the non-convex inequality. The steps are vectorised (`_paths`); the tests compare them
 with those of the library's own method.
 """
 
