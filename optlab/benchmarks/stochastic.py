@@ -100,7 +100,9 @@ def _wide_data(scale: str, seed: int) -> tuple[Any, np.ndarray]:
     return sparse_data(n, d, 10, seed)
 
 
-def _beside_the_base(problem: Any, base: Any, wrappers: dict[str, tuple[Any, str | None]], steps: int, name: str) -> list[Row]:
+def _beside_the_base(
+    problem: Any, base: Any, wrappers: dict[str, tuple[Any, str | None]], steps: int, name: str
+) -> list[Row]:
     """Time `steps` steps of a method alone and inside wrappers, in one call each."""
     contenders = {"base": base} | {label: wrapper for label, (wrapper, _) in wrappers.items()}
 
@@ -120,7 +122,7 @@ def _beside_the_base(problem: Any, base: Any, wrappers: dict[str, tuple[Any, str
     id="stochastic-wrappers", title="Averages and slow weights inside the compiled loops, against the plain step"
 )
 def stochastic_wrappers(scale: str, seed: int) -> list[Row]:
-    """Time lazy averages on wide sparse data, and primal averages and DiLoCo on dense data, beside the method inside."""
+    """Time averages on wide sparse data, and primal averages and DiLoCo on dense data, beside the method inside."""
     from optlab.stochastic import (
         NGN,
         SAGA,

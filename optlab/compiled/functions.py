@@ -54,7 +54,7 @@ def inlined(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return register_jitable(**INLINE, **options)(function)
 
 
-INLINE = {"forceinline": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINE: Any = {"forceinline": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of Numba for functions that are called from compiled ones only."""
 
 

@@ -35,8 +35,9 @@ def advance_block(problem: FiniteSum, method: Any, steps: Steps) -> None:
             np.empty(batch), np.zeros(size), np.empty(size, np.int32), np.zeros(size, np.uint8),
         )  # fmt: skip
     elif linear is not None and batch == 1 and not linear.is_sparse:
-        data = linear.linear_data
-        step_loops.LINEAR_DENSE.entry(dtype, problem.oracle_data.layout, variant)(data, steps, method.rule.pointer())
+        step_loops.LINEAR_DENSE.entry(dtype, problem.oracle_data.layout, variant)(
+            linear.linear_data, steps, method.rule.pointer()
+        )
     elif problem.oracle is not None:
         data = problem.oracle_data
         step_loops.GENERAL.entry(dtype, data.layout, variant)(
