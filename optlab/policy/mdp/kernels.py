@@ -411,28 +411,13 @@ def _simplex(y, ordered, s, weights, out):
 
 @_kernel
 def mirror_step(
-    indptr,
-    indices,
-    data,
-    cost,
-    V,
-    discount,
-    policy,
-    step_size,
-    entropic,
-    floor,
-    out,
-    weights,
-    right,
-    backed,
-    start,
-    stop,
+    indptr, indices, data, cost, V, discount, policy, step_size, kl, floor, out, weights, right, backed, start, stop
 ):
     """Write the policy after a mirror step as probabilities (`weights`) and logarithms (`out`).
 
     The action values being at hand, so is what its evaluation starts with: its cost (`right`) and its first sweep
     (`backed`, ``sum_a pi(a | s) Q(s, a)``). Return the largest ``V - min_a Q``, and the least and the largest of
-    ``backed - V``. `policy` holds logarithms with the Kullback-Leibler divergence (`entropic`), probabilities with the
+    ``backed - V``. `policy` holds logarithms with the Kullback-Leibler divergence (`kl`), probabilities with the
     Euclidean distance; `step_size` has one entry, or one per state. Differences to the best Q are formed before the
     multiplication, so step sizes up to 1e300 do no harm.
     """
@@ -457,7 +442,7 @@ def mirror_step(
         for a in range(n_actions):
             taken = q[a] < np.inf and policy[s, a] > -np.inf
             y[a] = policy[s, a] - eta * (q[a] - best) if taken else -np.inf
-        if entropic:
+        if kl:
             _softmax(y, floor, s, weights, out)
         else:
             _simplex(y, ordered, s, weights, out)
