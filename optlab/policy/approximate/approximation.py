@@ -249,10 +249,9 @@ class ApproximateMethod(Method):
         policy = self._policy(problem, theta)
         scores = policy.scores(batch.states)
         y, z = DualRows(self.geometry, target), DualRows(self.geometry, scores)
+        y, z = (y, z) if getattr(self, "order", "reverse") == "reverse" else (z, y)
         with quiet():
-            error = self.geometry.dual_divergence_at(
-                *((y, z) if getattr(self, "order", "reverse") == "reverse" else (z, y))
-            )
+            error = self.geometry.dual_divergence_at(y, z)
         new = replace(
             state,
             k=state.k + 1,

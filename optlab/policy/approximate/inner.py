@@ -75,7 +75,7 @@ class _GaussNewton:
         theta: np.ndarray,
         states: Any,
         penalty: float,
-        line_search: bool,
+        search: bool,
     ) -> InnerResult:
         point = loss.at(function_class.scores(theta, states))
         value = point.value + penalty / 2 * float(theta @ theta)
@@ -87,11 +87,11 @@ class _GaussNewton:
             if not decrease > self.tol:  # also where the step is no direction of descent, to rounding
                 break
             t = 1.0
-            for _ in range(_HALVINGS if line_search else 1):
+            for _ in range(_HALVINGS if search else 1):
                 trial = theta - t * step
                 trial_point = loss.at(function_class.scores(trial, states))
                 trial_value = trial_point.value + penalty / 2 * float(trial @ trial)
-                if not line_search or trial_value <= value - self.armijo * t * decrease:
+                if not search or trial_value <= value - self.armijo * t * decrease:
                     break
                 t /= 2
             else:
