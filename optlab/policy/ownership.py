@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 _Kind = TypeVar("_Kind")
 
-__all__ = ["freeze_csr", "frozen", "own_csr", "read_only", "unchecked"]
+__all__ = ["freeze_csr", "frozen", "own_csr", "unchecked"]
 
 
 def frozen(array: Any) -> np.ndarray:
@@ -31,13 +31,6 @@ def frozen(array: Any) -> np.ndarray:
         array = array.copy()
         array.setflags(write=False)
     return array
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """Return a read-only view, without a copy: the owner may still write, who gets the view may not."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 def own_csr(matrix: Any, name: str) -> sp.csr_matrix:

@@ -26,7 +26,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.elementary import quiet
 from optlab.bregman.entropy import SimplexEntropy
 from optlab.bregman.legendre import require
 from optlab.core.errors import DomainError
@@ -34,6 +33,7 @@ from optlab.core.validation import as_float_array, as_integer
 
 Array = np.ndarray
 
+_QUIET = np.errstate(all="ignore")  # as a decorator
 _ROWS = SimplexEntropy(axis=-1)  # knows how far the sum of a rounded row may be from one
 
 
@@ -232,44 +232,42 @@ class MirrorMap(abc.ABC):
         """Return `y`, once it is known to be rows of dual coordinates, as a point whose projection is computed once."""
         return DualRows(self, as_dual_rows(y, name))
 
+    @_QUIET
     def value(self, p: Any) -> Array:
         """Return ``Phi(p)`` by rows; DomainError off the simplex."""
-        p = as_probability_rows(p)
-        with quiet():
-            return self._value(p)
+        return self._value(as_probability_rows(p))
 
+    @_QUIET
     def gradient(self, p: Any) -> Array:
         """Return dual coordinates of `p`; an action of probability zero gets ``-inf`` if the map is steep."""
-        p = as_probability_rows(p)
-        with quiet():
-            return self._gradient(p)
+        return self._gradient(as_probability_rows(p))
 
+    @_QUIET
     def gradient_from_log(self, log_p: Any) -> Array:
         """Return dual coordinates of the policy whose logarithm is `log_p`, without leaving the log domain."""
-        log_p = as_dual_rows(log_p, "log_p")
-        with quiet():
-            return self._gradient_from_log(log_p)
+        return self._gradient_from_log(as_dual_rows(log_p, "log_p"))
 
+    @_QUIET
     def conjugate(self, y: Any) -> Array:
         """Return ``Phi*(y)`` by rows, in the map's convention."""
-        with quiet():
-            return self.conjugate_at(self.at(y))
+        return self.conjugate_at(self.at(y))
 
+    @_QUIET
     def conjugate_gradient(self, y: Any) -> Array:
         """Return ``grad Phi*(y)``: the policy in convention (S), the point before the projection in (F)."""
-        with quiet():
-            return self.at(y).conjugate_gradient
+        return self.at(y).conjugate_gradient
 
+    @_QUIET
     def project(self, y: Any) -> Array:
         """Return the policy ``Pi(y)``."""
-        with quiet():
-            return self.at(y).policy
+        return self.at(y).policy
 
+    @_QUIET
     def log_project(self, y: Any) -> Array:
         """Return ``log Pi(y)``; ``-inf`` where the map clips an action to zero."""
-        with quiet():
-            return self.at(y).log_policy
+        return self.at(y).log_policy
 
+    @_QUIET
     def mirror_step(self, log_p: Any, shift: Any) -> Array:
         """Return ``log Pi(grad Phi(p) + shift)``: one mirror step, log-policy to log-policy.
 
@@ -287,41 +285,36 @@ class MirrorMap(abc.ABC):
         array([[ 0.e+00, -1.e+12]])
         """
         log_p, shift = as_dual_rows(log_p, "log_p"), as_float_array(shift, "shift", finite=False)
-        with quiet():
-            return self.at(DualRows.of_policy(self, log_p, shift).y, "the shifted policy").log_policy
+        return self.at(DualRows.of_policy(self, log_p, shift).y, "the shifted policy").log_policy
 
+    @_QUIET
     def divergence(self, p: Any, q: Any) -> Array:
         """Return ``D_Phi(p, q)`` by rows: ``inf`` where the map is steep and q is zero while p is not."""
-        p, q = as_probability_rows(p), as_probability_rows(q, "q")
-        with quiet():
-            return self._divergence_from_log(np.log(p), np.log(q))
+        return self._divergence_from_log(np.log(as_probability_rows(p)), np.log(as_probability_rows(q, "q")))
 
+    @_QUIET
     def divergence_from_log(self, log_p: Any, log_q: Any) -> Array:
         """Return ``D_Phi(p, q)`` by rows of two policies given by their logarithms, far below what underflows."""
-        log_p, log_q = as_dual_rows(log_p, "log_p"), as_dual_rows(log_q, "log_q")
-        with quiet():
-            return self._divergence_from_log(log_p, log_q)
+        return self._divergence_from_log(as_dual_rows(log_p, "log_p"), as_dual_rows(log_q, "log_q"))
 
+    @_QUIET
     def dual_divergence(self, y: Any, z: Any) -> Array:
         """Return ``D_{Phi*}(y, z) = Phi*(y) - Phi*(z) - <grad Phi*(z), y - z>`` by rows.
 
         Computed as ``D_Phi(Pi(z), Pi(y))`` plus what the actions clipped by y lack, ``<slack(y), Pi(z)>``: two
         non-negative numbers, so that nothing cancels.
         """
-        y, z = self.at(y), self.at(z, "z")
-        with quiet():
-            return self.dual_divergence_at(y, z)
+        return self.dual_divergence_at(self.at(y), self.at(z, "z"))
 
+    @_QUIET
     def conjugate_hessian(self, y: Any) -> Array:
         """Return the Hessian of Phi* at `y` (a generalised one at kinks), of shape (..., A, A)."""
-        with quiet():
-            return self.hessian_at(self.at(y))
+        return self.hessian_at(self.at(y))
 
+    @_QUIET
     def conjugate_hessian_product(self, y: Any, v: Any) -> Array:
         """Return the Hessian of Phi* at `y` times `v` by rows, without forming it."""
-        point, v = self.at(y), as_float_array(v, "v")
-        with quiet():
-            return self.hessian_product_at(point, v)
+        return self.hessian_product_at(self.at(y), as_float_array(v, "v"))
 
 
 def check_actions(n_actions: Any) -> int:

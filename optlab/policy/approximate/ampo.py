@@ -78,10 +78,6 @@ class AMPO(ApproximateMethod):
         one_of(self.dual, "dual", ["lazy", "normalised"])
         one_of(self.weights, "weights", ["uniform", "policy"])
 
-    @cached_property
-    def geometry(self) -> MirrorMap:
-        return mirror_map(self.mirror_map)
-
     def target(self, batch: Batch) -> np.ndarray:
         if self.dual == "normalised":
             target = super().target(batch)

@@ -171,12 +171,7 @@ class ApproximateMethod(Method):
     @cached_property
     def geometry(self) -> MirrorMap:
         """The mirror map; the Kullback-Leibler divergence for methods without a choice."""
-        return mirror_map("negative-entropy")
-
-    @property
-    def dual_order(self) -> str:
-        """Order of the dual divergence that is recorded as ``dual_error``."""
-        return "reverse"
+        return mirror_map(getattr(self, "mirror_map", "negative-entropy"))
 
     def target(self, batch: Batch) -> np.ndarray:
         """Return the dual target that ``dual_error`` is measured against."""
@@ -254,8 +249,9 @@ class ApproximateMethod(Method):
         policy = self._policy(problem, theta)
         scores = policy.scores(batch.states)
         y, z = DualRows(self.geometry, target), DualRows(self.geometry, scores)
+        y, z = (y, z) if getattr(self, "order", "reverse") == "reverse" else (z, y)
         with quiet():
-            error = self.geometry.dual_divergence_at(*((y, z) if self.dual_order == "reverse" else (z, y)))
+            error = self.geometry.dual_divergence_at(y, z)
         new = replace(
             state,
             k=state.k + 1,

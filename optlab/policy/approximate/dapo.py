@@ -111,14 +111,6 @@ class DAPO(ApproximateMethod):
         if self.temperature > 0 and self.diagnostics:
             raise ValueError("diagnostics are those of the problem without entropy: temperature must be 0")
 
-    @cached_property
-    def geometry(self) -> MirrorMap:
-        return mirror_map(self.mirror_map)
-
-    @property
-    def dual_order(self) -> str:
-        return self.order
-
     def target(self, batch: Batch) -> np.ndarray:
         return super().target(batch) / (1.0 + batch.step_size * self.temperature)
 

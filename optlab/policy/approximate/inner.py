@@ -54,8 +54,55 @@ class InnerSolver(Protocol):
         ...
 
 
+class _GaussNewton:
+    """Steps ``-(F + ridge I)^-1 gradient``, backtracking until a share `armijo` of the predicted decrease is met."""
+
+    max_iter: int
+    ridge: float
+    armijo: float
+    tol: float
+
+    def __post_init__(self) -> None:
+        as_integer(self.max_iter, "max_iter", minimum=1)
+        as_number(self.ridge, "ridge", minimum=0)
+        as_number(self.armijo, "armijo", above=0, below=0.5)
+        as_number(self.tol, "tol", minimum=0)
+
+    def _minimize(
+        self,
+        loss: Any,
+        function_class: FunctionClass,
+        theta: np.ndarray,
+        states: Any,
+        penalty: float,
+        search: bool,
+    ) -> InnerResult:
+        point = loss.at(function_class.scores(theta, states))
+        value = point.value + penalty / 2 * float(theta @ theta)
+        done = 0
+        while done < self.max_iter:
+            gradient = function_class.vjp(theta, states, point.gradient()) + penalty * theta
+            step = function_class.solve_gram(theta, states, point.curvature(), gradient, self.ridge)
+            decrease = float(gradient @ step)
+            if not decrease > self.tol:  # also where the step is no direction of descent, to rounding
+                break
+            t = 1.0
+            for _ in range(_HALVINGS if search else 1):
+                trial = theta - t * step
+                trial_point = loss.at(function_class.scores(trial, states))
+                trial_value = trial_point.value + penalty / 2 * float(trial @ trial)
+                if not search or trial_value <= value - self.armijo * t * decrease:
+                    break
+                t /= 2
+            else:
+                break
+            theta, point, value = trial, trial_point, trial_value
+            done += 1
+        return InnerResult(theta, value - penalty / 2 * float(theta @ theta), done)
+
+
 @dataclass(frozen=True)
-class FisherScoring:
+class FisherScoring(_GaussNewton):
     """Gauss-Newton steps ``theta - t (F + ridge I)^-1 gradient`` with Armijo backtracking on t.
 
     Parameters
@@ -88,20 +135,14 @@ class FisherScoring:
     armijo: float = 1e-4
     tol: float = 1e-14
 
-    def __post_init__(self) -> None:
-        as_integer(self.max_iter, "max_iter", minimum=1)
-        as_number(self.ridge, "ridge", minimum=0)
-        as_number(self.armijo, "armijo", above=0, below=0.5)
-        as_number(self.tol, "tol", minimum=0)
-
     def minimize(
         self, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any = None
     ) -> InnerResult:
-        return _second_order(self, loss, function_class, theta, states, penalty=0.0, line_search=self.line_search)
+        return self._minimize(loss, function_class, theta, states, 0.0, self.line_search)
 
 
 @dataclass(frozen=True)
-class Newton:
+class Newton(_GaussNewton):
     """Newton's method with backtracking on ``loss + ridge/2 |theta|^2``, for losses convex in the scores.
 
     With a linear class the Gauss-Newton matrix is the Hessian and the method converges to the minimiser from anywhere;
@@ -122,12 +163,6 @@ class Newton:
     armijo: float = 1e-4
     tol: float = 1e-13
 
-    def __post_init__(self) -> None:
-        as_integer(self.max_iter, "max_iter", minimum=1)
-        as_number(self.ridge, "ridge", minimum=0)
-        as_number(self.armijo, "armijo", above=0, below=0.5)
-        as_number(self.tol, "tol", minimum=0)
-
     def minimize(
         self, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any = None
     ) -> InnerResult:
@@ -136,41 +171,7 @@ class Newton:
                 "Newton needs a loss that is convex in the scores (order='forward'); "
                 "for the reverse order use FisherScoring"
             )
-        return _second_order(self, loss, function_class, theta, states, penalty=self.ridge, line_search=True)
-
-
-def _second_order(
-    solver: FisherScoring | Newton,
-    loss: Any,
-    function_class: FunctionClass,
-    theta: np.ndarray,
-    states: Any,
-    *,
-    penalty: float,
-    line_search: bool,
-) -> InnerResult:
-    point = loss.at(function_class.scores(theta, states))
-    value = point.value + penalty / 2 * float(theta @ theta)
-    done = 0
-    while done < solver.max_iter:
-        gradient = function_class.vjp(theta, states, point.gradient()) + penalty * theta
-        step = function_class.solve_gram(theta, states, point.curvature(), gradient, solver.ridge)
-        decrease = float(gradient @ step)
-        if not decrease > solver.tol:  # also where the step is no direction of descent, to rounding
-            break
-        t = 1.0
-        for _ in range(_HALVINGS if line_search else 1):
-            trial = theta - t * step
-            trial_point = loss.at(function_class.scores(trial, states))
-            trial_value = trial_point.value + penalty / 2 * float(trial @ trial)
-            if not line_search or trial_value <= value - solver.armijo * t * decrease:
-                break
-            t /= 2
-        else:
-            break
-        theta, point, value = trial, trial_point, trial_value
-        done += 1
-    return InnerResult(theta, value - penalty / 2 * float(theta @ theta), done)
+        return self._minimize(loss, function_class, theta, states, self.ridge, True)
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,38 @@ class LBFGS:
         return InnerResult(found.x, loss.value(function_class.scores(found.x, states)), int(found.nit))
 
 
+class _FirstOrder:
+    """Steps along gradients of the whole loss, or of minibatches of states; a subclass has the update rule."""
+
+    step_size: float
+    steps: int
+    batch_size: int | None
+
+    def __post_init__(self) -> None:
+        as_number(self.step_size, "step_size", above=0)
+        as_integer(self.steps, "steps", minimum=1)
+        if self.batch_size is not None:
+            as_integer(self.batch_size, "batch_size", minimum=1)
+
+    def _moves(self, n: int) -> Any:
+        """Return a function from a gradient to what is added to the parameters; it has the memory of the run."""
+        raise NotImplementedError
+
+    def minimize(
+        self, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any = None
+    ) -> InnerResult:
+        move, part, rows = self._moves(theta.size), loss, states
+        for _ in range(self.steps):
+            if self.batch_size is not None:
+                drawn = rng.choice(len(loss.weights), size=self.batch_size, p=loss.weights / loss.weights.sum())
+                part, rows = loss.batch(drawn), drawn if states is None else states[drawn]
+            slope = part.at(function_class.scores(theta, rows)).gradient()
+            theta = theta + move(function_class.vjp(theta, rows, slope))
+        return InnerResult(theta, loss.value(function_class.scores(theta, states)), self.steps)
+
+
 @dataclass(frozen=True)
-class SGD:
+class SGD(_FirstOrder):
     """Steps along the negative gradient, of the whole loss or of minibatches of states.
 
     Parameters
@@ -265,22 +296,22 @@ class SGD:
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_first_order(self)
+        super().__post_init__()
         as_number(self.momentum, "momentum", minimum=0, below=1)
 
-    def minimize(
-        self, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any = None
-    ) -> InnerResult:
-        velocity = np.zeros_like(theta)
-        for _ in range(self.steps):
-            gradient = _stochastic_gradient(self, loss, function_class, theta, states, rng)
+    def _moves(self, n: int) -> Any:
+        velocity = np.zeros(n)
+
+        def move(gradient: np.ndarray) -> np.ndarray:
+            nonlocal velocity
             velocity = self.momentum * velocity - self.step_size * gradient
-            theta = theta + velocity
-        return InnerResult(theta, loss.value(function_class.scores(theta, states)), self.steps)
+            return velocity
+
+        return move
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_FirstOrder):
     """Adam (Kingma and Ba 2015) on the whole loss or on minibatches of states; moments start anew at each call.
 
     Parameters
@@ -301,37 +332,20 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_first_order(self)
+        super().__post_init__()
         as_number(self.beta1, "beta1", minimum=0, below=1)
         as_number(self.beta2, "beta2", minimum=0, below=1)
         as_number(self.epsilon, "epsilon", above=0)
 
-    def minimize(
-        self, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any = None
-    ) -> InnerResult:
-        first, second = np.zeros_like(theta), np.zeros_like(theta)
-        for i in range(1, self.steps + 1):
-            gradient = _stochastic_gradient(self, loss, function_class, theta, states, rng)
+    def _moves(self, n: int) -> Any:
+        first, second, k = np.zeros(n), np.zeros(n), 0
+
+        def move(gradient: np.ndarray) -> np.ndarray:
+            nonlocal first, second, k
+            k += 1
             first = self.beta1 * first + (1 - self.beta1) * gradient
             second = self.beta2 * second + (1 - self.beta2) * gradient**2
-            scale = np.sqrt(second / (1 - self.beta2**i)) + self.epsilon
-            theta = theta - self.step_size * first / (1 - self.beta1**i) / scale
-        return InnerResult(theta, loss.value(function_class.scores(theta, states)), self.steps)
+            scale = np.sqrt(second / (1 - self.beta2**k)) + self.epsilon
+            return -self.step_size * first / (1 - self.beta1**k) / scale
 
-
-def _check_first_order(solver: SGD | Adam) -> None:
-    as_number(solver.step_size, "step_size", above=0)
-    as_integer(solver.steps, "steps", minimum=1)
-    if solver.batch_size is not None:
-        as_integer(solver.batch_size, "batch_size", minimum=1)
-
-
-def _stochastic_gradient(
-    solver: SGD | Adam, loss: Any, function_class: FunctionClass, theta: np.ndarray, states: Any, rng: Any
-) -> np.ndarray:
-    if solver.batch_size is not None:
-        weights = loss.weights
-        rows = rng.choice(len(weights), size=solver.batch_size, p=weights / weights.sum())
-        loss = loss.batch(rows)
-        states = rows if states is None else states[rows]
-    return function_class.vjp(theta, states, loss.gradient(function_class.scores(theta, states)))
+        return move

@@ -26,8 +26,8 @@ import numpy as np
 
 from optlab.bregman.elementary import quiet
 from optlab.bregman.mirror_maps import DualRows, MirrorMap, NegativeEntropyMap
-from optlab.core.validation import as_float_array, as_number, one_of
-from optlab.policy.ownership import read_only, unchecked
+from optlab.core.validation import as_float_array, as_number, one_of, read_only
+from optlab.policy.ownership import unchecked
 
 __all__ = ["DualDivergence", "PenalizedCost", "SquaredError", "soft_actor_loss"]
 

@@ -12,6 +12,7 @@ from optlab.bregman.mirror_maps import DualRows, MirrorMap
 from optlab.bregman.mirror_maps.base import as_dual_rows
 from optlab.core.validation import as_float_array, as_number
 from optlab.policy.function_classes.classes import FunctionClass
+from optlab.policy.mdp.policies import StochasticPolicy
 from optlab.policy.ownership import frozen
 
 __all__ = ["LOG_FLOOR", "FunctionPolicy"]
@@ -20,7 +21,7 @@ LOG_FLOOR = -650.0  # exp(-650) is far below every sum it enters and still far f
 
 
 @dataclass(frozen=True, eq=False)
-class FunctionPolicy:
+class FunctionPolicy(StochasticPolicy):
     """The policy ``pi(a | s) = Pi(f^theta(s))_a`` of a function class, Pi being the projection of a mirror map.
 
     Immutable: MDPs remember its values while it lives.
@@ -103,22 +104,10 @@ class FunctionPolicy:
             log_pi = np.where(np.isneginf(scores), -np.inf, np.maximum(log_pi, self.floor))
         return log_pi
 
-    def probabilities(self, state: Any = None) -> np.ndarray:
-        """Return probabilities of the actions: all rows, or those of a state or an array of states."""
-        return np.exp(self.log_probabilities(state))
-
     def greedy(self, state: Any = None) -> Any:
         """Return the most probable action (the first of several) of every state, or of those given."""
         actions = self.scores(state).argmax(axis=-1)
         return int(actions) if actions.ndim == 0 else actions
-
-    def sample(self, state: Any, rng: np.random.Generator) -> Any:
-        """Return one action for a state, or one for each of an array of states."""
-        cumulated = np.cumsum(self.probabilities(state), axis=-1)
-        # against the rounded total, so that no draw falls past the last action
-        draw = rng.random(cumulated.shape[:-1]) * cumulated[..., -1]
-        actions = np.sum(cumulated <= np.asarray(draw)[..., None], axis=-1)
-        return int(actions) if cumulated.ndim == 1 else actions
 
     def __repr__(self) -> str:
         return f"<FunctionPolicy: {self.mirror_map.label}, {self.function_class!r}>"

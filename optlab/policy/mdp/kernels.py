@@ -40,6 +40,34 @@ def _kernel(function: Any) -> Any:
 
 
 @_kernel
+def _row(indptr, indices, data, V, row):
+    """``sum_s' P(s' | row) V(s')``."""
+    total = 0.0
+    for j in range(indptr[row], indptr[row + 1]):
+        total += data[j] * V[indices[j]]
+    return total
+
+
+@_kernel
+def _mixed_row(indptr, indices, data, weights, V, s):
+    """``sum_a weights[s, a] sum_s' P(s' | s, a) V(s')``."""
+    n_actions = weights.shape[1]
+    total = 0.0
+    j = indptr[s * n_actions]
+    for a in range(n_actions):
+        end = indptr[s * n_actions + a + 1]
+        w = weights[s, a]
+        if w > _NEGLIGIBLE:
+            part = 0.0
+            while j < end:
+                part += data[j] * V[indices[j]]
+                j += 1
+            total += w * part
+        j = end
+    return total
+
+
+@_kernel
 def greedy_backup(indptr, indices, data, cost, V, discount, out, policy, start, stop):
     """``out = min_a Q``, ``policy`` = its first minimiser; return the least and the largest of ``out - V``."""
     n_actions = cost.shape[1]
@@ -47,11 +75,7 @@ def greedy_backup(indptr, indices, data, cost, V, discount, out, policy, start, 
     for s in range(start, stop):
         best, choice = np.inf, 0
         for a in range(n_actions):
-            row = s * n_actions + a
-            total = 0.0
-            for j in range(indptr[row], indptr[row + 1]):
-                total += data[j] * V[indices[j]]
-            q = cost[s, a] + discount * total
+            q = cost[s, a] + discount * _row(indptr, indices, data, V, s * n_actions + a)
             if q < best:
                 best, choice = q, a
         out[s] = best
@@ -73,11 +97,7 @@ def improve(indptr, indices, data, cost, V, discount, slack, policy, start, stop
     for s in range(start, stop):
         best, choice, held = np.inf, 0, np.inf
         for a in range(n_actions):
-            row = s * n_actions + a
-            total = 0.0
-            for j in range(indptr[row], indptr[row + 1]):
-                total += data[j] * V[indices[j]]
-            q = cost[s, a] + discount * total
+            q = cost[s, a] + discount * _row(indptr, indices, data, V, s * n_actions + a)
             if q < best:
                 best, choice = q, a
             if a == policy[s]:
@@ -95,11 +115,7 @@ def action_values(indptr, indices, data, cost, V, discount, out, start, stop):
     n_actions = cost.shape[1]
     for s in range(start, stop):
         for a in range(n_actions):
-            row = s * n_actions + a
-            total = 0.0
-            for j in range(indptr[row], indptr[row + 1]):
-                total += data[j] * V[indices[j]]
-            out[s, a] = cost[s, a] + discount * total
+            out[s, a] = cost[s, a] + discount * _row(indptr, indices, data, V, s * n_actions + a)
 
 
 @_kernel
@@ -109,28 +125,13 @@ def policy_sweep(indptr, indices, data, weights, right, V, discount, out, start,
     low, high = np.inf, -np.inf
     if n_actions == 1:
         for s in range(start, stop):
-            total = 0.0
-            for j in range(indptr[s], indptr[s + 1]):
-                total += data[j] * V[indices[j]]
-            value = right[s] + discount * total
+            value = right[s] + discount * _row(indptr, indices, data, V, s)
             out[s] = value
             change = value - V[s]
             low, high = min(low, change), max(high, change)
         return low, high
     for s in range(start, stop):
-        total = 0.0
-        j = indptr[s * n_actions]
-        for a in range(n_actions):
-            end = indptr[s * n_actions + a + 1]
-            w = weights[s, a]
-            if w > _NEGLIGIBLE:
-                part = 0.0
-                while j < end:
-                    part += data[j] * V[indices[j]]
-                    j += 1
-                total += w * part
-            j = end
-        value = right[s] + discount * total
+        value = right[s] + discount * _mixed_row(indptr, indices, data, weights, V, s)
         out[s] = value
         change = value - V[s]
         low, high = min(low, change), max(high, change)
@@ -254,28 +255,13 @@ def apply_system(indptr, indices, data, weights, discount, x, out, left, start, 
     inner, square = 0.0, 0.0
     if n_actions == 1:
         for s in range(start, stop):
-            total = 0.0
-            for j in range(indptr[s], indptr[s + 1]):
-                total += data[j] * x[indices[j]]
-            value = x[s] - discount * total
+            value = x[s] - discount * _row(indptr, indices, data, x, s)
             out[s] = value
             inner += left[s] * value
             square += value * value
         return inner, square
     for s in range(start, stop):
-        total = 0.0
-        j = indptr[s * n_actions]
-        for a in range(n_actions):
-            end = indptr[s * n_actions + a + 1]
-            w = weights[s, a]
-            if w > _NEGLIGIBLE:
-                part = 0.0
-                while j < end:
-                    part += data[j] * x[indices[j]]
-                    j += 1
-                total += w * part
-            j = end
-        value = x[s] - discount * total
+        value = x[s] - discount * _mixed_row(indptr, indices, data, weights, x, s)
         out[s] = value
         inner += left[s] * value
         square += value * value
@@ -411,28 +397,13 @@ def _simplex(y, ordered, s, weights, out):
 
 @_kernel
 def mirror_step(
-    indptr,
-    indices,
-    data,
-    cost,
-    V,
-    discount,
-    policy,
-    step_size,
-    entropic,
-    floor,
-    out,
-    weights,
-    right,
-    backed,
-    start,
-    stop,
+    indptr, indices, data, cost, V, discount, policy, step_size, kl, floor, out, weights, right, backed, start, stop
 ):
     """Write the policy after a mirror step as probabilities (`weights`) and logarithms (`out`).
 
     The action values being at hand, so is what its evaluation starts with: its cost (`right`) and its first sweep
     (`backed`, ``sum_a pi(a | s) Q(s, a)``). Return the largest ``V - min_a Q``, and the least and the largest of
-    ``backed - V``. `policy` holds logarithms with the Kullback-Leibler divergence (`entropic`), probabilities with the
+    ``backed - V``. `policy` holds logarithms with the Kullback-Leibler divergence (`kl`), probabilities with the
     Euclidean distance; `step_size` has one entry, or one per state. Differences to the best Q are formed before the
     multiplication, so step sizes up to 1e300 do no harm.
     """
@@ -444,20 +415,14 @@ def mirror_step(
         if step_size.size > 1:
             eta = step_size[s]
         best = np.inf
-        j = indptr[s * n_actions]
         for a in range(n_actions):
-            end = indptr[s * n_actions + a + 1]
-            total = 0.0
-            while j < end:
-                total += data[j] * V[indices[j]]
-                j += 1
-            q[a] = cost[s, a] + discount * total
+            q[a] = cost[s, a] + discount * _row(indptr, indices, data, V, s * n_actions + a)
             best = min(best, q[a])
         gap = max(gap, V[s] - best)
         for a in range(n_actions):
             taken = q[a] < np.inf and policy[s, a] > -np.inf
             y[a] = policy[s, a] - eta * (q[a] - best) if taken else -np.inf
-        if entropic:
+        if kl:
             _softmax(y, floor, s, weights, out)
         else:
             _simplex(y, ordered, s, weights, out)

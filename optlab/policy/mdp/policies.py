@@ -17,13 +17,34 @@ from optlab.bregman.elementary import logsumexp, quiet
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array
 from optlab.policy.arguments import as_count
-from optlab.policy.ownership import frozen
+from optlab.policy.ownership import frozen, unchecked
 
 __all__ = ["TabularPolicy", "as_log_table"]
 
 
+class StochasticPolicy:
+    """What policies share that know their log-probabilities, all rows or those of given states."""
+
+    def log_probabilities(self, state: Any = None) -> np.ndarray:
+        """Return the log-probabilities of the actions: all rows, or those of a state or an array of states."""
+        raise NotImplementedError(f"{type(self).__name__} must implement log_probabilities")
+
+    def probabilities(self, state: Any = None) -> np.ndarray:
+        """Return probabilities of the actions: all rows, or those of a state or an array of states."""
+        with np.errstate(under="ignore"):
+            return np.exp(self.log_probabilities(state))
+
+    def sample(self, state: Any, rng: np.random.Generator) -> Any:
+        """Return one action for a state, or one for each of an array of states."""
+        cumulated = np.cumsum(self.probabilities(state), axis=-1)
+        # against the rounded total, so that no draw falls past the last action
+        draw = rng.random(cumulated.shape[:-1]) * cumulated[..., -1]
+        actions = np.sum(cumulated <= np.asarray(draw)[..., None], axis=-1)
+        return int(actions) if cumulated.ndim == 1 else actions
+
+
 @dataclass(frozen=True, eq=False)
-class TabularPolicy:
+class TabularPolicy(StochasticPolicy):
     """A policy given by its table of log-probabilities. Immutable: MDPs remember its values while it lives.
 
     Parameters
@@ -81,12 +102,7 @@ class TabularPolicy:
     @classmethod
     def of(cls, log_table: np.ndarray, mirror: np.ndarray | None = None) -> TabularPolicy:
         """Return the policy of a table that a method has just normalised: neither checked nor copied."""
-        policy: TabularPolicy = object.__new__(cls)
-        for key, value in (("log_table", log_table), ("mirror", mirror)):
-            if value is not None:
-                value.setflags(write=False)
-            object.__setattr__(policy, key, value)
-        return policy
+        return unchecked(cls, log_table, mirror)
 
     @property
     def n_states(self) -> int:
@@ -102,22 +118,9 @@ class TabularPolicy:
         """Return the log-probabilities of the actions: all rows, or those of a state or an array of states."""
         return self.log_table if state is None else self.log_table[np.asarray(state)]
 
-    def probabilities(self, state: Any = None) -> np.ndarray:
-        """Return the probabilities of the actions: all rows, or those of a state or an array of states."""
-        with np.errstate(under="ignore"):
-            return np.exp(self.log_probabilities(state))
-
     def greedy(self, state: Any = None) -> Any:
         """Return the most probable action (the first of several) of every state, or of those given."""
         return self.log_probabilities(state).argmax(axis=-1)
-
-    def sample(self, state: Any, rng: np.random.Generator) -> Any:
-        """Return one action for a state, or one for each entry of an array of states."""
-        cumulated = np.cumsum(self.probabilities(state), axis=-1)
-        # against the rounded total, so that no draw falls past the last action
-        draw = rng.random(cumulated.shape[:-1]) * cumulated[..., -1]
-        actions = np.sum(cumulated <= np.asarray(draw)[..., None], axis=-1)
-        return int(actions) if np.ndim(state) == 0 else actions
 
     def __repr__(self) -> str:
         return f"<TabularPolicy: {self.n_states} states, {self.n_actions} actions>"

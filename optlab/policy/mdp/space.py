@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_float_array, as_integer, first_index
+from optlab.core.validation import as_float_array, as_integer, first_index, read_only
 from optlab.policy.mdp.transitions import ROUNDED, probability_tolerances
-from optlab.policy.ownership import read_only
 
 __all__ = ["PolicySpace", "as_grid"]
 
