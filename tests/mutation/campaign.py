@@ -46,7 +46,7 @@ def _run(command: list[str], folder: Path, cache: Path) -> tuple[int, str]:
         )
     except subprocess.TimeoutExpired:
         return 124, "out of time"
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stderr + done.stdout  # warnings first: the last line is the answer
 
 
 def _first_failure(output: str) -> str:

@@ -175,6 +175,9 @@ class _Places(ast.NodeVisitor):
         if node.arg not in ("axis", "ndmin", "dtype"):
             self.generic_visit(node)
 
+    def visit_Compare(self, node: ast.Compare) -> None:
+        pass  # mostly thresholds between two forms of one value
+
     def visit_Raise(self, node: ast.Raise) -> None:
         pass
 

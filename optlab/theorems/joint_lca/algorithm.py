@@ -255,6 +255,7 @@ def _re_entry(
 
 @theorem(
     id="joint-lca-re-entry",
+    proved=False,
     paper=PAPER,
     title="With the refinement, random starts reach the fit of the spectral start",
     statement="""Strong signal (three views, n = 200, six components carried): at least 95 % of random starts end at
