@@ -4,7 +4,8 @@
   Sphinx reads its sources and included by the page of that package;
 * ``.. optlab-theorems:: PAPER``, ``.. optlab-figures:: PAPER``: what the registries hold, with statements, assumptions
   and negative controls;
-* ``.. optlab-methods:: PACKAGE``: its methods with their papers.
+* ``.. optlab-methods:: PACKAGE``: its methods with their papers;
+* ``.. optlab-what-runs:: PACKAGE``: its problems, and what `optlab.applicable` says of an instance of each.
 """
 
 from __future__ import annotations
@@ -95,27 +96,51 @@ class Methods(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        from sphinx.addnodes import pending_xref
-
         self.env.note_reread()
-        body = nodes.tbody()
+        rows = []
         for name, value in entries(self.arguments[0]).items():
             if kind(value) != "Methods":
                 continue
-            link = pending_xref(
-                "", nodes.literal(text=value.__name__), refdomain="py", reftype="obj", reftarget=name, refwarn=False
-            )
             reference = getattr(value, "reference", None)  # of some, the method they wrap: a property
             first = (inspect.getdoc(value) or "").partition("\n")[0].replace("`", "")
             what = nodes.paragraph("", "", nodes.Text(first))
             if isinstance(reference, str):
                 what += [nodes.Text(" "), nodes.literal(text=reference)]
-            body += nodes.row("", nodes.entry("", nodes.paragraph("", "", link)), nodes.entry("", what))
-        columns = [nodes.colspec(colwidth=width) for width in (30, 70)]
-        titles = ("method", "what it is, and the key of its paper")
-        head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=title)) for title in titles))
-        group = nodes.tgroup("", *columns, nodes.thead("", head), body, cols=2)
-        return [nodes.table("", group, classes=["colwidths-given"])]
+            rows.append((nodes.paragraph("", "", _link(name)), what))
+        return [_table(("method", "what it is, and the key of its paper"), rows)]
+
+
+class WhatRuns(SphinxDirective):
+    """``.. optlab-what-runs:: PACKAGE``: the methods that run on its problems, by the checker of `optlab.solve`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        from public_names import what_runs
+
+        self.env.note_reread()
+        rows = []
+        for name, methods in what_runs(self.arguments[0]):
+            cell = nodes.paragraph()
+            for k, method in enumerate(methods):
+                cell += [nodes.Text(", ")] * (k > 0) + [_link(method)]
+            rows.append((nodes.paragraph("", "", _link(name)), cell))
+        return [_table(("problem", "methods that run"), rows)]
+
+
+def _link(name: str) -> nodes.Node:
+    from sphinx.addnodes import pending_xref
+
+    text = nodes.literal(text=name.rpartition(".")[2])
+    return pending_xref("", text, refdomain="py", reftype="obj", reftarget=name, refwarn=False)
+
+
+def _table(titles: tuple[str, str], rows: list[tuple[nodes.Node, nodes.Node]]) -> nodes.table:
+    body = nodes.tbody("", *(nodes.row("", *(nodes.entry("", cell) for cell in row)) for row in rows))
+    columns = [nodes.colspec(colwidth=width) for width in (30, 70)]
+    head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=title)) for title in titles))
+    group = nodes.tgroup("", *columns, nodes.thead("", head), body, cols=2)
+    return nodes.table("", group, classes=["colwidths-given"])
 
 
 def skip_member(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
@@ -171,4 +196,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("optlab-theorems", Theorems)
     app.add_directive("optlab-figures", Figures)
     app.add_directive("optlab-methods", Methods)
+    app.add_directive("optlab-what-runs", WhatRuns)
     return {"version": "1", "parallel_read_safe": False}

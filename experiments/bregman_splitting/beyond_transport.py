@@ -11,7 +11,7 @@ import numpy as np
 import optlab
 from optlab.datasets import rock_paper_scissors, transport_family
 from optlab.plotting import INK
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.splitting.problems import (
     BoxQuadraticWithEquality,
@@ -21,11 +21,10 @@ from optlab.splitting.problems import (
     MatrixGame,
     PoissonOnSimplex,
     SimplexProjection,
-    UnbalancedTransport,
 )
-from optlab.transport import OptimalTransport
+from optlab.transport import OptimalTransport, UnbalancedOptimalTransport
 
-from ._common import PAPER, table
+from ._common import PAPER
 
 STEP_SIZES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -45,7 +44,7 @@ def problems(seed: int, n: int) -> dict[str, tuple[object, str, float]]:
             1e-8,
         ),
         "entropic transport": (OptimalTransport(a, b, C, regularization=0.02, cost_split=1.0), "marginal_error", 1e-8),
-        "unbalanced transport": (UnbalancedTransport(a, 1.3 * b, C, penalty=0.5), "gap", 1e-6),
+        "unbalanced transport": (UnbalancedOptimalTransport(a, 1.3 * b, C, penalty=0.5), "gap", 1e-6),
         "game, perturbed rock–paper–scissors": (MatrixGame(rock_paper_scissors(0.3, seed=seed)), "gap", 1e-9),
         "KL + cost, capped simplex": (
             KullbackLeiblerOnCappedSimplex(q / q.sum(), upper=2.5 / n, cost=cost),

@@ -110,40 +110,37 @@ class BregmanSplitting(FixedPointMethod):
 
     def step(self, problem: SplitProblem, state: SplittingState) -> SplittingState:
         """Return the state one iteration later."""
-        gamma = self._step_size_after(problem, state)
+        rule = self._rule(problem)
+        adaptive = is_adaptive(rule)
+        if adaptive:
+            gamma = state.next_step_size or state.step_size
+        else:
+            gamma = step_size_at(rule, state.k, problem.default_step_size)
         x, y, z = self._apply(problem, state.z, state.step_size, gamma)
         after = SplittingState(state.k + 1, z, x, y, gamma, *state.window_after(x))
-        return self._remembering(problem, state, after)
+        if adaptive:
+            after.next_step_size, after.memory = rule.following(problem, state, after)
+        return after
 
     def _rule(self, problem: SplitProblem) -> StepSize:
         """Return what chooses the step size on this problem."""
         return rule_for(self.step_size, problem)
-
-    def _step_size_after(self, problem: SplitProblem, state: SplittingState) -> float:
-        """Return the step size of the iteration that begins at `state`."""
-        rule = self._rule(problem)
-        if is_adaptive(rule):
-            return state.next_step_size or state.step_size
-        return step_size_at(rule, state.k, problem.default_step_size)
 
     def _apply(self, problem: SplitProblem, z: Any, previous: float, gamma: float) -> tuple[Any, Any, Any]:
         """Return x, y and the image of z, which carries the step size `previous`, under the iteration at `gamma`."""
         x = problem.resolvent_B(z, previous)
         if gamma != previous:  # a ratio of exactly 1 must not cost a rounding
             z = rescaled(z, x, gamma / previous)
-        reflected = 2.0 * x - z
+        reflected = 2.0 * x
+        reflected -= z
         problem.check_mirror(reflected)
         y = problem.resolvent_A(reflected, gamma)
-        z = z + self.relaxation * (y - x)
-        problem.check_mirror(z)
-        return x, y, z
-
-    def _remembering(self, problem: SplitProblem, before: Any, after: Any) -> Any:
-        """Return `after`, with what an adaptive rule says about the next iteration written into it."""
-        rule = self._rule(problem)
-        if is_adaptive(rule):
-            after.next_step_size, after.memory = rule.following(problem, before, after)
-        return after
+        moved = y - x
+        if self.relaxation != 1.0:
+            moved *= self.relaxation
+        moved += z
+        problem.check_mirror(moved)
+        return x, y, moved
 
     def iterate(self, problem: SplitProblem, state: SplittingState) -> Any:
         """Return the primal point x_{k-1} (never z); at k = 0 the start."""

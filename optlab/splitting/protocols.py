@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-
 from optlab.core import Problem
 
 
@@ -165,21 +163,3 @@ TWO_BLOCK_ORACLES = (
     "offset",
     "primal_blocks",
 )
-
-
-def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
-    """Return ``||x - y|| / max(||x||, ||y||)`` in the Euclidean norm, 0 for two zeros; never above 2.
-
-    Examples
-    --------
-    >>> relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) < 0.1
-    True
-    """
-    # scaled by the largest entry first, so that the squares neither overflow nor vanish
-    top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
-    if top == 0.0:
-        return 0.0
-    if not np.isfinite(top):
-        return 2.0  # a point at infinity is as far as can be
-    x, y = x / top, y / top
-    return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))

@@ -37,6 +37,8 @@ CASES = {
     "Quadratic": lambda v, m: functions.Quadratic(m, v),
     "LeastSquares": lambda v, m: functions.LeastSquares(m, v),
     "Logistic": lambda v, m: functions.Logistic(m, np.sign(v)),
+    "Composed": lambda v, m: functions.SquaredDistance(v) @ m,
+    "Scaled": lambda v, m: functions.Scaled(functions.RowMarginal(v), 2.0),
     "SkewGame": lambda v, m: functions.SkewGame(m),
     "RowMarginal": lambda v, m: functions.RowMarginal(v),
     "ColumnMarginal": lambda v, m: functions.ColumnMarginal(v),
@@ -51,7 +53,6 @@ CASES = {
     "BoxQuadraticWithEquality": lambda v, m: ready.BoxQuadraticWithEquality(v, v, 1.0),
     "BoxLeastSquares": lambda v, m: ready.BoxLeastSquares(m, v),
     "MatrixGame": lambda v, m: ready.MatrixGame(m),
-    "UnbalancedTransport": lambda v, m: ready.UnbalancedTransport(v, v, m),
     "Lasso": lambda v, m: ready.Lasso(m, v, 0.1, reference=v),
     "SparseLogisticRegression": lambda v, m: ready.SparseLogisticRegression(m, np.sign(v - 1), 0.1),
     "ConvexFeasibility": lambda v, m: ready.ConvexFeasibility([functions.Box(0.0, v), functions.Hyperplane(v, 1.0)]),
@@ -61,7 +62,7 @@ CASES = {
 }
 #: Without arrays of the caller's: numbers, callables, operators.
 BARE = {"Zero", "Simplex", "Function", "MonotoneOperator", "SmoothFunction"}
-BARE |= {"PoissonDeblurring", "PlanPotentials", "UnbalancedPlan"}
+BARE |= {"PoissonDeblurring"}
 
 
 def test_every_public_class_is_walked():

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import optlab
 from optlab import datasets
-from optlab.bregman import BurgEntropy, ShannonEntropy, resolvent
+from optlab.bregman import BurgEntropy, ShannonEntropy
 from optlab.bregman.functions import AffineSet, Box, Hyperplane, LeastSquares, Simplex
-from optlab.splitting import BregmanADMM, BregmanDouglasRachford, BregmanPeacemanRachford, ExponentialMultipliers
+from optlab.splitting import BregmanADMM, BregmanDouglasRachford, ExponentialMultipliers
 from optlab.splitting.problems import (
     AbsolutePenaltyLeastSquares,
     BoxLeastSquares,
@@ -19,10 +19,8 @@ from optlab.splitting.problems import (
     InequalityLeastSquares,
     Lasso,
     MatrixGame,
-    PlanPotentials,
     PoissonDeblurring,
     SparseLogisticRegression,
-    UnbalancedTransport,
 )
 from optlab.splitting.problems.imaging import PoissonFit
 
@@ -192,63 +190,6 @@ def test_game_bounds_hold_at_any_strategies(seed):
 
 def test_constant_game_is_solved_at_the_start():
     assert optlab.solve(MatrixGame(np.full((2, 3), 7.0)), BregmanDouglasRachford(), tol=1e-12).n_iter == 0
-
-
-# ---------------------------------------------------------------------- unbalanced transport
-
-
-def unbalanced(seed=0, penalty=1.0, n=6, m=8):
-    rng = np.random.default_rng(seed)
-    return UnbalancedTransport(rng.random(n) + 0.1, 2 * rng.random(m) + 0.1, rng.random((n, m)), penalty)
-
-
-@pytest.mark.parametrize("penalty", [0.1, 1.0, 10.0])
-def test_unbalanced_transport_agrees_with_cvxpy(penalty):
-    problem = unbalanced(penalty=penalty)
-    plan, value = problem.reference_solution()
-    result = solution(problem, 1e-7)
-    assert result.metrics["objective"] == pytest.approx(value, abs=2e-7)
-    assert result.metrics["dual_objective"] <= value + 1e-9
-    # the plan is unique for a generic cost
-    np.testing.assert_allclose(result.solution.dense(), plan, atol=1e-3)
-
-
-def test_unbalanced_resolvents_are_the_dense_ones():
-    problem = unbalanced(1, penalty=0.6)
-    rng = np.random.default_rng(0)
-    point = PlanPotentials(rng.standard_normal(6), rng.standard_normal(8), 1.3)
-    logs = problem.primal(point).log_plan()
-    from optlab.bregman.functions import ColumnMarginal, Linear, RowMarginal
-
-    rows = resolvent(RowMarginal(problem.a, "kl", 0.6), ShannonEntropy(), logs, 2.0)
-    np.testing.assert_allclose(problem.primal(problem.resolvent_B(point, 2.0)).log_plan(), rows, atol=1e-12)
-    columns = resolvent(ColumnMarginal(problem.b, "kl", 0.6) + Linear(problem.cost), ShannonEntropy(), logs, 2.0)
-    np.testing.assert_allclose(problem.primal(problem.resolvent_A(point, 2.0)).log_plan(), columns, atol=1e-12)
-
-
-def test_unbalanced_transport_with_peaceman_rachford():
-    problem = unbalanced(2)
-    plain = solution(problem, 1e-6, BregmanDouglasRachford(10.0))
-    fast = solution(problem, 1e-6, BregmanPeacemanRachford(10.0))
-    assert fast.n_iter < plain.n_iter
-
-
-@settings(deadline=None, derandomize=True, max_examples=20)
-@given(seed=st.integers(0, 10**6))
-def test_unbalanced_gap_bounds_the_true_error_at_any_plan(seed):
-    problem, value = UNBALANCED
-    plan = np.random.default_rng(seed).exponential(0.1, (6, 8))
-    metrics = problem.measure(plan)
-    assert metrics["dual_objective"] - 1e-9 <= value <= metrics["objective"] + 1e-9
-
-
-UNBALANCED = (unbalanced(), unbalanced().reference_solution()[1])
-
-
-@pytest.mark.parametrize("step_size", [1e-12, 1e12])
-def test_unbalanced_transport_survives_extreme_step_sizes(step_size):
-    history = optlab.solve(unbalanced(), BregmanDouglasRachford(step_size), max_iter=5, record="all").history
-    assert all(np.all(np.isfinite(history[name])) for name in ("gap", "objective", "dual_objective"))
 
 
 # ---------------------------------------------------------------------- multipliers
@@ -439,10 +380,6 @@ ONES = np.ones((2, 2))
         (lambda: BoxLeastSquares(ONES, [1.0, 1.0], kernel="fermi"), ValueError, "did you mean 'fermi-dirac'"),
         (lambda: MatrixGame([1.0]), ValueError, "M must have 2 dimension"),
         (lambda: MatrixGame([[np.inf]]), ValueError, "M must be finite"),
-        (lambda: UnbalancedTransport([0.0], [1.0], [[1.0]]), ValueError, "a must be positive"),
-        (lambda: UnbalancedTransport([1.0], [1.0], [[1.0, 2.0]]), ValueError, r"cost must have shape \(1, 1\)"),
-        (lambda: UnbalancedTransport([1.0], [1.0], [[1.0]], -1.0), ValueError, "penalty must be a number above 0"),
-        (lambda: unbalanced().initial_mirror(np.ones((2, 2))), ValueError, "x0 must have shape"),
         (lambda: InequalityLeastSquares(ONES, [1, 1], ONES, [1, 1]), ValueError, "A must have full column rank"),
         (lambda: InequalityLeastSquares(np.eye(2), [1, 1], [[1.0]], [1]), ValueError, "G must have as many columns"),
         (

@@ -39,7 +39,6 @@ from optlab.splitting.problems import (
     MatrixGame,
     PoissonOnSimplex,
     SimplexProjection,
-    UnbalancedTransport,
 )
 from optlab.transport import MirrorPlan, OptimalTransport, Sinkhorn
 from optlab.wrappers.anderson import anderson_coefficients, anderson_combination
@@ -257,13 +256,11 @@ def test_the_residual_of_transport_vanishes_although_potentials_grow():
 
 def problems():
     rng = np.random.default_rng(3)
-    C = rng.random((6, 5))
     yield PoissonOnSimplex(rng.random(6) + 0.1)
     yield SimplexProjection(rng.standard_normal(6))
     yield KullbackLeiblerOnCappedSimplex(rng.random(6) + 0.1, np.full(6, 0.4), rng.standard_normal(6))
     yield CappedSimplexProgram(rng.standard_normal(6), np.full(6, 0.4))
     yield MatrixGame(rng.standard_normal((4, 5)))
-    yield UnbalancedTransport(rng.random(6) + 0.1, rng.random(5) + 0.1, C)
     yield Lasso(rng.standard_normal((8, 5)), rng.standard_normal(8), 0.3)
     yield BoxLeastSquares(rng.standard_normal((8, 5)), rng.standard_normal(8))
     for kernel in (SquaredEuclidean(), ShannonEntropy(), FermiDirac(), Hellinger()):

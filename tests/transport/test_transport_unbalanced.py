@@ -13,7 +13,7 @@ from scipy.sparse import eye_array, kron
 from scipy.special import kl_div
 
 import optlab
-from optlab.splitting import BregmanDouglasRachford
+from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.transport import (
     GeneralizedSinkhorn,
     OptimalTransport,
@@ -259,3 +259,53 @@ def test_bad_input_is_named():
         UnbalancedOptimalTransport(a, b, C).initial_mirror("warm")
     with pytest.raises(ValueError, match="x0 must have"):
         UnbalancedOptimalTransport(a, b, C).initial_mirror(OptimalTransport([1.0], [1.0], [[0.0]]).default_start())
+
+
+def test_the_marginals_own_prices_prove_more(monkeypatch):
+    """``-tau log(X 1 / a)`` is a dual point too, often better than the drift of the potentials."""
+    a, b, C = instance(3)
+    problem = UnbalancedOptimalTransport(a, 1.3 * b, C)
+
+    def needed():
+        return optlab.solve(problem, BregmanDouglasRachford(10.0), tol={"gap": 1e-6}, max_iter=5000, record=1).n_iter
+
+    with_prices = needed()
+    monkeypatch.setattr(UnbalancedOptimalTransport, "marginal_prices", lambda *sums: [])
+    assert with_prices < 0.8 * needed()
+
+
+@pytest.mark.parametrize("step_size", [1e-12, 1e12])
+def test_extreme_step_sizes_leave_everything_finite(step_size):
+    a, b, C = instance(3)
+    history = optlab.solve(
+        UnbalancedOptimalTransport(a, 2 * b, C), BregmanDouglasRachford(step_size), max_iter=5, record="all"
+    ).history
+    assert all(np.all(np.isfinite(history[name])) for name in ("gap", "objective", "dual_objective"))
+
+
+def test_peaceman_rachford_is_faster_where_the_penalties_contract():
+    a, b, C = instance(3)
+    problem = UnbalancedOptimalTransport(a, 1.3 * b, C)
+    plain, fast = (
+        optlab.solve(problem, method(10.0), tol={"gap": 1e-6}, max_iter=5000)
+        for method in (BregmanDouglasRachford, BregmanPeacemanRachford)
+    )
+    assert fast.success
+    assert plain.success
+    assert fast.n_iter < plain.n_iter
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("UnbalancedTransport", "UnbalancedOptimalTransport"),
+        ("UnbalancedPlan", "RelaxedPlan"),
+        ("PlanPotentials", "MirrorPlan"),
+    ],
+)
+def test_names_of_the_first_version_lead_here(old, new):
+    from optlab import transport
+    from optlab.splitting import problems
+
+    with pytest.warns(DeprecationWarning, match=f"optlab.transport.{new}"):
+        assert getattr(problems, old) is getattr(transport, new)

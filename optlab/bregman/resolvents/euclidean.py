@@ -19,6 +19,7 @@ from optlab.bregman.functions import (
     Hyperplane,
     ItakuraSaito,
     KullbackLeibler,
+    L1Norm,
     LeastSquares,
     Logistic,
     NegativeEntropy,
@@ -45,15 +46,25 @@ def _check_vector(mirror: Array, size: int, what: str) -> None:
 @register_resolvent(SquaredDistance, SquaredEuclidean)
 def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``(m + g t q) / (1 + g t)``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return np.asarray(mirror / (1.0 + strength) + strength / (1.0 + strength) * function.q)
+
+
+@register_resolvent(L1Norm, SquaredEuclidean)
+def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
+    """Soft-threshold: the point less its projection onto the box of the multipliers."""
+    check_broadcast(function.weight, "weight", mirror)
+    shift = step_size * function.weight
+    return np.asarray(mirror - np.minimum(np.maximum(mirror, -shift), shift))
 
 
 @register_resolvent(Poisson, SquaredEuclidean)
 def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Positive root of ``x^2 - (m - g t) x - g t q = 0``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return positive_quadratic_root(mirror - strength, strength * function.q)
 
@@ -61,7 +72,8 @@ def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> 
 @register_resolvent(ItakuraSaito, SquaredEuclidean)
 def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Positive root of ``x^2 - (m - g t/q) x - g t = 0``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return positive_quadratic_root(mirror - strength / function.q, strength)
 
@@ -77,9 +89,10 @@ def negative_entropy(function: NegativeEntropy, kernel: Any, mirror: Array, step
 @register_resolvent(KullbackLeibler, SquaredEuclidean)
 def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x + g t log(x/q) = m``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
-    return solve_plus_log(mirror / strength + np.log(function.q), strength)
+    return solve_plus_log(mirror / strength + function.log_q, strength)
 
 
 @register_resolvent(Logistic, SquaredEuclidean)

@@ -29,8 +29,14 @@ from optlab.bregman.functions import (
 from optlab.bregman.functions.base import Array, check_broadcast
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import dual_bounds, mirror_box, mirror_of_bound
-from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, smooth_resolvent
-from optlab.bregman.resolvents.registry import ResolventError, register_resolvent, resolvent, unavailable
+from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, newton_applies, smooth_resolvent
+from optlab.bregman.resolvents.registry import (
+    ResolventError,
+    has_resolvent,
+    register_resolvent,
+    resolvent,
+    unavailable,
+)
 from optlab.bregman.resolvents.roots import decreasing_root, expand_bracket
 from optlab.core.errors import DomainError
 
@@ -48,7 +54,11 @@ def linear(function: Linear, kernel: Any, mirror: Array, step_size: float) -> Ar
     return np.asarray(mirror - step_size * function.cost)
 
 
-@register_resolvent(BregmanDistance, Legendre)
+def _own_distance(function: Any, kernel: Any) -> bool:
+    return bool(function.kernel == kernel or newton_applies(function, kernel))
+
+
+@register_resolvent(BregmanDistance, Legendre, available=_own_distance)
 def bregman_distance(function: BregmanDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``(m + g t grad h(q)) / (1 + g t)`` if the distance is that of the kernel; numerically otherwise."""
     if function.kernel != kernel:
@@ -63,7 +73,15 @@ def weighted_mean(mirror: Array, reference: Any, strength: Any) -> Array:
     return np.asarray(mirror / (1.0 + strength) + share * reference)
 
 
-@register_resolvent(Box, Legendre)
+def _separable_kernel(function: Any, kernel: Any) -> bool:
+    return bool(kernel.separable)
+
+
+def _full_separable_kernel(function: Any, kernel: Any) -> bool:
+    return bool(kernel.separable and kernel.full_dual)
+
+
+@register_resolvent(Box, Legendre, available=_separable_kernel)
 def box(function: Box, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Clip in mirror space: the separable kernels' derivatives are increasing."""
     if not kernel.separable:
@@ -73,7 +91,7 @@ def box(function: Box, kernel: Any, mirror: Array, step_size: float) -> Array:
     return np.asarray(np.minimum(np.maximum(mirror, lower), upper))
 
 
-@register_resolvent(L1Norm, Legendre)
+@register_resolvent(L1Norm, Legendre, available=_separable_kernel)
 def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Soft-threshold around the mirror variable of 0, which is infinite (no kink) if 0 is not inside the domain."""
     if not kernel.separable:
@@ -89,7 +107,12 @@ def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> A
     return np.where(kink, soft, np.where(origin <= low, mirror - shift, mirror + shift))
 
 
-@register_resolvent(BlockSum, Legendre)
+def _block_by_block(function: Any, kernel: Any) -> bool:
+    same = not any(np.ndim(value) for value in vars(kernel).values())
+    return kernel.separable and same and all(has_resolvent(term, kernel) for term in function.terms)
+
+
+@register_resolvent(BlockSum, Legendre, available=_block_by_block)
 def block_sum(function: BlockSum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Block by block; the kernel has to be separable, and the same formula on every block."""
     if not kernel.separable:
@@ -135,7 +158,7 @@ def _require_separable(function: Any, kernel: Any) -> None:
         raise unavailable(function, kernel, "the scalar root find needs a separable kernel with a full mirror space")
 
 
-@register_resolvent(Hyperplane, Legendre)
+@register_resolvent(Hyperplane, Legendre, available=_full_separable_kernel)
 def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``m - mu a``, one multiplier."""
     _require_separable(function, kernel)
@@ -143,7 +166,7 @@ def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: floa
     return constrained(kernel, mirror, function.normal, function.offset, -np.inf, np.inf, "the hyperplane")
 
 
-@register_resolvent(Simplex, Legendre)
+@register_resolvent(Simplex, Legendre, available=_full_separable_kernel)
 def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``max(m - mu, grad h(0))``."""
     _require_separable(function, kernel)
@@ -151,7 +174,7 @@ def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> 
     return constrained(kernel, mirror, 1.0, function.total, lower, np.inf, "the simplex")
 
 
-@register_resolvent(CappedSimplex, Legendre)
+@register_resolvent(CappedSimplex, Legendre, available=_full_separable_kernel)
 def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``clip(m - mu, grad h(0), grad h(upper))``."""
     _require_separable(function, kernel)
@@ -161,8 +184,12 @@ def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_siz
     return constrained(kernel, mirror, 1.0, function.total, lower, upper, "the capped simplex")
 
 
-@register_resolvent(RowMarginal, Legendre)
-@register_resolvent(ColumnMarginal, Legendre)
+def _marginal_is_constraint(function: Any, kernel: Any) -> bool:
+    return _full_separable_kernel(function, kernel) and function.kind in ("equal", "at_most")
+
+
+@register_resolvent(RowMarginal, Legendre, available=_marginal_is_constraint)
+@register_resolvent(ColumnMarginal, Legendre, available=_marginal_is_constraint)
 def marginal(function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Row by row for the two constraints; the penalised kinds have closed forms for Shannon and Euclidean only."""
     _require_separable(function, kernel)
@@ -181,7 +208,7 @@ def marginal(function: Any, kernel: Any, mirror: Array, step_size: float) -> Arr
 # --- A x = b --------------------------------------------------------------------------------------------------------
 
 
-@register_resolvent(AffineSet, Legendre)
+@register_resolvent(AffineSet, Legendre, available=_separable_kernel)
 def affine_set(function: AffineSet, kernel: Any, mirror: Array, step_size: float, max_iter: int = 500) -> Array:
     """``m - R^T nu`` with R an orthonormal basis of the rows; damped Newton on the dual, one unknown per equation.
 

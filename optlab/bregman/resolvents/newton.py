@@ -21,7 +21,13 @@ from optlab.bregman.euclidean import Mahalanobis
 from optlab.bregman.functions.base import Array, Function, Sum
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
-from optlab.bregman.resolvents.registry import ResolventError, register_resolvent, resolvent, unavailable
+from optlab.bregman.resolvents.registry import (
+    ResolventError,
+    has_resolvent,
+    register_resolvent,
+    resolvent,
+    unavailable,
+)
 from optlab.core.errors import DomainError
 
 #: Residual at which the dense Newton iteration must end, relative to the largest of ``y``, ``m``, ``g grad f`` and the
@@ -32,7 +38,12 @@ _EPS = float(np.finfo(float).eps)
 _TINY = 1e-300
 
 
-@register_resolvent(Function, Legendre)
+def newton_applies(function: Any, kernel: Any) -> bool:
+    """Return whether one of the two solvers of this file serves this term and this kernel."""
+    return bool(function.smooth and (kernel.separable or isinstance(kernel, Mahalanobis)))
+
+
+@register_resolvent(Function, Legendre, available=newton_applies)
 def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
     if not function.smooth:
@@ -44,7 +55,12 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     raise unavailable(function, kernel, "the generic Newton solve needs a separable kernel")
 
 
-@register_resolvent(Sum, Legendre)
+def _one_is_not_linear(function: Any, kernel: Any) -> bool:
+    _, others = function.split_linear()
+    return not others or (len(others) == 1 and has_resolvent(others[0], kernel)) or newton_applies(function, kernel)
+
+
+@register_resolvent(Sum, Legendre, available=_one_is_not_linear)
 def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
     cost, others = function.split_linear()

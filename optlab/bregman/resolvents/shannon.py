@@ -38,10 +38,14 @@ def log_sum_exp(y: Array, axis: int | None = None) -> Any:
     >>> float(round(log_sum_exp(np.array([1e8, 1e8])) - 1e8, 6))
     0.693147
     """
+    if axis is None:
+        top = y.max()
+        with np.errstate(under="ignore"):
+            return float(np.log(np.exp(y - top).sum()) + top)
     top = np.max(y, axis=axis, keepdims=True)
     with np.errstate(under="ignore"):
         total = np.log(np.sum(np.exp(y - top), axis=axis, keepdims=True)) + top
-    return np.squeeze(total, axis=axis) if axis is not None else total.item()
+    return np.squeeze(total, axis=axis)
 
 
 # --- separable terms ------------------------------------------------------------------------------------------------
@@ -57,14 +61,16 @@ def negative_entropy(function: NegativeEntropy, kernel: Any, mirror: Array, step
 @register_resolvent(KullbackLeibler, ShannonEntropy)
 def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x = z^{1/(1+gt)} q^{gt/(1+gt)}``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
-    return weighted_mean(mirror, np.log(function.q), step_size * function.weight)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
+    return weighted_mean(mirror, function.log_q, step_size * function.weight)
 
 
 @register_resolvent(Poisson, ShannonEntropy)
 def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``y - g t q exp(-y) = m - g t``, that is ``x = g t q / W(g t q e^{g t} / z)``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     with np.errstate(divide="ignore"):  # q = 0: no exponential term
         log_k = np.log(strength) + np.log(function.q)
@@ -74,7 +80,8 @@ def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> 
 @register_resolvent(ItakuraSaito, ShannonEntropy)
 def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``y - g t exp(-y) = m - g t / q``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return -solve_plus_exp(strength / function.q - mirror, np.log(strength))
 
@@ -82,7 +89,8 @@ def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size:
 @register_resolvent(SquaredDistance, ShannonEntropy)
 def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``y + g t exp(y) = m + g t q``, that is ``x = W(g t z e^{g t q}) / (g t)``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return solve_plus_exp(mirror + strength * function.q, np.log(strength))
 

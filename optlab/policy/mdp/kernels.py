@@ -169,7 +169,8 @@ def sweep_until(indptr, indices, data, weights, right, V, work, discount, sweeps
                 break
             mark = width
     if made % 2:
-        V[:] = here
+        for s in range(n):  # `V[:] = here` would compile what formats an error message: two seconds
+            V[s] = here[s]
     return made, low, high
 
 

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from optlab.bregman import BurgEntropy, ShannonEntropy
 from optlab.bregman.functions import (
@@ -33,8 +32,8 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.projections import project_simplex
+from optlab.composite.inclusion import SplitPoint
 from optlab.core.validation import as_data, as_number, one_of
-from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import (
     CertifiedProblem,
     SmoothOverSet,
@@ -54,6 +53,8 @@ def _vector(value: Any, name: str, size: int, **conditions: Any) -> Array:
 
 def _shares(weights: Array, poles: Array, total: float) -> Array:
     """Return ``x = weights / (poles + nu)`` with sum `total`, all positive: one scalar equation for nu."""
+    from scipy.optimize import brentq  # a fifth of a second to import
+
     pole = float(np.min(poles))
     shifted = poles - pole  # exact zero at the pole, so that small nu keeps its digits
     low, high = float(np.sum(weights[shifted == 0])) / total, float(np.sum(weights)) / total

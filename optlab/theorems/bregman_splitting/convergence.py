@@ -20,10 +20,9 @@ from optlab.splitting.problems import (
     MatrixGame,
     PoissonOnSimplex,
     SimplexProjection,
-    UnbalancedTransport,
 )
 from optlab.theorems.bregman_splitting._instances import PAPER, instance
-from optlab.transport import AnnealedSinkhorn, MirrorPlan, OptimalTransport
+from optlab.transport import AnnealedSinkhorn, MirrorPlan, OptimalTransport, UnbalancedOptimalTransport
 
 FAMILIES = ("rand", "sq2d", "gauss2d", "grid1d", "l2")
 OBSERVED = "observed here on seeded instances; no proof"
@@ -130,7 +129,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _unbalanced(seed: int, penalty: float) -> Evidence:
     a, b, cost = instance("rand", (20, 25), seed)
-    problem = UnbalancedTransport(a, 1.3 * b, cost, penalty=penalty)
+    problem = UnbalancedOptimalTransport(a, 1.3 * b, cost, penalty=penalty)
     history = optlab.solve(problem, BregmanPeacemanRachford(10.0), max_iter=100, record="all").history
     return Evidence(
         history["iteration"],

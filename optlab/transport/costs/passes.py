@@ -1,7 +1,7 @@
 """One call per pass over a transport cost: cuts it into row ranges, converts natural to binary logs.
 
 Every function takes the cost's storage (`data`, ``n``, ``m``; see `optlab.transport.kernels.half_steps`) with rows
-being the rows of the storage; `optlab.transport.costs.dense.Cost` turns a transposed view round. Potentials and inverse
+being the rows of the storage; `optlab.transport.costs.base.Cost` turns a transposed view round. Potentials and inverse
 temperatures are in natural units here, and so are the results.
 
 How a pass is cut into ranges depends on the shape alone, never on the number of threads, so that results are
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optlab.transport.costs import whole
 from optlab.transport.costs.tasks import Task, run_written
 from optlab.transport.kernels import cost_kernels, half_steps, plan_kernels
 
@@ -97,8 +98,12 @@ def logsumexp_columns(data: Data, n: int, m: int, F: np.ndarray, kappa: float) -
         arguments = (data, F, kappa, *box, levels[r], totals[r])
         tasks.append(Task(half_steps.logsumexp_columns, arguments, ((7, inside), (8, inside))))
     run_written(tasks)
-    out = np.empty(m)
-    half_steps.merge_columns(levels, totals, out)
+    if rows == 1:
+        out = np.log2(totals[0], out=np.full(m, -np.inf), where=levels[0] > half_steps.EMPTY)
+        out += levels[0]
+    else:
+        out = np.empty(m)
+        half_steps.merge_columns(levels, totals, out)
     out *= _LN2
     return out
 
@@ -203,6 +208,8 @@ def plan_entropic(
 
 def minimum_rows(data: Data, n: int, m: int, g: np.ndarray) -> np.ndarray:
     """Return ``min_j (C_ij - g_j)``, shape (n,)."""
+    if (C := whole.small(data)) is not None:
+        return whole.minimum(C, g, axis=1)
     out = np.empty(n)
     _over_ranges(n, m, cost_kernels.minimum_rows, data, g, START, STOP, Rows(out))
     return out
@@ -210,6 +217,8 @@ def minimum_rows(data: Data, n: int, m: int, g: np.ndarray) -> np.ndarray:
 
 def minimum_columns(data: Data, n: int, m: int, f: np.ndarray) -> np.ndarray:
     """Return ``min_i (C_ij - f_i)``, shape (m,)."""
+    if (C := whole.small(data)) is not None:
+        return whole.minimum(C, f, axis=0)
     partial = np.full((len(row_ranges(n, m)), m), np.inf)
     _over_ranges(n, m, cost_kernels.minimum_columns, data, f, START, STOP, 0, m, Parts(partial))
     return partial.min(axis=0)
@@ -217,6 +226,8 @@ def minimum_columns(data: Data, n: int, m: int, f: np.ndarray) -> np.ndarray:
 
 def product_rows(data: Data, n: int, m: int, v: np.ndarray) -> np.ndarray:
     """Return ``C v``, shape (n,)."""
+    if (C := whole.small(data)) is not None:
+        return whole.product(C, v, axis=1)
     out = np.empty(n)
     _over_ranges(n, m, cost_kernels.product_rows, data, v, START, STOP, Rows(out))
     return out
@@ -224,6 +235,8 @@ def product_rows(data: Data, n: int, m: int, v: np.ndarray) -> np.ndarray:
 
 def product_columns(data: Data, n: int, m: int, u: np.ndarray) -> np.ndarray:
     """Return ``C^T u``, shape (m,)."""
+    if (C := whole.small(data)) is not None:
+        return whole.product(C, u, axis=0)
     partial = np.zeros((len(row_ranges(n, m)), m))
     _over_ranges(n, m, cost_kernels.product_columns, data, u, START, STOP, m, Parts(partial))
     return partial.sum(axis=0)
@@ -231,6 +244,8 @@ def product_columns(data: Data, n: int, m: int, u: np.ndarray) -> np.ndarray:
 
 def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
     """Return minimum, maximum, mean and (population) standard deviation of the entries."""
+    if (C := whole.small(data)) is not None:
+        return whole.statistics(C)
     rows = np.empty((n, 4))
     _over_ranges(n, m, cost_kernels.statistics_rows, data, m, START, STOP, Rows(rows))
     mean = math.fsum(rows[:, 2]) / n
@@ -240,6 +255,8 @@ def statistics(data: Data, n: int, m: int) -> tuple[float, float, float, float]:
 
 def pair_costs(data: Data, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the costs of single pairs."""
+    if (C := whole.small(data)) is not None:
+        return C[rows, columns].astype(np.float64)
     rows, columns = np.ascontiguousarray(rows, dtype=np.int64), np.ascontiguousarray(columns, dtype=np.int64)
     out = np.empty(rows.size)
     cost_kernels.pair_costs(data, rows, columns, out)
@@ -248,6 +265,8 @@ def pair_costs(data: Data, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def cost_dense(data: Data, n: int, m: int) -> np.ndarray:
     """Return the cost as a float64 array, shape (n, m)."""
+    if (C := whole.small(data)) is not None:
+        return C.astype(np.float64)
     out = np.empty((n, m))
     _over_ranges(n, m, cost_kernels.cost_rows, data, m, START, STOP, Parts(out, by_rows=True))
     return out

@@ -34,6 +34,7 @@ from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer
 from optlab.transport.balanced.plan import TransportPlan
 from optlab.transport.balanced.problem import OptimalTransport
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.dense import DenseCost
 from optlab.transport.costs.feasibility import fill_up
 from optlab.transport.costs.point_cloud import PointCloudCost
@@ -47,6 +48,7 @@ from optlab.transport.plans.certificates import ArrayEntries, DualBound, Rounded
 from optlab.transport.plans.marginals import require_data
 
 _ROUNDOFF = 1e-15  # violations below this part of the cost's size are rounding
+_FEW_PAIRS = 2**14  # up to here one linear program on all pairs takes no longer than finding out which matter
 _FUTILE = 3  # rounds whose violated pairs were all in the sparse problem already, after which rounding is to blame
 
 
@@ -204,11 +206,14 @@ class ExactTransport(Method):
         f, g = mirror.row, mirror.column
         if warm:
             f, g = (dual_start(v / mirror.inverse_temperature, cost) for v in (f, g))
-        if cost.has_forbidden:
+        if _at_once(cost):
             g = cost.minimum_columns(f)
             f = cost.minimum_rows(g)
             pattern, costs = cost.pattern, cost.pattern_costs
-            flows = fill_up(pattern, np.zeros(costs.size), problem.active_a, problem.active_b)[0]
+            if cost.has_forbidden:
+                flows = fill_up(pattern, np.zeros(costs.size), problem.active_a, problem.active_b)[0]
+            else:
+                flows = (problem.active_a[:, None] * (problem.active_b / problem.mass)).ravel()
             some = flows > 0.0
             rows, columns, values, costs = pattern.rows[some], pattern.columns[some], flows[some], costs[some]
             value = exact_dot(costs, values)
@@ -248,7 +253,7 @@ class ExactTransport(Method):
         return state
 
     def _round(self, problem: OptimalTransport, state: ExactState) -> ExactState:
-        if problem.active_cost.has_forbidden:
+        if _at_once(problem.active_cost):
             return self._all_at_once(problem, state)
         layout = _layout(problem)
         cost, a, b = layout.cost, layout.a, layout.b
@@ -309,6 +314,11 @@ class ExactTransport(Method):
         """Return ``largest_violation`` and ``arcs``, the pairs of the sparse problem (at first, the plan's entries)."""
         arcs = state.rows if state.arc_rows is None else state.arc_rows
         return {"largest_violation": state.largest_violation, "arcs": float(arcs.size)}
+
+
+def _at_once(cost: Cost) -> bool:
+    """Whether the first linear program has all allowed pairs: some are forbidden, or there are few."""
+    return cost.has_forbidden or cost.shape[0] * cost.shape[1] <= _FEW_PAIRS
 
 
 def _dual_value(problem: OptimalTransport, f: np.ndarray, g: np.ndarray) -> float:

@@ -97,6 +97,64 @@ def _active(h, size, budget, values, places, side_values, side_places):
         count = kept
 
 
+# NumPy's partition, argsort and slices that are assigned to would cost a new process ten seconds of compiling
+
+
+@_compile({"contract"}, inline=True)
+def _swap(values, places, p, q):
+    values[p], values[q] = values[q], values[p]
+    places[p], places[q] = places[q], places[p]
+
+
+@_compile({"contract"}, inline=True)
+def _select(values, places, count, k):
+    """Move the k largest of the first `count` values to the front (Hoare 1961); return the least of them."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                _swap(values, places, i, j)
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            break
+    return values[k - 1]
+
+
+@_compile({"contract"}, inline=True)
+def _sink(values, places, root, size):
+    """Restore the heap below `root` whose top is what a descending order has last; of equal values, the later place."""
+    while True:
+        last = root
+        for child in range(2 * root + 1, min(2 * root + 3, size)):
+            if values[child] < values[last] or (values[child] == values[last] and places[child] > places[last]):
+                last = child
+        if last == root:
+            return
+        _swap(values, places, root, last)
+        root = last
+
+
+@_compile({"contract"}, inline=True)
+def _sort(values, places, count):
+    """Sort the first `count` values in descending order, equal ones by place (heapsort)."""
+    for root in range(count // 2 - 1, -1, -1):
+        _sink(values, places, root, count)
+    for size in range(count - 1, 0, -1):
+        _swap(values, places, 0, size)
+        _sink(values, places, 0, size)
+
+
 @_compile({"contract"})
 def _limited(values, places, count, budget, gamma, delta, limit, x, kinds):
     """Solve a column whose unlimited solution has more than `limit` entries; return g and the number of entries.
@@ -105,7 +163,7 @@ def _limited(values, places, count, budget, gamma, delta, limit, x, kinds):
     """
     if count > 4 * limit:
         # entries beyond the k-th differ from it by at most delta nu, and k nu <= budget
-        floor = np.partition(values[:count], count - limit)[count - limit] - delta * budget / limit
+        floor = _select(values, places, count, limit) - delta * budget / limit
         kept = 0
         for p in range(count):
             if values[p] >= floor:
@@ -113,12 +171,9 @@ def _limited(values, places, count, budget, gamma, delta, limit, x, kinds):
                 places[kept] = places[p]
                 kept += 1
         count = kept
-    order = np.argsort(-values[:count], kind="mergesort")
-    v = values[order]
-    values[:count] = v
-    places[:count] = places[order]
-    top = v[0]
-    v = v - top
+    _sort(values, places, count)
+    top = values[0]
+    v = values[:count] - top
     weight = gamma + delta
     # the largest `limit` entries, in full: as many of them as stay positive
     total = 0.0
@@ -192,12 +247,13 @@ def _column(h, size, budget, gamma, delta, limit, values, places, side_values, s
     """Solve one column; return g, the semi-dual's term and the number of entries (`places`, `x`, `kinds`)."""
     weight = gamma + delta
     tau, count = _active(h, size, weight * budget, values, places, side_values, side_places)
-    if count <= limit:
-        g = -tau
-        for p in range(count):
-            x[p] = (values[p] - tau) / weight
-            kinds[p] = FULL
-    else:
+    g = -tau
+    for p in range(count):
+        x[p] = (values[p] - tau) / weight
+        kinds[p] = FULL
+    if limit is None:  # the branch below is not compiled then
+        pass
+    elif count > limit:
         g, count = _limited(values, places, count, budget, gamma, delta, limit, x, kinds)
     # the conjugate is 2-homogeneous, hence half the product with its gradient
     term = 0.0
@@ -301,7 +357,8 @@ def k_support_squares(starts, entries, limit, out):
     of all others by its square over r + 1; r makes the sum fall between the two groups.
     """
     for j in range(out.size):
-        x = np.sort(entries[starts[j] : starts[j + 1]])[::-1]
+        x = entries[starts[j] : starts[j + 1]].copy()
+        _sort(x, np.arange(x.size), x.size)
         tail = 0.0
         squares = 0.0
         for p in range(x.size):

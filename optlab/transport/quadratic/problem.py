@@ -223,7 +223,7 @@ class QuadraticOptimalTransport(TransportData):
     def _pass(self, f: np.ndarray, smoothing: float, g: Any, terms: Any, counts: Any, out: tuple[Any, ...]) -> Any:
         """Run the compiled pass over all columns, dealt out to threads; return the row sums."""
         m, n = self.columns.size, self.rows.size
-        numbers = (self.regularization, float(smoothing), self.limit)
+        numbers = (self.regularization, float(smoothing), self.limit if self.is_limited else None)
         cost = self.active_cost
         if isinstance(cost, SparseCost):
             sums = np.zeros(n)

@@ -31,7 +31,8 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.costs.dense import Cost, as_cost, warn_of_spread
+from optlab.transport.costs.base import Cost, warn_of_spread
+from optlab.transport.costs.convert import as_cost
 from optlab.transport.plans.certificates import DualBound, PotentialEntries, certified_gap, cost_terms, exact_dot
 from optlab.transport.plans.marginals import gap_advice, uniform_if_none
 from optlab.transport.plans.matrix_like import MatrixLike
@@ -120,7 +121,7 @@ class RelaxedPlan(MatrixLike):
     @cached_property
     def _dual(self) -> tuple[DualBound, float]:
         kappa = self.mirror.inverse_temperature
-        candidates = [*self._row_candidates]
+        candidates = [*self._row_candidates, *self.problem.marginal_prices(*self._moments[:2])]
         if kappa > 0.0:
             candidates.append(self.mirror.row / kappa)
         if not candidates:
@@ -272,6 +273,10 @@ class RelaxedTransport:
         raise NotImplementedError
 
     # ------------------------------------------------------------------ problem
+
+    def marginal_prices(self, rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
+        """Return further dual candidates for f: what the penalties charge at the sums of a plan."""
+        return []
 
     def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
         """Return the best lower bound found from f, with the potentials that prove it, and the price of mass."""

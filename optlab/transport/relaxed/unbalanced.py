@@ -167,6 +167,21 @@ class UnbalancedOptimalTransport(RelaxedTransport):
                     total += np.maximum(-tau * weight * np.expm1(-price / tau), -_HUGE).tolist()
         return total
 
+    def marginal_prices(self, rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
+        """Return ``-tau log(rows / a)``, and the largest f that goes with the columns' prices (Kullback-Leibler)."""
+        if self.divergence != "kl" or self.regularization > 0.0:
+            return []
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            f, g = (
+                -tau * np.log(sums / weight)
+                for tau, sums, weight in zip(self.penalty, (rows, columns), (self.active_a, self.active_b))
+            )
+        tau_a, tau_b = self.penalty
+        found = [f] if tau_a < math.inf else []
+        if tau_b < math.inf:
+            found.append(self.active_cost.minimum_rows(np.where(np.isfinite(g), g, 0.0)))
+        return found
+
     def dual_bound(self, f: np.ndarray) -> tuple[DualBound, float]:
         """Return the best lower bound found from f, with the potentials that prove it, and 0."""
         eps, cost, (tau_a, tau_b) = self.regularization, self.active_cost, self.penalty

@@ -13,19 +13,36 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError
+from optlab.bregman.resolvents.registry import ResolventError, resolvent_in_run
+from optlab.composite.domains import project_closure
+from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_integer, as_number
-from optlab.splitting.domains import project_closure
-from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
-from optlab.splitting.protocols import relative_difference
 
 Array = Any
 Resolvent = Callable[[Array, float], Array]
+
+
+def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
+    """Return ``||x - y|| / max(||x||, ||y||)`` in the Euclidean norm, 0 for two zeros; never above 2.
+
+    Examples
+    --------
+    >>> relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) < 0.1
+    True
+    """
+    # scaled by the largest entry first, so that the squares neither overflow nor vanish
+    top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
+    if top == 0.0:
+        return 0.0
+    if not np.isfinite(top):
+        return 2.0  # a point at infinity is as far as can be
+    x, y = x / top, y / top
+    return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))
 
 
 class SplitPoint(np.ndarray):
@@ -75,11 +92,17 @@ class SplitPoint(np.ndarray):
         self.y = self.a = self.b = self.mirror = None
 
     def __reduce__(self) -> Any:  # an array's own would lose the attributes
-        return SplitPoint, (np.array(self), self.y, self.a, self.b, self.mirror)
+        return _restored, (type(self), np.array(self), vars(self))
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
+
+
+def _restored(cls: type[SplitPoint], x: Array, attributes: dict[str, Any]) -> SplitPoint:
+    point = x.view(cls)
+    vars(point).update(attributes)
+    return point
 
 
 def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
@@ -94,9 +117,7 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
     if callable(own):
         return partial(own, kernel)
     if hasattr(operator, "value") or hasattr(operator, "operator_value"):
-        from optlab.bregman import resolvent
-
-        return partial(resolvent, operator, kernel)
+        return partial(resolvent_in_run, operator, kernel)
     if callable(operator):
         plain: Resolvent = operator
         return plain
@@ -194,6 +215,8 @@ class MonotoneInclusion:
 
     primary_metric = "residual"
     array_points = True
+    #: Where the methods for such problems are.
+    method_packages: ClassVar[tuple[str, ...]] = ("splitting", "firstorder")
 
     def __init__(
         self,
