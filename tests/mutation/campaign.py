@@ -65,7 +65,19 @@ def examine(fault: Fault, folder: Path, with_checks: bool = True) -> dict[str, A
     record: dict[str, Any] = {"id": fault.id, "file": fault.file, "what": fault.what}
     try:
         code, output = _run(
-            [sys.executable, "-m", "pytest", *fault.tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                *fault.tests,
+                fault.file,
+                "--doctest-modules",
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "--no-header",
+            ],
             folder,
             cache,
         )

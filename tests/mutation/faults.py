@@ -75,6 +75,11 @@ TARGETS = [
         ("admm.py", "BregmanADMM.step", 5, _SPLIT),
         ("multipliers.py", "ExponentialMultipliers.step", 4, ("*multipliers*", "badmm-*")),
         ("schedules.py", "Geometric.__call__", 2, ("bdrs-*", "ot-*")),
+    ),
+    *_all(
+        "composite",
+        "composite",
+        ("tests/splitting", "tests/composite"),
         ("inclusion.py", "MonotoneInclusion._measure_pair", 4, ("bdrs-matrix-game", "bdrs-reference-solutions")),
     ),
     *_all(
@@ -148,7 +153,7 @@ PATCHES = [
      "key=lambda s: s is Status.CONVERGED)", _STOPPING, ()),
     ("running-bounds-discount", "optlab/policy/tabular/dual_error.py", "len(trace), 1.0 / (1.0 - discount)",
      "len(trace), discount / (1.0 - discount)", ("tests/policy/test_policy_certificates.py",), _DAPO),
-    ("dual-residual-halved", "optlab/splitting/inclusion.py", "project_closure(self.kernel, pair_x - s))",
+    ("dual-residual-halved", "optlab/composite/inclusion.py", "project_closure(self.kernel, pair_x - s))",
      "project_closure(self.kernel, pair_x - 0.5 * s))", ("tests/splitting",), ("bdrs-matrix-game",)),
 ]  # fmt: skip
 
