@@ -342,8 +342,8 @@ def _group_certified(scale: str, seed: int, factor: float) -> Evidence:
     id="joint-lca-group-certificate",
     paper=PAPER,
     title="The certificate of the group penalty is a lower bound for three views",
-    statement="""For three views with unequal pair weights the dual bound of the group penalty lies below the objective of
-    every fit, lam from 0.3 to 0.9 of the largest useful one.""",
+    statement="""For three views with unequal pair weights the dual bound of the group penalty lies below the
+    objective of every fit, lam from 0.3 to 0.9 of the largest useful one.""",
     assumptions=("the group penalty",),
     source=RECONSTRUCTED,
 )
