@@ -196,7 +196,8 @@ def test_papers_have_their_names_and_their_arxiv_numbers():
     known = papers()
     assert {task.paper for task in optlab.reproduce.THEOREMS.values()} - {"toy", "doc"} <= set(known)
     assert known["ngn"]["arxiv"] == ["2407.04358", "2508.15071"]
-    assert all(entry["arxiv"] for entry in known.values())
+    # the worst cases have no paper of their own; the article they are named after is in a journal only
+    assert all(entry["arxiv"] for key, entry in known.items() if key != "worst-cases")
 
 
 def test_nothing_at_all_is_no_success():

@@ -53,8 +53,8 @@ def test_a_table_that_differs_is_noticed(monkeypatch):
 
 def test_a_method_that_does_worse_than_its_class_is_caught(monkeypatch):
     """The library's rule with a quarter in place of a half takes longer steps than the table knows of."""
+    from optlab.compiled.rules import step_rule
     from optlab.stochastic import NGN
-    from optlab.stochastic.kernels.compilation import step_rule
 
     def longer(loss, squared_norm, step_size, k, parameters, memory):
         return step_size * loss / (loss + 0.25 * step_size * squared_norm)

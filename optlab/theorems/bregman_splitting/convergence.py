@@ -65,6 +65,7 @@ def _iterations(family: str, n: int, seed: int, method: Any) -> list[float]:
 
 @theorem(
     id="ot-certified-gap",
+    proved=False,
     paper=PAPER,
     title="Certified accuracy on five families of transport problems",
     statement="""From the matrix of ones with the constant step size gamma = 10 / max C, Bregman Douglas-Rachford
@@ -105,6 +106,7 @@ def _annealed(scale: str, seed: int, method: Any, families: Any = FAMILIES) -> E
 
 @theorem(
     id="ot-annealing-needs-extrapolation",
+    proved=False,
     paper=PAPER,
     title="Without the extrapolation the same cooling schedule does not converge",
     statement="""Sinkhorn annealed linearly, inverse temperature 10 (k+1) / max C, has a relative gap above 5e-2 after
@@ -140,6 +142,7 @@ def _unbalanced(seed: int, penalty: float) -> Evidence:
 
 @theorem(
     id="bprs-unbalanced",
+    proved=False,
     paper=PAPER,
     title="Peaceman-Rachford converges on unbalanced transport",
     statement="""On unbalanced transport with Kullback-Leibler penalties of weight 1 on the marginals, Bregman
@@ -179,6 +182,7 @@ def _game(scale: str, seed: int, method: Any) -> Evidence:
 
 @theorem(
     id="bdrs-matrix-game",
+    proved=False,
     paper=PAPER,
     title="A monotone inclusion that is no minimisation: matrix games",
     statement="""With B the normal cone of the two simplices and A the skew operator of the game, h Shannon and
@@ -229,6 +233,7 @@ def _references(seed: int, n: int, wrong: bool) -> Evidence:
 
 @theorem(
     id="bdrs-reference-solutions",
+    proved=False,
     paper=PAPER,
     title="Four small problems with known solutions, at a good step size",
     statement="""Bregman Douglas-Rachford reaches the exact solutions (from sorting or one scalar equation) to 1e-7 on

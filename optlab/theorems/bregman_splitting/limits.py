@@ -205,6 +205,7 @@ def _divergence(n: int, first: str = "rows", gamma: float = 100.0) -> Evidence:
 
 @theorem(
     id="ot-divergence",
+    proved=False,
     paper=PAPER,
     title="At a large constant step size the method can diverge on optimal transport",
     statement="""On the 3 x 4 instance of optlab.datasets.divergence_counterexample, rows first, z_0 = 1, theta = 0 and
@@ -235,6 +236,7 @@ def _limit(errors: Any, tol: float, note: str = "") -> Evidence:
 
 @theorem(
     id="ot-small-step-converges",
+    proved=False,
     paper=PAPER,
     title="The same instance at gamma = 60",
     statement="""On the instance that diverges at gamma = 100 / max C, gamma = 60 / max C reaches a marginal error below
@@ -254,6 +256,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 @theorem(
     id="ot-damping-cures",
+    proved=False,
     paper=PAPER,
     title="A tiny entropic damping cures the divergence",
     statement="""With the regularization eps = 1e-5 max C the instance that diverges at gamma = 100 / max C reaches a
@@ -272,6 +275,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 @theorem(
     id="ot-growth-cures",
+    proved=False,
     paper=PAPER,
     title="Growing step sizes avoid the divergence",
     statement="""With gamma_k = min(3 * 1.003^k, 100), carried potentials rescaled by the ratio of the steps, the same
@@ -324,6 +328,7 @@ def _peaceman_rachford(scale: str, seed: int, method: Any) -> Evidence:
 
 @theorem(
     id="bprs-transport-fails",
+    proved=False,
     paper=PAPER,
     title="Peaceman-Rachford never converges on optimal transport",
     statement="""With relaxation 2 (no averaging) the marginal error on optimal transport keeps returning above 1e-2:

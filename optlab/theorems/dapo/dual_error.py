@@ -268,6 +268,7 @@ def _share_evidence(scale: str, seed: int, forward: bool) -> Evidence:
 
 @theorem(
     id="dapo-reverse-not-convex",
+    proved=False,
     paper=PAPER,
     title="Reverse order: convexity is lost, and not only here and there",
     statement="""With the arguments in the reverse order, D_{Phi*}(g, f), which is the objective of policy mirror

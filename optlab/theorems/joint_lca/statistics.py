@@ -46,6 +46,7 @@ def _ranks(design: str | Design, scale: str, seed: int, count: int) -> Evidence:
 
 @theorem(
     id="joint-lca-rank",
+    proved=False,
     paper=PAPER,
     title="Strong signal: the permutation penalty finds the rank",
     statement="""Three views of 40, 60 and 80 features, n = 200, three joint components (strengths 3.5, 3, 2.5), two
@@ -76,6 +77,7 @@ def _false_components(scale: str, seed: int, count: int, quantile: float) -> Evi
 
 @theorem(
     id="joint-lca-false-components",
+    proved=False,
     paper=PAPER,
     title="Nothing joint: the permutation penalty lets few false components in",
     statement="""Three views with individual structure and noise only: with lam the 95 % quantile of the leading norm
@@ -116,6 +118,7 @@ def _bias(scale: str, seed: int, count: int, refit: bool) -> Evidence:
 
 @theorem(
     id="joint-lca-refit",
+    proved=False,
     paper=PAPER,
     title="The refit removes the shrinkage of the strengths",
     statement="""Strong signal, lam by permutation: the group norms of the penalised fit are below 0.85 of the truth on
@@ -171,6 +174,7 @@ def _ratio(design: str, seed: int, count: int, ours: str, theirs: str, which: in
 
 @theorem(
     id="joint-lca-component-order",
+    proved=False,
     paper=PAPER,
     title="The order of components differs between views: the joint fit separates them better",
     statement="""Three components whose strengths are 3.5, 3, 2.5 in another order in every view, rank given: the mean
@@ -189,6 +193,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 @theorem(
     id="joint-lca-whitening",
+    proved=False,
     paper=PAPER,
     title="Dominant individual structure: whitening repairs what the cross-covariances lose",
     statement="""Individual components of strength 8 and 6 beside joint ones of 3.5, 3, 2.5, rank given: the mean

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from optlab.compiled.functions import F8, I8, Compiled, vector
+from optlab.compiled.rules import rule_signature
 from optlab.stochastic import NGN, Averaged, Decaying, FiniteSum
-from optlab.stochastic.kernels.compilation import F8, I8, Compiled, rule_signature, vector
 from optlab.stochastic.kernels.losses import loss_and_derivative
 
 Array = Any

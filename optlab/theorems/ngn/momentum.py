@@ -210,6 +210,7 @@ def _counts(beta: float) -> Evidence:
 
 @theorem(
     id="ngn-m-step-counts",
+    proved=False,
     paper=PAPER,
     title="x^2 + x^4: steps of NGN-M and of the heavy ball",
     statement="""From x = 10 with beta = 0.9, both methods damped by 1 - beta, to a loss of 1e-15: NGN-M with c = 10

@@ -198,6 +198,7 @@ def _conflict(scale: str, seed: int, method: Any) -> Evidence:
 
 @theorem(
     id="ngn-conflicting-logistic",
+    proved=False,
     paper=PAPER,
     title="Two contradicting logistic samples: growth like ln sigma",
     statement="""On log(1 + e^x) and log(1 + e^-x), drawn at random, the largest |x| over 2e5 steps from 0 is at most

@@ -10,7 +10,7 @@ and one that differs from the table leaves the check inconclusive. To write the 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +131,7 @@ class Case:
     problem_class: Any
     metric: str
     ks: tuple[int, ...]
-    bound: Callable[[int], float]
+    bound: Any  # of k
     broken: str
     wrong: Any = None
     wrong_class: Any = None
