@@ -7,6 +7,7 @@ Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a c
 `SplitProblem` or `TwoBlockProblem`.
 """
 
+from optlab.schedules import Constant, Geometric
 from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
 from optlab.splitting.anderson import AndersonDouglasRachford
 from optlab.splitting.composite import CompositeProblem
@@ -18,7 +19,6 @@ from optlab.splitting.infeasibility import Certificate
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
-from optlab.splitting.schedules import Constant, Geometric
 from optlab.wrappers.anderson import AndersonState as AcceleratedState
 from optlab.wrappers.halpern import HalpernState
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from optlab.core.validation import as_number
 from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
-from optlab.splitting.infeasibility import Certificate, domain_recession, falls, recession_of, search
+from optlab.splitting.infeasibility import Certificate, domain_recession, falls, identity, recession_of, search
 
 Array = Any
 
@@ -118,11 +118,11 @@ class CompositeProblem(MonotoneInclusion):
         found = super()._certificate(moves, mirrors, points)
         if found is not None:
             return found
-        identity = np.eye(moves[0].size)
+        whole = identity(moves[0].size)
         rays = [recession_of(self.f), recession_of(self.g), domain_recession(self.kernel)]
         # the point itself runs off along the direction, in the end faster than anything else
         moves = [*moves, points[0] - np.asarray(self.default_start(np.random.default_rng(0)))]
-        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
+        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(whole, ray) for ray in rays])
 
     def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
         return falls((self.f, self.g), self.kernel, d, points, self.objective, 0.0)

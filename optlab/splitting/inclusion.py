@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError
+from optlab.bregman.resolvents.registry import ResolventError, prepared_resolvent
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_integer, as_number
 from optlab.splitting.domains import project_closure
 from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
-from optlab.splitting.protocols import relative_difference
+from optlab.splitting.iteration import resolve_both
+from optlab.splitting.protocols import SplitOracles, relative_difference
 
 Array = Any
 Resolvent = Callable[[Array, float], Array]
@@ -115,24 +116,8 @@ def term_shape(*operators: Any) -> tuple[int, ...] | None:
     >>> term_shape(Simplex(), Linear(np.ones(3)))
     (3,)
     """
-    for operator in operators:
-        if getattr(operator, "sizes", None) is not None:
-            return (sum(operator.sizes),)
-        # a vector-valued coefficient has the shape of the points; of a matrix, the columns count
-        for name in ("cost", "q", "normal", "lower", "upper", "weight"):
-            value: Any = getattr(operator, name, None)
-            if np.ndim(value) >= 1:
-                return tuple(np.shape(value))
-        for name in ("Q", "A", "features"):
-            value = getattr(operator, name, None)
-            if np.ndim(value) == 2:
-                return (int(np.shape(value)[1]),)
-        value = getattr(operator, "M", None)
-        if np.ndim(value) == 2:
-            return (sum(np.shape(value)),)
-        if (shape := term_shape(*getattr(operator, "terms", ()))) is not None:
-            return shape
-    return None
+    shapes = [getattr(operator, "shape", None) for operator in operators]
+    return next((tuple(shape) for shape in shapes if shape is not None), None)
 
 
 class MonotoneInclusion:
@@ -265,6 +250,25 @@ class MonotoneInclusion:
         """Return the mirror point of ``J_{step_size B}``."""
         return self._resolvent_B(mirror, step_size)
 
+    def prepare_split(self) -> SplitOracles:
+        """Return the resolvents with their constants computed, for arrays that an iteration makes of this problem's.
+
+        What a subclass or an instance puts in the place of `resolvent_A`, `resolvent_B` or `check_mirror` is taken as
+        it is.
+        """
+        resolvents = []
+        for own, operator, plain, of_class in (
+            (self.resolvent_A, self.A, self._resolvent_A, MonotoneInclusion.resolvent_A),
+            (self.resolvent_B, self.B, self._resolvent_B, MonotoneInclusion.resolvent_B),
+        ):
+            if getattr(own, "__func__", None) is not of_class:
+                resolvents.append(own)
+            else:
+                resolvents.append(prepared_resolvent(operator, self.kernel, self.shape) or plain)
+        overridden = getattr(self.check_mirror, "__func__", None) is not MonotoneInclusion.check_mirror
+        check = self.check_mirror if overridden or not self.kernel.full_dual else None
+        return SplitOracles(*resolvents, check)
+
     def primal(self, mirror: Array, drift: Any = None) -> SplitPoint:
         """Return the primal point of a mirror point."""
         return SplitPoint(self.kernel.conjugate_gradient(mirror), mirror=mirror)
@@ -378,9 +382,7 @@ class MonotoneInclusion:
             mirror = self.kernel.gradient(inside)
         gamma = self.default_step_size
         z = mirror + gamma * self._guess_b(x)
-        new_x = self.resolvent_B(z, gamma)
-        reflected = 2.0 * new_x - z
-        y = self.resolvent_A(reflected, gamma)
+        new_x, _, reflected, y = resolve_both(SplitOracles(self.resolvent_A, self.resolvent_B, None), z, gamma, gamma)
         return self.primal_pair(new_x, y, (reflected - y) * (1.0 / gamma), (z - new_x) * (1.0 / gamma))
 
     def _guess_b(self, x: Array) -> Any:

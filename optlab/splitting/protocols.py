@@ -17,7 +17,8 @@ in place, neither by a method nor by a problem: earlier states stay valid.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -66,6 +67,9 @@ class SplitProblem(Problem, Protocol):
     residual_length(x, y) -> float
         Length of a step from x to y that vanishes at solutions even where mirror points run off to infinity; for the
         safeguard of Anderson's method. Without it, the norm of ``local_coordinates(y - x, x)``.
+    prepare_split() -> SplitOracles
+        The same oracles, made for many calls: constants computed, arguments that the library itself makes no longer
+        checked. Asked for once, before a run. Without it, the oracles as they are.
     primal_pair(x, y, a, b) -> iterate
         Called instead of `primal`, with the mirror points of x_k and y_k and the operator values
         ``a in A(y_k)``, ``b in B(x_k)`` that the resolvents reveal. For problems whose measure needs both points.
@@ -97,6 +101,23 @@ class SplitProblem(Problem, Protocol):
     def check_mirror(self, mirror: Any) -> None:
         """Raise `DomainError` if an extrapolated mirror point leaves int dom h*; nothing to do where grad h is onto."""
         ...
+
+
+class SplitOracles(NamedTuple):
+    """What one iteration of a splitting calls; `check_mirror` is None where every mirror point is allowed."""
+
+    resolvent_A: Callable[[Any, float], Any]
+    resolvent_B: Callable[[Any, float], Any]
+    check_mirror: Callable[[Any], None] | None
+
+
+def prepared_oracles(problem: Any) -> SplitOracles:
+    """Return the oracles of a `SplitProblem` for many calls: its own ``prepare_split()`` if it has one."""
+    own = getattr(problem, "prepare_split", None)
+    if callable(own):
+        prepared: SplitOracles = own()
+        return prepared
+    return SplitOracles(problem.resolvent_A, problem.resolvent_B, problem.check_mirror)
 
 
 @runtime_checkable

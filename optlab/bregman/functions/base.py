@@ -41,12 +41,17 @@ def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
     """Raise ValueError unless `parameter` broadcasts to the shape of the point `x`."""
+    check_shape(parameter, name, np.shape(x))
+
+
+def check_shape(parameter: Any, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `parameter` broadcasts to the shape of points `shape`."""
     try:
-        fits = np.broadcast_shapes(np.shape(parameter), np.shape(x)) == np.shape(x)
+        fits = np.broadcast_shapes(np.shape(parameter), shape) == shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{name} of shape {np.shape(parameter)} does not fit a point of shape {np.shape(x)}")
+        raise ValueError(f"{name} of shape {np.shape(parameter)} does not fit a point of shape {shape}")
 
 
 class MonotoneOperator:
@@ -57,6 +62,15 @@ class MonotoneOperator:
 
     #: Whether the operator (the function) is defined (finite) everywhere.
     whole_space: ClassVar[bool] = False
+
+    #: The parameters that have the shape of the points, unless they are numbers.
+    pointwise: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of the points it acts on, where its data show it; None: any."""
+        shapes = [np.shape(getattr(self, name)) for name in self.pointwise]
+        return next((shape for shape in shapes if shape), None)
 
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
@@ -181,6 +195,7 @@ class Linear(Function):
     """
 
     cost: Any
+    pointwise: ClassVar[tuple[str, ...]] = ("cost",)
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -235,6 +250,11 @@ class Sum(Function):
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
         object.__setattr__(self, "separable", all(term.separable for term in terms))
         object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of the points, from the first term that shows it."""
+        return next((term.shape for term in self.terms if term.shape is not None), None)
 
     def split_linear(self) -> tuple[Any, tuple[Function, ...]]:
         """Return the summed cost of the linear terms (0.0 if there is none) and the other terms."""
@@ -326,6 +346,11 @@ class BlockSum(Function):
         object.__setattr__(self, "terms", terms)
         object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the stacked vector."""
+        return (sum(self.sizes),)
 
     def blocks(self, x: Array) -> list[Array]:
         """Return `x` cut into its blocks (views)."""

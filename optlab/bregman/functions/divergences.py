@@ -47,6 +47,7 @@ class NegativeEntropy(Function):
     """
 
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("weight",)
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -94,6 +95,7 @@ class KullbackLeibler(Function):
 
     q: Any
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -148,6 +150,7 @@ class Poisson(Function):
 
     q: Any
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -203,6 +206,7 @@ class ItakuraSaito(Function):
 
     q: Any
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -253,6 +257,7 @@ class SquaredDistance(Function):
 
     q: Any = 0.0
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -308,6 +313,7 @@ class BregmanDistance(Function):
     q: Any
     kernel: Legendre
     weight: float = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("q",)
     smooth: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
 
@@ -352,6 +358,7 @@ class L1Norm(Function):
     """
 
     weight: Any = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("weight",)
     separable: ClassVar[bool] = True
     whole_space: ClassVar[bool] = True
 

@@ -60,6 +60,11 @@ class Quadratic(Function):
         if eigenvalues[0] < 0:
             raise ValueError(f"Q must be positive semidefinite, but its smallest eigenvalue is {eigenvalues[0]:g}")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One entry per column of the matrix."""
+        return (len(self.Q),)
+
     @cached_property
     def spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues in ascending order (those that are zero to rounding set to zero) and eigenvectors as columns."""
@@ -119,6 +124,11 @@ class LeastSquares(Function):
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "b", as_data(self.b, "b", shape=(A.shape[0],)))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One entry per column of the matrix."""
+        return (self.A.shape[1],)
 
     @cached_property
     def svd(self) -> tuple[Array, Array, Array]:
@@ -189,6 +199,11 @@ class Logistic(Function):
             object.__setattr__(self, "features", features)
         object.__setattr__(self, "separable", self.features is None)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row of features; of the labels where there are none."""
+        return np.shape(self.labels if self.features is None else self.features[0])
+
     def margins(self, x: Array) -> Array:
         """Return ``labels * (features @ x)``."""
         return np.asarray(self.labels * (x if self.features is None else self.features @ x))
@@ -246,6 +261,11 @@ class SkewGame(MonotoneOperator):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "M", as_data(self.M, "M", ndim=2))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Both players' strategies, stacked."""
+        return (sum(self.M.shape),)
 
     def blocks(self, z: Array) -> tuple[Array, Array]:
         """Return the views ``x`` and ``y`` of the vector `z`, checking its length."""

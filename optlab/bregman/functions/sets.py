@@ -76,6 +76,7 @@ class Hyperplane(Function):
 
     normal: Any
     offset: float
+    pointwise: ClassVar[tuple[str, ...]] = ("normal",)
 
     def __post_init__(self) -> None:
         normal = as_data(self.normal, "normal")
@@ -122,6 +123,7 @@ class Box(Function):
 
     lower: Any = 0.0
     upper: Any = math.inf
+    pointwise: ClassVar[tuple[str, ...]] = ("lower", "upper")
     separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -176,6 +178,7 @@ class CappedSimplex(Function):
 
     upper: Any
     total: float = 1.0
+    pointwise: ClassVar[tuple[str, ...]] = ("upper",)
 
     def __post_init__(self) -> None:
         upper = as_data(self.upper, "upper", finite=False, positive=True)
@@ -236,6 +239,11 @@ class AffineSet(Function):
         residual = b - left @ (left.T @ b)
         if np.linalg.norm(residual) > 1e-9 * np.linalg.norm(b):
             raise ValueError("b must lie in the range of A: the equations A x = b have no solution")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One entry per column of the matrix."""
+        return (self.A.shape[1],)
 
     @cached_property
     def _svd(self) -> tuple[Array, Array, Array]:

@@ -40,7 +40,7 @@ def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> 
 def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x = (1 + g t) / (1/z + g t/q)``: the geometry's own distance."""
     check_broadcast(function.q + function.weight, "q or weight", mirror)
-    return weighted_mean(mirror, -1.0 / function.q, step_size * function.weight)
+    return weighted_mean(-1.0 / function.q, function.weight)(mirror, step_size)
 
 
 @register_resolvent(SquaredDistance, BurgEntropy)

@@ -51,6 +51,7 @@ class PoissonFit(Function):
 
     smooth = True
     single_valued = True
+    pointwise = ("q",)
 
     def __init__(self, observation: Array, blur: Any, background: float) -> None:
         self.q, self.blur, self.background = observation, blur, background
