@@ -21,6 +21,8 @@ _EXPORTS = {
     "History": "optlab.core.history",
     "Result": "optlab.core.result",
     "Status": "optlab.core.result",
+    "study": "optlab.core.studies",
+    "Study": "optlab.core.studies",
     "compare": "optlab.core.comparison",
     "cite": "optlab.core.citation",
     "applicable": "optlab.core.capabilities",
@@ -35,8 +37,10 @@ _EXPORTS = {
 _SUBMODULES = (
     "benchmarks",
     "bregman",
+    "composite",
     "core",
     "datasets",
+    "linalg",
     "multiview",
     "plotting",
     "policy",
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
     from optlab.core.result import Status as Status
     from optlab.core.solver import iterate as iterate
     from optlab.core.solver import solve as solve
+    from optlab.core.studies import Study as Study
+    from optlab.core.studies import study as study
     from optlab.reproduce import Evidence as Evidence
     from optlab.reproduce import Figure as Figure
     from optlab.reproduce import figure as figure

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 KINDS = ("figure", "theorem", "method", "problem", "benchmark")
-_NO_FAMILIES = {"core", "bregman", "datasets", "reproduce", "theorems", "benchmarks"}
+_NO_FAMILIES = {"core", "bregman", "linalg", "datasets", "reproduce", "theorems", "benchmarks"}
 
 
 @dataclass(frozen=True)

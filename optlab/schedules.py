@@ -171,6 +171,8 @@ def step_size_at(step_size: StepSize, k: int, default: float) -> float:
     >>> step_size_at(Constant(2.0, relative=True), 0, 0.5)
     1.0
     """
+    if type(step_size) is float:
+        return step_size  # checked when the method was made
     if step_size is None:
         return as_number(default, "the problem's default_step_size", above=0)
     if is_adaptive(step_size):

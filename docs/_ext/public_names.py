@@ -14,6 +14,8 @@ PAGES = {
     "optlab": ("optlab",),
     "core": ("optlab.core", "optlab.core.stopping"),
     "bregman": ("optlab.bregman",),
+    "linalg": ("optlab.linalg",),
+    "composite": ("optlab.composite",),
     "wrappers": ("optlab.wrappers",),
     "splitting": ("optlab.splitting",),
     "problems": ("optlab.splitting.problems",),
@@ -30,6 +32,7 @@ PAGES = {
 # a constant has no docstring of its own
 CONSTANTS = {
     "optlab.__version__": "Version of the package.",
+    "optlab.composite.ORACLES": "What a term may offer to a method, by name, and what it means.",
     "optlab.benchmarks.BENCHMARKS": "The registered benchmarks, by id.",
     "optlab.reproduce.FIGURES": "The registered figures, by id.",
     "optlab.reproduce.THEOREMS": "The registered theorem checks, by id.",
@@ -57,6 +60,10 @@ def public_names(module: ModuleType) -> list[str]:
 def entries(page: str) -> dict[str, Any]:
     """The objects that a page documents, by the name a user imports: ``optlab.solve``, not ``optlab.core.solve``."""
     top = importlib.import_module("optlab")
+
+    def short_name(name: str, value: Any) -> bool:
+        return module is top or (name in top.__all__ and getattr(top, name) is value)
+
     found = {}
     for module_name in PAGES[page]:
         module = importlib.import_module(module_name)
@@ -64,9 +71,19 @@ def entries(page: str) -> dict[str, Any]:
             value = getattr(module, name)
             if inspect.ismodule(value) or (name == "__version__" and module is not top):
                 continue  # a module has a page of its own
-            short = module is top or (name in top.__all__ and getattr(top, name) is value)
-            found[f"optlab.{name}" if short else f"{module_name}.{name}"] = value
+            if not short_name(name, value) and not at_home(module_name, value):
+                continue  # an old name of what has moved: listed where it lives
+            found[f"optlab.{name}" if short_name(name, value) else f"{module_name}.{name}"] = value
     return found
+
+
+def at_home(module_name: str, value: Any) -> bool:
+    """Whether no other listed module, one that the object comes from, has it too."""
+    origin = getattr(value, "__module__", None) or ""
+    others = [m for modules in PAGES.values() for m in modules if m != module_name and m != "optlab"]
+    homes = [m for m in others if origin == m or origin.startswith(f"{m}.")]
+    homes = [m for m in homes if not module_name.startswith(m)]
+    return not any(value is other for m in homes for other in vars(importlib.import_module(m)).values())
 
 
 def kind(value: Any) -> str:

@@ -49,17 +49,6 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
     return float(np.polyfit(np.asarray(x, dtype=float), np.asarray(y, dtype=float), 1)[0])
 
 
-def first_below(iterations: Sequence[float], values: Sequence[float], level: float) -> float:
-    """Return the first recorded iteration whose value is at most `level`; NaN if none is."""
-    hit = np.flatnonzero(np.asarray(values) <= level)
-    return float(np.asarray(iterations)[hit[0]]) if hit.size else float("nan")
-
-
-def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Turn a list of rows into columns."""
-    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
-
-
 def certified_gap(history: Any) -> np.ndarray:
     """Return (best upper bound - best lower bound) / |best lower bound| at each record of a transport run."""
     upper = np.minimum.accumulate(np.asarray(history["cost"]))

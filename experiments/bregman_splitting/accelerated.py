@@ -14,7 +14,7 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import log_axes
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, first_below
 from optlab.splitting import (
     AndersonDouglasRachford,
     BregmanDouglasRachford,
@@ -31,7 +31,7 @@ from optlab.transport import (
     SinkhornNewton,
 )
 
-from ._common import PAPER, certified_gap, first_below
+from ._common import PAPER, certified_gap
 
 FAMILY = "l2"
 FIRST_STAGE, TARGET = 1e-3, 1e-9

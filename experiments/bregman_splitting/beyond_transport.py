@@ -11,7 +11,7 @@ import numpy as np
 import optlab
 from optlab.datasets import rock_paper_scissors, transport_family
 from optlab.plotting import INK
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford
 from optlab.splitting.problems import (
     BoxQuadraticWithEquality,
@@ -24,7 +24,7 @@ from optlab.splitting.problems import (
 )
 from optlab.transport import OptimalTransport, UnbalancedOptimalTransport
 
-from ._common import PAPER, table
+from ._common import PAPER
 
 STEP_SIZES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 

@@ -12,11 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, log_axes, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, first_below, table
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import OptimalTransport, Sinkhorn
 
-from ._common import PAPER, first_below, slope, table
+from ._common import PAPER, slope
 from ._rates import entropic_rate, fitted_rate, singular_values
 
 LEVEL = 1e-9

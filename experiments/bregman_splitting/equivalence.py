@@ -15,7 +15,7 @@ from optlab.bregman import FermiDirac, Hellinger, ShannonEntropy, SquaredEuclide
 from optlab.bregman.functions import Quadratic, SquaredDistance
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import (
     AlternatingExponentialMultipliers,
     BregmanADMM,
@@ -26,7 +26,7 @@ from optlab.splitting import (
 )
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, table
+from ._common import PAPER
 
 KERNELS = {
     "quadratic": SquaredEuclidean(),

@@ -21,9 +21,9 @@ from optlab.benchmarks.transport.contenders import (
     network_simplex,
 )
 from optlab.plotting import PALETTE, log_axes
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, table
+from ._common import PAPER
 
 # solver -> how it is drawn: apart without colour too
 LOOKS = {

@@ -14,11 +14,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, log_axes, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import GaugedCost, MirrorPlan, OptimalTransport
 
-from ._common import PAPER, dual_of_plan, exact_transport, table
+from ._common import PAPER, dual_of_plan, exact_transport
 from ._rates import entropic_rate, fitted_rate, singular_values
 
 # relaxation, step size of the runs on linear programs

@@ -12,11 +12,11 @@ from scipy.special import xlogy
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import label_lines, log_axes, style
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import OptimalTransport
 
-from ._common import PAPER, exact_transport, table
+from ._common import PAPER, exact_transport
 
 STEP_SIZES = (3.0, 10.0, 30.0)
 FLOOR = 1e-15

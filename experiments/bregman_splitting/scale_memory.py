@@ -11,11 +11,11 @@ import numpy as np
 import optlab
 from optlab.benchmarks import peak_memory
 from optlab.plotting import PALETTE, log_axes, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, first_below
 from optlab.splitting import BregmanDouglasRachford
 from optlab.transport import NetworkSimplex, OptimalTransport, PointCloudCost
 
-from ._common import PAPER, first_below, slope
+from ._common import PAPER, slope
 
 SETUP = """
 import numpy as np, optlab

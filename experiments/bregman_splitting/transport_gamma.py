@@ -12,11 +12,11 @@ import numpy as np
 import optlab
 from optlab.datasets import transport_family
 from optlab.plotting import PALETTE, THEORY_COLOR, log_axes, style
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, first_below
 from optlab.splitting import BregmanDouglasRachford, Geometric
 from optlab.transport import AnnealedSinkhorn, EuclideanDouglasRachford, OptimalTransport, Sinkhorn
 
-from ._common import PAPER, certified_gap, first_below, log_points
+from ._common import PAPER, certified_gap, log_points
 
 FAMILIES = {
     "rand": "uniform random costs",

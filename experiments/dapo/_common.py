@@ -9,31 +9,24 @@ from typing import Any
 import numpy as np
 
 import optlab
-from optlab.plotting import style
+from optlab.reproduce import Looks
 
 PAPER = "dapo"
 
 # One look per method in all the figures of this paper.
-LOOKS = {
-    "DAPO-KL, reverse": 0,
-    "DAPO-KL, forward": 1,
-    "natural policy gradient": 2,
-    "Q-NPG": 3,
-    "AMPO, normalised": 4,
-    "DAPO-L2 (simplex)": 5,
-    "DAPO-L2 (full) = AMPO-L2": 6,
-    "tabular": 7,
-}
-
-
-def look(name: str, every: Any = 0.12) -> dict[str, Any]:
-    """Return colour, line style and marker of a method, markers spread along the line."""
-    return style(LOOKS[name]) | {"markevery": every}
-
-
-def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Turn a list of rows into columns."""
-    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+look = Looks(
+    {
+        "DAPO-KL, reverse": 0,
+        "DAPO-KL, forward": 1,
+        "natural policy gradient": 2,
+        "Q-NPG": 3,
+        "AMPO, normalised": 4,
+        "DAPO-L2 (simplex)": 5,
+        "DAPO-L2 (full) = AMPO-L2": 6,
+        "tabular": 7,
+    },
+    markevery=0.12,
+)
 
 
 def run(problem: Any, method: Any, n: int, *, seed: int = 0, record: Any = "all", x0: Any = None) -> Any:
@@ -41,12 +34,6 @@ def run(problem: Any, method: Any, n: int, *, seed: int = 0, record: Any = "all"
     method = copy.copy(method)
     object.__setattr__(method, "verdict", lambda problem, state, metrics: None)
     return optlab.solve(problem, method, max_iter=n, seed=seed, record=record, x0=x0, progress=False)
-
-
-def first_below(values: np.ndarray, level: float) -> float:
-    """Return the first index at which the values are at most `level`; infinity if there is none."""
-    found = np.flatnonzero(np.asarray(values) <= level)
-    return float(found[0]) if len(found) else np.inf
 
 
 def plain_ticks(axis: Any, values: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0)) -> None:

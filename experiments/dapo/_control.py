@@ -14,8 +14,9 @@ import numpy as np
 
 from optlab.plotting import label_lines, log_axes
 from optlab.policy import DAPO, FunctionClass, NaturalPolicyGradient, PolicyMirrorDescent, QNaturalPolicyGradient
+from optlab.reproduce import first_below
 
-from ._common import first_below, look, run, visible
+from ._common import look, run, visible
 
 STEP_SIZE = 20.0
 
@@ -55,8 +56,7 @@ def columns(results: dict[str, Any]) -> dict[str, np.ndarray]:
 def evaluations_needed(result: Any, share: float) -> float:
     """Return the policy evaluations until the gap is at most a share of the first; infinity if it never is."""
     gap = result.history["gap"]
-    k = first_below(gap, share * gap[0])
-    return float(result.history["policy_evaluations"][int(k)]) if np.isfinite(k) else np.inf
+    return first_below(result.history["policy_evaluations"], gap, share * gap[0], np.inf)
 
 
 # ---------------------------------------------------------------------- the continuous problem

@@ -23,10 +23,10 @@ from optlab.policy import (
     lower_bound_start,
 )
 from optlab.policy.tabular.certificates import gamma_rate_bound
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import Geometric
 
-from ._common import PAPER, table, visible
+from ._common import PAPER, visible
 
 MAPS = {"negative entropy": "negative-entropy", "Euclidean": "euclidean", "Tsallis, q = 1/2": "tsallis:0.5"}
 LENGTH, PROBABILITY = 12, 0.05

@@ -15,9 +15,9 @@ import numpy as np
 import optlab
 from optlab.plotting import log_axes, seed_band
 from optlab.policy import DAPO, LBFGS, SGD, Adam, DiscountGrowth, FisherScoring, FunctionClass, NaturalPolicyGradient
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, plain_ticks, run, table
+from ._common import PAPER, plain_ticks, run
 from .linear_features import instance
 
 NPG, QUASI_NEWTON = "natural policy gradient", "L-BFGS, up to 200"

@@ -25,9 +25,9 @@ from optlab.policy import (
     QNaturalPolicyGradient,
     garnet,
 )
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, look, plain_ticks, run, table
+from ._common import PAPER, look, plain_ticks, run
 
 RULES: dict[str, Any] = {"1": 1.0, "5": 5.0, "growing": DiscountGrowth(1.0)}
 REVERSE, FORWARD, NPG = "DAPO-KL, reverse", "DAPO-KL, forward", "natural policy gradient"

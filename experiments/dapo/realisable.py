@@ -21,9 +21,9 @@ from optlab.policy import (
     QNaturalPolicyGradient,
     linear_mdp,
 )
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, look, run, table, visible
+from ._common import PAPER, look, run, visible
 
 
 @optlab.figure(id="dapo-linear-mdp", paper=PAPER, title="Scores that can represent the dual: consistent maps")

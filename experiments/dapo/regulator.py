@@ -10,10 +10,10 @@ import optlab
 from optlab.plotting import log_axes, style, theory_line
 from optlab.policy import GaussianMirrorDescent, HewerPolicyIteration
 from optlab.policy.environments import lqr
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.splitting import Geometric
 
-from ._common import PAPER, table, visible
+from ._common import PAPER, visible
 
 RATIOS = (1 / 0.95, 1.5, 2.0, 10.0)
 

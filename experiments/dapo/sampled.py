@@ -22,9 +22,9 @@ from optlab.policy import (
     QNaturalPolicyGradient,
     TabularPolicy,
 )
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, plain_ticks, run, table
+from ._common import PAPER, plain_ticks, run
 from .linear_features import instance
 
 REVERSE, FORWARD, NPG = "DAPO-KL, reverse", "DAPO-KL, forward", "natural policy gradient"

@@ -13,9 +13,9 @@ import optlab
 from optlab.plotting import log_axes, style, theory_line
 from optlab.policy import MDP, AdaptiveStepSize, DiscountGrowth, PolicyMirrorDescent, garnet
 from optlab.policy.tabular.certificates import linear_bound, start_mismatch, sublinear_bound
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, first_below, table
 
-from ._common import PAPER, first_below, run, table, visible
+from ._common import PAPER, run, visible
 
 MAPS = {"negative entropy": "negative-entropy", "Euclidean": "euclidean", "Tsallis, q = 1/2": "tsallis:0.5"}
 STEPS = {"constant, 1": 1.0, "growing by 1/γ": DiscountGrowth(1.0), "adaptive": AdaptiveStepSize()}
@@ -67,7 +67,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         axes[-1].legend(loc="upper right")
 
     level = 1e-6 * float(gaps["negative entropy", "constant, 1"][0])
-    needed = {key: first_below(gap, level) for key, gap in gaps.items()}
+    needed = {key: first_below(np.arange(len(gap)), gap, level, np.inf) for key, gap in gaps.items()}
     growing = [needed[name, "growing by 1/γ"] for name in MAPS]
     adaptive = [needed[name, "adaptive"] for name in MAPS]
     enough = scale != "smoke"

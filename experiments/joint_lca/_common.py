@@ -18,33 +18,25 @@ import numpy as np
 
 from optlab.multiview import JointLCA, ModelFitWarning
 from optlab.multiview.baselines import AJIVE, JIVE, MCCA, ConcatenatedPCA, SequentialExtraction
-from optlab.plotting import style
+from optlab.reproduce import Looks
 
 PAPER = "joint-lca"
 INDIVIDUAL_RANK = 2  # of every design used here but N
 
 # one look per method, the same in all figures
-LOOKS = {
-    "joint": 0,
-    "sequential": 1,
-    "MCCA": 2,
-    "AJIVE": 3,
-    "JIVE": 5,
-    "concatenated PCA": 6,
-    "whitened": 4,
-    "hybrid": 7,
-    "permutation": 7,
-}
-
-
-def look(name: str) -> dict[str, Any]:
-    """Return colour, line style and marker of a method, a marker at every point."""
-    return style(LOOKS[name]) | {"markevery": 1}
-
-
-def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Turn a list of rows into columns."""
-    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+look = Looks(
+    {
+        "joint": 0,
+        "sequential": 1,
+        "MCCA": 2,
+        "AJIVE": 3,
+        "JIVE": 5,
+        "concatenated PCA": 6,
+        "whitened": 4,
+        "hybrid": 7,
+        "permutation": 7,
+    }
+)
 
 
 class _Quiet(JointLCA):

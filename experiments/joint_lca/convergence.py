@@ -13,9 +13,9 @@ import optlab
 from optlab.datasets.multiview import make_linked_views
 from optlab.multiview import AlternatingProcrustes, LinkedComponents
 from optlab.plotting import log_axes, style
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, repeat, table
+from ._common import PAPER, repeat
 
 LAM = 5.0
 METHODS = {"every 5": AlternatingProcrustes(refine_every=5), "never": AlternatingProcrustes(refine_every=0)}

@@ -16,9 +16,9 @@ import numpy as np
 
 import optlab
 from optlab.datasets.multiview import make_linked_views
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, joint, mean_of, repeat, table
+from ._common import PAPER, joint, mean_of, repeat
 
 RULES = {
     "covariance, cv": {"variant": "covariance", "lam": "cv"},

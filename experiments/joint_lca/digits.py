@@ -14,9 +14,9 @@ from optlab.datasets.multiview import load_digits
 from optlab.multiview import take_samples
 from optlab.multiview.baselines import MCCA, ConcatenatedPCA
 from optlab.plotting import PALETTE
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, draw_variance, joint, look, table, with_true_rank
+from ._common import PAPER, draw_variance, joint, look, with_true_rank
 
 SHRINKAGE = 0.1  # of MCCA: rare pixels make the covariances nearly singular
 

@@ -12,9 +12,9 @@ import numpy as np
 
 import optlab
 from optlab.datasets.multiview import loading_error, make_linked_views, subspace_error
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, joint, look, mean_of, repeat, table, with_true_rank
+from ._common import PAPER, joint, look, mean_of, repeat, with_true_rank
 
 RANK = 3
 STRENGTHS = (0.0, 3.0, 5.5, 8.0, 11.0)

@@ -12,9 +12,9 @@ import numpy as np
 import optlab
 from optlab.datasets.multiview import loading_error, make_linked_views
 from optlab.multiview.baselines import AJIVE
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import INDIVIDUAL_RANK, PAPER, joint, look, mean_of, repeat, table, with_true_rank
+from ._common import INDIVIDUAL_RANK, PAPER, joint, look, mean_of, repeat, with_true_rank
 
 DESIGN, RANK = "A", 3
 SWEEPS = {

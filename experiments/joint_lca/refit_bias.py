@@ -11,9 +11,9 @@ import numpy as np
 import optlab
 from optlab.datasets.multiview import DESIGNS, make_linked_views, subspace_error
 from optlab.plotting import style, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, joint, mean_of, repeat, table
+from ._common import PAPER, joint, mean_of, repeat
 
 RANK = 3
 SIZES = (15, 20, 25)  # of the views, at the smallest scale

@@ -15,9 +15,9 @@ from optlab.datasets.multiview import DESIGNS, LinkedData, loading_error, make_l
 from optlab.multiview import AlternatingProcrustes, LinkedComponents
 from optlab.multiview.baselines import SequentialExtraction
 from optlab.plotting import log_axes, seed_band, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 
-from ._common import PAPER, joint, look, repeat, table, with_true_rank
+from ._common import PAPER, joint, look, repeat, with_true_rank
 
 CASES = {"X": "X: order differs by view", "chimera": "Chimera: halves beat either", "S": "S: one common order"}
 OTHERS = ("MCCA", "concatenated PCA")

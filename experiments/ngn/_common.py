@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import optlab
+from optlab.compiled.functions import Compiled, scalar_type
 from optlab.datasets import breast_cancer, standardize
-from optlab.plotting import style
+from optlab.reproduce import Looks
 from optlab.stochastic import FiniteSum, LogisticRegression, NeuralNetwork, SoftmaxRegression, read_libsvm
-from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle_signature, scalar_type
+from optlab.stochastic.kernels.oracles import OracleData, oracle_signature
 
 PAPER = "ngn"
 
 # One look per method in all the figures of this paper.
-LOOKS = {
-    "NGN": 0,
-    "NGN-M": 0,
-    "SGD": 1,
-    "heavy ball": 1,
-    "SPS_max": 2,
-    "SPS_max (c = 1)": 2,
-    "AdaGrad-norm": 3,
-    "Adam": 4,
-    "NGN, decaying σ": 5,
-    "SPS_max (c = ½)": 6,
-    "undamped": 6,
-}
-
-
-def look(name: str) -> dict[str, Any]:
-    """Return colour, line style and marker of a method, a marker at every point."""
-    return style(LOOKS[name]) | {"markevery": 1}
-
-
-def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Turn a list of rows into columns."""
-    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+look = Looks(
+    {
+        "NGN": 0,
+        "NGN-M": 0,
+        "SGD": 1,
+        "heavy ball": 1,
+        "SPS_max": 2,
+        "SPS_max (c = 1)": 2,
+        "AdaGrad-norm": 3,
+        "Adam": 4,
+        "NGN, decaying σ": 5,
+        "SPS_max (c = ½)": 6,
+        "undamped": 6,
+    }
+)
 
 
 def run(problem: FiniteSum, method: Any, steps: int, *, x0: Any = None, seed: int = 0, record: Any = None) -> Any:

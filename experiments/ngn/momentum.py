@@ -10,10 +10,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.stochastic import NGN, SGD, trace
 
-from ._common import PAPER, Quartic, Rosenbrock, look, run, table
+from ._common import PAPER, Quartic, Rosenbrock, look, run
 
 MOMENTUM = 0.9
 METHODS = {

@@ -11,10 +11,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, seed_band, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.stochastic import NGN, SGD, Decaying, LeastSquares, PolyakSGD
 
-from ._common import PAPER, look, run, table
+from ._common import PAPER, look, run
 
 METHODS = {
     "NGN": lambda s: NGN(s),

@@ -10,10 +10,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, style
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.stochastic import NGN, trace
 
-from ._common import PAPER, cancer_problem, digits_problem, network_problem, run, table
+from ._common import PAPER, cancer_problem, digits_problem, network_problem, run
 
 SIGMAS = (0.3, 1.0, 3.0)
 

@@ -11,10 +11,10 @@ import numpy as np
 
 import optlab
 from optlab.plotting import log_axes, seed_band, style, theory_line
-from optlab.reproduce import at_scale
+from optlab.reproduce import at_scale, table
 from optlab.stochastic import NGN, SGD, LeastSquares, LogisticRegression, PolyakSGD, trace
 
-from ._common import PAPER, look, run, table
+from ._common import PAPER, look, run
 
 F_STAR = 0.5
 START = 3.7

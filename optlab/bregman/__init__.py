@@ -54,7 +54,14 @@ from optlab.bregman.mirror_maps import (
 from optlab.bregman.operators import forward, mann, reflect, reflection
 from optlab.bregman.power import PNorm, PowerEntropy
 from optlab.bregman.projections import project_box, project_capped_simplex, project_hyperplane, project_simplex
-from optlab.bregman.resolvents import ResolventError, available_resolvents, register_resolvent, resolvent
+from optlab.bregman.resolvents import (
+    ResolventError,
+    available_resolvents,
+    bind_resolvent,
+    has_resolvent,
+    register_resolvent,
+    resolvent,
+)
 
 __all__ = [
     "AffineSet",
@@ -104,7 +111,9 @@ __all__ = [
     "VonNeumann",
     "Zero",
     "available_resolvents",
+    "bind_resolvent",
     "forward",
+    "has_resolvent",
     "mann",
     "mirror_map",
     "project_box",

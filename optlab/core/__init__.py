@@ -8,6 +8,7 @@ from optlab.core.history import History
 from optlab.core.protocols import Method, Problem, State
 from optlab.core.result import Result, Status
 from optlab.core.solver import iterate, solve
+from optlab.core.studies import Study, study
 
 __all__ = [
     "CheckpointError",
@@ -20,9 +21,11 @@ __all__ = [
     "Result",
     "State",
     "Status",
+    "Study",
     "cite",
     "compare",
     "iterate",
     "solve",
     "stopping",
+    "study",
 ]

@@ -3,7 +3,8 @@
 A problem offers *oracles*: methods of its own that answer a question about it (``gradient``, ``resolvent_A``,
 ``minimize_u``, ...). A problem that withholds some of what its class can answer, or that consists of several terms,
 says in ``offers`` which oracles it has, and which terms each speaks for. A method says in ``requires`` which ones it
-calls, and in ``accepts(problem)`` what a list of names cannot say. The check is exhaustive: a method whose oracles
+calls, in ``slots`` which kinds of terms it takes and how many (`optlab.core.slots`), and in ``accepts(problem)`` what
+these cannot say. The check is exhaustive: a method whose oracles
 leave a term out is refused, since it would solve another problem and call it converged.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from optlab.core.catalogue import method_classes
 from optlab.core.errors import IncompatibleError
+from optlab.core.slots import assign
 
 if TYPE_CHECKING:
     import pandas
@@ -53,6 +55,11 @@ def reason_against(problem: Any, method: Any) -> str | None:
             f"would ignore the term{'s' if len(ignored) > 1 else ''} {terms} of {name}: of its oracles it uses "
             f"{', '.join(required)}"
         )
+    slots = getattr(method, "slots", ())
+    if slots:
+        placed = assign(getattr(problem, "terms", ()), slots)
+        if isinstance(placed, str):
+            return placed
     accepts = getattr(method, "accepts", None)
     reason: str | None = accepts(problem) if accepts is not None else None
     return reason
@@ -172,6 +179,11 @@ def _table(problem: Any, packages: Iterable[str] | None = None) -> list[Applicab
 
 
 def _packages_of(problem: Any) -> list[str]:
-    """Return the packages of optlab that the problem's classes come from: whose methods to name in an error."""
-    parts = [cls.__module__.split(".") for cls in type(problem).__mro__]
-    return list(dict.fromkeys(part[1] for part in parts if part[0] == "optlab" and len(part) > 2))
+    """Return the packages of optlab whose methods to name in an error: where the problem's classes come from.
+
+    A class whose methods live on other floors names their packages in ``method_packages``.
+    """
+    classes = type(problem).__mro__
+    parts = [cls.__module__.split(".") for cls in classes]
+    said = [name for cls in classes for name in vars(cls).get("method_packages", ())]
+    return list(dict.fromkeys([*said, *(part[1] for part in parts if part[0] == "optlab" and len(part) > 2)]))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 STANDARD_COLUMNS = ("iteration", "time", "oracle_calls")
 _SUFFIXES = (".npz", ".csv", ".parquet")
-_CSV_MARK = "# optlab history "
+_CSV_NAME = "optlab history"  # of the last column, which has the metadata in its first row
+_CSV_MARK = "# optlab history "  # of the line before the columns, in files of version 0.1.0
 
 
 class History:
@@ -104,6 +105,14 @@ class History:
         view.flags.writeable = False
         return view
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._buffers)
+
+    def _repr_html_(self) -> str:
+        from optlab.core.notebook import history_html
+
+        return history_html(self)
+
     def __repr__(self) -> str:
         return f"History({len(self)} records of {', '.join(self._buffers) or 'nothing'})"
 
@@ -144,19 +153,17 @@ class History:
 
     def to_frame(self) -> pandas.DataFrame:
         """Return the columns as a pandas DataFrame (needs pandas)."""
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError("History.to_frame needs pandas: pip install pandas") from None
-        frame = pandas.DataFrame({name: self[name] for name in self._buffers})
+        from optlab.core.tables import frame_of
+
+        frame = frame_of({name: self[name] for name in self._buffers}, "History.to_frame")
         frame.attrs = {"primary_metric": self.primary_metric, "metadata": self.metadata}
         return frame
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the history to ``.npz``, ``.csv`` or ``.parquet``, by suffix, and return the path.
 
-        The file appears whole or not at all. A ``.csv`` begins with a comment line that holds the metadata: read it
-        elsewhere with ``pandas.read_csv(path, comment="#")``. ``.parquet`` needs pandas and pyarrow.
+        The file appears whole or not at all. A ``.csv`` is what ``pandas.read_csv(path)`` reads; its last column,
+        named "optlab history", holds the metadata in the first row. ``.parquet`` needs pandas and pyarrow.
 
         Raises
         ------
@@ -181,13 +188,16 @@ class History:
 
             write_atomically(target, write)
         elif suffix == ".csv":
+            if len(header) > 100_000:  # CSV readers take no longer fields
+                raise ValueError("path: the metadata are too long for a .csv file; save as .npz")
 
             def write(file: IO[Any]) -> None:
-                file.write(f"{_CSV_MARK}{header}\n")
                 rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(self._buffers)
+                rows.writerow([*self._buffers, _CSV_NAME])
                 # repr is the shortest text that reads back as the same float
-                rows.writerows([repr(float(v)) for v in row] for row in zip(*(self[name] for name in self._buffers)))
+                texts = ([repr(float(v)) for v in row] for row in zip(*(self[name] for name in self._buffers)))
+                rows.writerow([*next(texts, [""] * len(self._buffers)), header])  # a history without records has one
+                rows.writerows([*row, ""] for row in texts)
 
             write_atomically(target, write, mode="w")
         else:
@@ -249,7 +259,7 @@ class History:
         from optlab.core.comparison import draw_histories
 
         name = line.pop("label", None)
-        return draw_histories({name or "": self}, metric, against, ax, line=line, legend=False)
+        return draw_histories({name or "": self}, metric, against, ax, line=line)
 
 
 def _column(values: Any, name: str) -> np.ndarray:
@@ -280,11 +290,17 @@ def _read_csv(source: Path) -> tuple[Any, dict[str, Any]]:
         if not text.startswith(_CSV_MARK):
             file.seek(0)
         names, *rows = csv.reader(file)
-    if len(set(names)) < len(names):
+    own = bool(names) and names[-1] == _CSV_NAME
+    if len(set(names[: len(names) - own])) < len(names) - own:
         raise ValueError(f"a column stands twice among {', '.join(names)}")
     for i, row in enumerate(rows):
         if len(row) != len(names):
             raise ValueError(f"row {i} has {len(row)} values for {len(names)} columns")
+    if own:
+        header = json.loads(rows[0].pop()) if rows else {}
+        names.pop()
+        if rows and not any(rows[0]):
+            rows = []
     return header, {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
 
 

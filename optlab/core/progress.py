@@ -1,4 +1,4 @@
-"""The progress bar of a run: tqdm when one is wanted, nothing otherwise."""
+"""The progress bar of a run or of a study: tqdm when one is wanted, nothing otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ProgressBar:
-    """A bar over iterations that shows the primary metric.
+    """A bar over iterations that shows the primary metric, or over runs; with the time left.
 
     Parameters
     ----------
@@ -18,9 +18,13 @@ class ProgressBar:
         Iterations at most.
     name : str
         What is running.
+    unit : str
+        What is counted.
+    done : int
+        How many are done at the start, and cost no time.
     """
 
-    def __init__(self, show: bool | None, total: int, name: str) -> None:
+    def __init__(self, show: bool | None, total: int, name: str, unit: str = "it", done: int = 0) -> None:
         self._bar: Any = None
         notebook = _in_notebook()
         if show or (show is None and sys.stderr is not None and (sys.stderr.isatty() or notebook)):
@@ -30,7 +34,9 @@ class ProgressBar:
 
             # a widget for every short run would make cells jump
             delay = 0.5 if notebook and show is None else 0.0
-            self._bar = tqdm(total=total, desc=name, unit="it", dynamic_ncols=True, leave=False, delay=delay)
+            self._bar = tqdm(
+                total=total, initial=done, desc=name, unit=unit, dynamic_ncols=True, leave=False, delay=delay
+            )
 
     @property
     def shown(self) -> bool:

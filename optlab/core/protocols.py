@@ -14,6 +14,7 @@ import numpy as np
 
 from optlab.core.errors import IncompatibleError
 from optlab.core.fixed_point import FixedPointMap
+from optlab.core.slots import Slot
 
 
 @dataclass
@@ -104,6 +105,9 @@ class Method(FixedPointMap):
 
     requires: ClassVar[tuple[str, ...]] = ()
     """Names of the problem's oracles that the method calls; checked before a run, exhaustively over the terms."""
+
+    slots: ClassVar[tuple[Slot, ...]] = ()
+    """The places that a method for sums of terms has for them; every term of a problem must find one."""
 
     wraps: ClassVar[bool] = False
     """Whether the method wraps another one, and runs where that one does."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from optlab.core.history import History
@@ -79,6 +81,77 @@ class Result:
     def success(self) -> bool:
         """Whether the status is CONVERGED."""
         return self.status is Status.CONVERGED
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write solution, certificate and history to an ``.npz`` file, whole or not at all; no pickle.
+
+        Method and problem are written as text. A solution that refers to its problem, as a transport plan does, takes
+        the problem along. The state is not written: to go on exactly, use ``checkpoint`` of `optlab.solve`.
+
+        Parameters
+        ----------
+        path : path
+            With the suffix ``.npz``.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        TypeError
+            If the solution holds something that cannot be written, such as an object of a class of your own; the
+            message gives its path.
+        ValueError, OSError
+            For another suffix, or if nothing can be written there.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np, optlab
+        >>> from optlab.splitting import BregmanDouglasRachford
+        >>> from optlab.transport import OptimalTransport
+        >>> problem = OptimalTransport([0.5, 0.5], [0.25, 0.75], np.array([[0.0, 1.0], [1.0, 0.0]]))
+        >>> result = optlab.solve(problem, BregmanDouglasRachford(), tol=1e-6)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = optlab.Result.load(result.save(f"{folder}/run.npz"))
+        >>> bool(back.solution.cost == result.solution.cost), back.history.equals(result.history)
+        (True, True)
+        """
+        from optlab.core.stored import save_result
+
+        return save_result(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, problem: Any = None, method: Any = None) -> Result:
+        """Read a result that `save` wrote. The file is not trusted: nothing in it is executed.
+
+        Parameters
+        ----------
+        path : path
+        problem, method : object, optional
+            What the run was of, to have it in the result; otherwise the result has what the file says: a text, or the
+            problem that its solution brings along.
+
+        Returns
+        -------
+        Result
+            Without a state: as ``x0`` of a run it is a start like any other point.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is not a result, is damaged, or is of a class that this version of optlab does not have.
+        """
+        from optlab.core.stored import load_result
+
+        return load_result(path, problem=problem, method=method)
+
+    def _repr_html_(self) -> str:
+        from optlab.core.notebook import result_html
+
+        return result_html(self)
 
     def __repr__(self) -> str:
         width = max([len(name) for name in self.metrics] + [10])

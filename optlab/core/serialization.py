@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,12 @@ __all__ = ["dataclass_types", "fingerprint", "pack", "unpack"]
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
-def pack(value: Any, arrays: dict[str, np.ndarray], where: str = "state") -> Any:
+def pack(
+    value: Any, arrays: dict[str, np.ndarray], where: str = "state", more: Callable[[Any, str], Any] | None = None
+) -> Any:
     """Return `value` as a JSON tree, putting its arrays into `arrays`.
+
+    `more` is asked of whatever is neither number, text nor array: it returns a tree with a key of its own, or None.
 
     Raises
     ------
@@ -35,6 +40,8 @@ def pack(value: Any, arrays: dict[str, np.ndarray], where: str = "state") -> Any
         key = f"array:{len(arrays)}"
         arrays[key] = np.asarray(value)
         return {"scalar": key}
+    if more is not None and (tree := more(value, where)) is not None:
+        return tree
     if isinstance(value, np.ndarray) and value.dtype.kind in "buifcSU":
         key = f"array:{len(arrays)}"
         arrays[key] = value
@@ -46,24 +53,34 @@ def pack(value: Any, arrays: dict[str, np.ndarray], where: str = "state") -> Any
         return {"generator": name, "state": pack(dict(value.bit_generator.state), arrays, where)}
     if isinstance(value, (tuple, list)):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [pack(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]}
+        return {kind: [pack(v, arrays, f"{where}[{i}]", more) for i, v in enumerate(value)]}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"{where}: only dicts with string keys can be written")
-        return {"dict": {key: pack(v, arrays, f"{where}[{key!r}]") for key, v in value.items()}}
+        return {"dict": {key: pack(v, arrays, f"{where}[{key!r}]", more) for key, v in value.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: pack(getattr(value, f.name), arrays, f"{where}.{f.name}") for f in dataclasses.fields(value)}
+        fields = {
+            f.name: pack(getattr(value, f.name), arrays, f"{where}.{f.name}", more) for f in dataclasses.fields(value)
+        }
         return {"dataclass": _class_name(type(value)), "fields": fields}
     raise TypeError(
-        f"{where}: {type(value).__module__}.{type(value).__qualname__} cannot be written to a checkpoint; a state may "
+        f"{where}: {type(value).__module__}.{type(value).__qualname__} cannot be written to a file, which may "
         "hold arrays, numbers, strings, None, random generators, and tuples, lists, dicts and dataclasses of these"
     )
 
 
-def unpack(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
-    """Rebuild what `pack` wrote. `classes` maps names to dataclasses (see `dataclass_types`)."""
+def unpack(
+    tree: Any,
+    arrays: Mapping[str, np.ndarray],
+    classes: Mapping[str, type],
+    more: Mapping[str, Callable[[dict[str, Any]], Any]] = MappingProxyType({}),
+) -> Any:
+    """Rebuild what `pack` wrote. `classes` maps names to dataclasses (`dataclass_types`), `more` keys to readers."""
     if not isinstance(tree, dict):
         return tree
+    for key, read in more.items():
+        if key in tree:
+            return read(tree)
     if "scalar" in tree:
         return arrays[tree["scalar"]][()]
     if "array" in tree:
@@ -75,11 +92,11 @@ def unpack(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, ty
         bits.state = unpack(tree["state"], arrays, classes)
         return np.random.Generator(bits)
     if "tuple" in tree:
-        return tuple(unpack(v, arrays, classes) for v in tree["tuple"])
+        return tuple(unpack(v, arrays, classes, more) for v in tree["tuple"])
     if "list" in tree:
-        return [unpack(v, arrays, classes) for v in tree["list"]]
+        return [unpack(v, arrays, classes, more) for v in tree["list"]]
     if "dict" in tree:
-        return {key: unpack(v, arrays, classes) for key, v in tree["dict"].items()}
+        return {key: unpack(v, arrays, classes, more) for key, v in tree["dict"].items()}
     name = tree["dataclass"]
     cls = classes.get(name) or _already_imported(name)
     if cls is None:
@@ -89,7 +106,7 @@ def unpack(tree: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, ty
         raise ValueError(f"the fields of {name} have changed since the file was written")
     value: Any = object.__new__(cls)
     for key, packed in tree["fields"].items():
-        object.__setattr__(value, key, unpack(packed, arrays, classes))
+        object.__setattr__(value, key, unpack(packed, arrays, classes, more))
     return value
 
 

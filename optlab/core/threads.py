@@ -43,7 +43,7 @@ def run_tasks(tasks: Sequence[Callable[[], Any]]) -> None:
     >>> sorted(done)
     [1, 2]
     """
-    helpers = min(thread_count(), len(tasks)) - 1
+    helpers = min(thread_count(), len(tasks)) - 1 if len(tasks) > 1 else 0
     if helpers < 1:
         for task in tasks:
             task()

@@ -172,6 +172,15 @@ def as_number(
         ...
     ValueError: step_size must be a number above 0, got 0
     """
+    if (
+        type(value) is float
+        and (above is None or value > above)
+        and (minimum is None or value >= minimum)
+        and (below is None or value < below)
+        and (maximum is None or value <= maximum)
+        and (not finite or math.isfinite(value))
+    ):
+        return value  # at once: methods ask this of every step size
     limits = []
     if above is not None:
         limits.append(f"above {above:g}")

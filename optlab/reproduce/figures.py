@@ -1,8 +1,21 @@
 """Figures: what an experiment returns, and the registry of the functions that return one.
 
-An experiment file ``experiments/<paper>/<figure>.py`` decorates one function (or a few) with `figure`. The
-function gets a scale and a seed and answers with a `Figure`: the data behind the plot, how to draw it, and
-whether each claim of the paper is borne out by it. Running, caching and reporting are elsewhere.
+An experiment file ``experiments/<paper>/<figure>.py`` decorates a function with `figure`: it gets a scale and a seed,
+runs what there is to run, and answers with `Runs`. Beside it stand how they are drawn, and whether each claim of the
+paper is borne out by them:
+
+    @optlab.figure(id=..., paper=..., title=..., panels=(1, 2))
+    def figure(scale, seed):
+        return Runs({"gaps": {...}}, results=...)
+
+    @figure.draw
+    def _(axes, runs): ...
+
+    @figure.claims
+    def _(runs):
+        yield "The gap halves.", holds, number
+
+Or the function answers with a whole `Figure`. Running, caching and reporting are elsewhere.
 """
 
 from __future__ import annotations
@@ -12,13 +25,16 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from optlab.core.interrupts import raising
 
 SCALES = ("smoke", "cpu", "paper")
+
+Part = TypeVar("Part", bound=Callable[..., Any])
 
 
 def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
@@ -163,29 +179,95 @@ class Figure:
         return canvas
 
 
+class Runs(SimpleNamespace):
+    """What the runs of a figure gave: tables to be written, and whatever else drawing, claims and caption read.
+
+    Parameters
+    ----------
+    tables : mapping
+        As `data` of `Figure`.
+    **more
+        Attributes.
+
+    Examples
+    --------
+    >>> runs = Runs({"k": [1, 2], "gap": [0.5, 0.25]}, enough=True)
+    >>> runs.tables["gap"], runs.enough
+    ([0.5, 0.25], True)
+    """
+
+    def __init__(self, tables: Mapping[str, Any], **more: Any) -> None:
+        super().__init__(tables=tables, **more)
+
+
 @dataclass(frozen=True)
 class FigureSpec:
-    """A registered experiment: callable, with what `optlab list` shows of it."""
+    """A registered experiment: callable, with what `optlab list` shows of it.
+
+    `draw`, `claims`, `caption` and `numbers` are decorators for the functions that make the figure of its `Runs`.
+    """
 
     id: str
     paper: str
     title: str
-    function: Callable[[str, int], Figure] = field(repr=False)
+    function: Callable[[str, int], Figure | Runs] = field(repr=False)
     file: str = field(default="", repr=False)
+    layout: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    parts: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
     @raising()
     def __call__(self, scale: str = "cpu", seed: int = 0) -> Figure:
         result = self.function(scale, seed)
+        if isinstance(result, Runs):
+            return self._made(result)
         if not isinstance(result, Figure):
-            raise TypeError(f"figure {self.id!r} must return an optlab.Figure, got {type(result).__name__}")
+            raise TypeError(f"figure {self.id!r} must return an optlab.Figure or Runs, got {type(result).__name__}")
         return result
+
+    def draw(self, function: Part) -> Part:
+        """Register ``draw(axes, runs)``; `axes` as in `Figure`."""
+        return self._part("draw", function)
+
+    def claims(self, function: Part) -> Part:
+        """Register ``claims(runs)``, which yields claims as in `Figure`."""
+        return self._part("claims", function)
+
+    def caption(self, function: Part) -> Part:
+        """Register ``caption(runs)``, which returns the caption."""
+        return self._part("caption", function)
+
+    def numbers(self, function: Part) -> Part:
+        """Register ``numbers(runs)``, which yields what is reported without being judged."""
+        return self._part("numbers", function)
+
+    def _part(self, name: str, function: Part) -> Part:
+        if not callable(function):
+            raise TypeError(f"@figure.{name} decorates a function, got {type(function).__name__}")
+        self.parts[name] = function
+        return function
+
+    def _made(self, runs: Runs) -> Figure:
+        if "draw" not in self.parts:
+            raise TypeError(f"figure {self.id!r} has runs but no function under @figure.draw")
+        draw = self.parts["draw"]
+        asked = {name: part(runs) for name, part in self.parts.items() if name != "draw"}
+        return Figure(
+            runs.tables,
+            lambda axes: draw(axes, runs),
+            claims=list(asked.get("claims", ())),
+            caption=asked.get("caption", ""),
+            numbers=list(asked.get("numbers", ())),
+            **self.layout,
+        )
 
 
 FIGURES: dict[str, FigureSpec] = {}
 
 
-def figure(*, id: str, paper: str, title: str) -> Callable[[Callable[[str, int], Figure]], FigureSpec]:
-    """Register ``fn(scale, seed) -> Figure`` as an experiment.
+def figure(
+    *, id: str, paper: str, title: str, **layout: Any
+) -> Callable[[Callable[[str, int], Figure | Runs]], FigureSpec]:
+    """Register ``fn(scale, seed)``, which returns `Runs` or a whole `Figure`, as an experiment.
 
     Parameters
     ----------
@@ -195,11 +277,31 @@ def figure(*, id: str, paper: str, title: str) -> Callable[[Callable[[str, int],
         Key of the paper; a section of the report.
     title : str
         Heading of the figure in the report.
-    """
+    **layout
+        ``panels``, ``figsize``, ``sharex``, ``sharey`` of the `Figure` made of the runs.
 
-    def register(function: Callable[[str, int], Figure]) -> FigureSpec:
+    Examples
+    --------
+    >>> @figure(id="doc-halving", paper="doc", title="Halving")
+    ... def halving(scale, seed):
+    ...     return Runs({"k": [1, 2, 3], "gap": [0.5, 0.25, 0.125]})
+    >>> @halving.draw
+    ... def _(ax, runs):
+    ...     ax.plot(runs.tables["k"], runs.tables["gap"])
+    >>> @halving.claims
+    ... def _(runs):
+    ...     yield "The gap halves.", runs.tables["gap"][1] == runs.tables["gap"][0] / 2, runs.tables["gap"][1]
+    >>> halving("smoke", 0).claims[0].holds
+    True
+    >>> del FIGURES["doc-halving"]
+    """
+    unknown = set(layout) - {"panels", "figsize", "sharex", "sharey"}
+    if unknown:
+        raise TypeError(f"figure takes panels, figsize, sharex and sharey beside its names, got {sorted(unknown)}")
+
+    def register(function: Callable[[str, int], Figure | Runs]) -> FigureSpec:
         file = sys._getframe(1).f_code.co_filename  # where the decorator stands, whatever it decorates
-        spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function, file)
+        spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function, file, layout)
         add_unique(FIGURES, spec.id, spec, "figure")
         return spec
 

@@ -16,7 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from optlab.core.interrupts import end_with_parent, terminable, termination_received
+from optlab.core.interrupts import terminable, termination_received
+from optlab.core.parallel import WorkerDied, as_completed
 from optlab.core.validation import as_integer, one_of
 from optlab.reproduce.discovery import Task
 from optlab.reproduce.figures import SCALES
@@ -188,56 +189,27 @@ def _outcomes(
         return
 
     import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     threads = max(1, _cores() // jobs)
-    left = list(tasks)
+
+    def died(i: int, error: WorkerDied) -> Outcome:
+        task = tasks[i]
+        record, _ = execute(Task(task.kind, task.id, task.paper, task.title, task.origin, str(error)), scale, seed)
+        return record | {"traceback": str(error)}, {}
+
     with ExitStack() as stack:
+        limit = None
         if scheduler is not None:
             from distributed import Client
 
             stack.enter_context(Client(scheduler, timeout=10))
             stack.enter_context(joblib.parallel_config(backend="dask"))
-            n_jobs = -1
+            jobs = -1
         else:
             stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=threads))
-            n_jobs = jobs
-        try:
-            parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-            limit = threads if scheduler is None else None
-            for i, outcome in parallel(
-                joblib.delayed(_numbered)(i, task, scale, seed, limit) for i, task in enumerate(tasks)
-            ):
-                left.remove(tasks[i])
-                yield tasks[i], outcome
-            return
-        except TerminatedWorkerError:
-            if scheduler is not None:
-                raise
-    # A worker died (killed for memory, or a crash in compiled code) and took the pool with it. The rest is
-    # run one by one, each in a process of its own, so that only the task that kills its worker is lost.
-    for task in left:
-        yield task, _alone(task, scale, seed, threads)
-
-
-def _numbered(i: int, task: Task, scale: str, seed: int, threads: int | None) -> tuple[int, Outcome]:
-    end_with_parent()
-    return i, execute(task, scale, seed, threads)
-
-
-def _alone(task: Task, scale: str, seed: int, threads: int) -> Outcome:
-    from joblib.externals.loky import ProcessPoolExecutor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    try:
-        with ProcessPoolExecutor(max_workers=1) as pool:
-            outcome: Outcome = pool.submit(_numbered, 0, task, scale, seed, threads).result()[1]
-            return outcome
-    except TerminatedWorkerError as error:
-        record, _ = execute(Task(task.kind, task.id, task.paper, task.title, task.origin, str(error)), scale, seed)
-        return record | {
-            "traceback": f"The worker process died (out of memory, or a crash in compiled code).\n{error}"
-        }, {}
+            limit = threads
+        for i, outcome in as_completed(execute, [(task, scale, seed, limit) for task in tasks], jobs, died):
+            yield tasks[i], outcome
 
 
 def _merged_index(store: Store, known: Sequence[Task] | None) -> dict[str, Any]:

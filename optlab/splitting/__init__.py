@@ -7,15 +7,15 @@ Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a c
 `SplitProblem` or `TwoBlockProblem`.
 """
 
+from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
+from optlab.composite.infeasibility import Certificate
+from optlab.composite.problem import CompositeProblem
 from optlab.schedules import Constant, Geometric
 from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
 from optlab.splitting.anderson import AndersonDouglasRachford
-from optlab.splitting.composite import CompositeProblem
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
 from optlab.splitting.halpern import HalpernDouglasRachford
-from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
-from optlab.splitting.infeasibility import Certificate
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem

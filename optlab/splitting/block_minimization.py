@@ -24,8 +24,8 @@ from scipy import linalg, optimize
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadratic, SquaredDistance, Sum, Zero
 from optlab.bregman.resolvents.newton import difference_hessian
+from optlab.composite.domains import domain_kind
 from optlab.core import DomainError
-from optlab.splitting.domains import domain_kind
 
 Array = Any
 BlockStep = Callable[[Array, float], Array]

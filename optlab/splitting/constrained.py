@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from optlab.composite.domains import project_closure, support
+from optlab.composite.inclusion import MonotoneInclusion, relative_difference, term_shape
+from optlab.composite.infeasibility import Certificate, Relations, displacement_hint, search
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_number
 from optlab.splitting.block_minimization import block_step, minimize_smooth
-from optlab.splitting.domains import project_closure, support
-from optlab.splitting.inclusion import MonotoneInclusion, term_shape
-from optlab.splitting.infeasibility import Certificate, Relations, displacement_hint, search
-from optlab.splitting.protocols import relative_difference
 
 Array = Any
 

@@ -26,13 +26,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
+from optlab.composite.iteration import SplitOracles, rescaled, resolve_both
 from optlab.core import State
 from optlab.core.protocols import prepared_with
 from optlab.core.validation import as_number
 from optlab.schedules import StepSize, StepSizes, check_step_size
 from optlab.splitting.fixed_point import FixedPointMethod, local_coordinates, residual_length
-from optlab.splitting.iteration import rescaled, resolve_both
-from optlab.splitting.protocols import SPLIT_ORACLES, SplitOracles, SplitProblem, prepared_oracles
+from optlab.splitting.protocols import SPLIT_ORACLES, SplitProblem, prepared_oracles
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class FixedPointMethod(Method):
     def verdict(self, problem: Any, state: Any, metrics: dict[str, float]) -> Verdict | None:
         """Return INFEASIBLE or UNBOUNDED with its certificate, where the last displacement gives one that was checked.
 
-        Asked of the problem's ``find_certificate``, if it has one: see `optlab.splitting.infeasibility`.
+        Asked of the problem's ``find_certificate``, if it has one: see `optlab.composite.infeasibility`.
         """
         if state.k == 0 or not callable(getattr(problem, "find_certificate", None)):
             return None

@@ -17,11 +17,9 @@ in place, neither by a method nor by a problem: earlier states stay valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-
+from optlab.composite.iteration import SplitOracles
 from optlab.core import Problem
 
 
@@ -103,14 +101,6 @@ class SplitProblem(Problem, Protocol):
         ...
 
 
-class SplitOracles(NamedTuple):
-    """What one iteration of a splitting calls; `check_mirror` is None where every mirror point is allowed."""
-
-    resolvent_A: Callable[[Any, float], Any]
-    resolvent_B: Callable[[Any, float], Any]
-    check_mirror: Callable[[Any], None] | None
-
-
 def prepared_oracles(problem: Any) -> SplitOracles:
     """Return the oracles of a `SplitProblem` for many calls: its own ``prepare_split()`` if it has one."""
     own = getattr(problem, "prepare_split", None)
@@ -186,21 +176,3 @@ TWO_BLOCK_ORACLES = (
     "offset",
     "primal_blocks",
 )
-
-
-def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
-    """Return ``||x - y|| / max(||x||, ||y||)`` in the Euclidean norm, 0 for two zeros; never above 2.
-
-    Examples
-    --------
-    >>> relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) < 0.1
-    True
-    """
-    # scaled by the largest entry first, so that the squares neither overflow nor vanish
-    top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
-    if top == 0.0:
-        return 0.0
-    if not np.isfinite(top):
-        return 2.0  # a point at infinity is as far as can be
-    x, y = x / top, y / top
-    return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))

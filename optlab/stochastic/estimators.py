@@ -37,10 +37,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from optlab.compiled.steps import AVERAGE_WEIGHT
 from optlab.core import Status, solve
 from optlab.core.validation import as_flag, as_integer, as_number, one_of
 from optlab.stochastic.averaging import Averaged
-from optlab.stochastic.kernels import step_loops
 from optlab.stochastic.kernels.data import as_design, check_sparse, is_sparse
 from optlab.stochastic.kernels.losses import SMOOTHNESS
 from optlab.stochastic.loop.method import StochasticState
@@ -222,7 +222,7 @@ class _Continued(Averaged):
         if x.size != problem.size:
             raise ValueError("fit_intercept must not change between calls of partial_fit")
         new = super().init(problem, x.reshape(problem.shape), rng)
-        new.scalars[step_loops.AVERAGE_WEIGHT] = old.scalars[step_loops.AVERAGE_WEIGHT]
+        new.scalars[AVERAGE_WEIGHT] = old.scalars[AVERAGE_WEIGHT]
         same = old.permutation.size == problem.n_samples
         return replace(
             new,

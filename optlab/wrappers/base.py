@@ -51,6 +51,11 @@ class Wrapper(Method):
         return tuple(self.method.requires)
 
     @property
+    def slots(self) -> tuple[Any, ...]:  # type: ignore[override]
+        """The places that the method inside has for terms."""
+        return tuple(getattr(self.method, "slots", ()))
+
+    @property
     def needs(self) -> str | None:
         """What kind of problem the method inside needs."""
         return getattr(self.method, "needs", None)

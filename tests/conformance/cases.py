@@ -16,7 +16,7 @@ import numpy as np
 from optlab.core.catalogue import method_classes
 from optlab.wrappers import Anderson, Averaged, Halpern, Lookahead, Restarted, has_variable
 
-PROBLEM_PACKAGES = ("splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview")
+PROBLEM_PACKAGES = ("composite", "splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview")
 
 # it samples from a package that is an extra, and is tested with the methods for it in tests/policy
 ELSEWHERE = {"GymnasiumEnvironment"}
@@ -91,7 +91,7 @@ def _transport() -> Iterator[Any]:
 
 def _splitting() -> Iterator[Any]:
     from optlab.bregman import ShannonEntropy, SquaredEuclidean
-    from optlab.bregman.functions import Box, Hyperplane, Linear, Simplex, SquaredDistance
+    from optlab.bregman.functions import Box, Hyperplane, L1Norm, LeastSquares, Linear, Simplex, SquaredDistance
     from optlab.datasets.images import GaussianBlur
     from optlab.splitting import CompositeProblem, LinearlyConstrained, MonotoneInclusion
     from optlab.splitting import problems as p
@@ -101,6 +101,9 @@ def _splitting() -> Iterator[Any]:
     yield "box", CompositeProblem(Box(0.0, 1.0), SquaredDistance(q), SquaredEuclidean())
     yield "simplex", CompositeProblem(Simplex(1.0), Linear(q), ShannonEntropy(), shape=5)
     yield "", MonotoneInclusion(Hyperplane(np.ones(5), 1.0), SquaredDistance(q), SquaredEuclidean())
+    own = np.random.default_rng(10)
+    loss = LeastSquares(own.standard_normal((8, 5)), own.standard_normal(8))
+    yield "gap", CompositeProblem(loss, 0.5 * L1Norm())
     M, N = rng.standard_normal((3, 4)), rng.standard_normal((3, 2))
     u, v = SquaredDistance(rng.standard_normal(4)), SquaredDistance(rng.standard_normal(2))
     yield "equality", LinearlyConstrained(u, v, M, N, np.ones(3), SquaredEuclidean())

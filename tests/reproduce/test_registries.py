@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import optlab
-from optlab.reproduce.figures import FIGURES
+from optlab.reproduce.figures import FIGURES, Runs
 from optlab.reproduce.theorems import THEOREMS
 
 
@@ -37,7 +37,7 @@ def test_a_figure_function_must_return_a_figure():
     def toy(scale, seed):
         return 3
 
-    with pytest.raises(TypeError, match=r"must return an optlab\.Figure, got int"):
+    with pytest.raises(TypeError, match=r"must return an optlab\.Figure or Runs, got int"):
         toy("smoke", 0)
 
 
@@ -140,3 +140,47 @@ def test_mistakes_in_a_theorem_are_named():
         _theorem().control("  ")
     with pytest.raises(ValueError, match="description"):
         _theorem().control(lambda scale, seed: None)
+
+
+def test_a_figure_is_made_of_its_runs():
+    @optlab.figure(id="toy", paper="p", title="Toy", panels=(1, 2), figsize=(4.0, 2.0))
+    def toy(scale, seed):
+        return Runs({"k": [1, 2], "gap": [seed, 0.25]}, scale=scale)
+
+    with pytest.raises(TypeError, match=r"figure 'toy' has runs but no function under @figure\.draw"):
+        toy("smoke", 0)
+    drawn = []
+
+    @toy.draw
+    def draw(axes, runs):
+        drawn.append((len(axes), runs.scale))
+
+    @toy.claims
+    def _(runs):
+        yield "It halves.", runs.tables["gap"][1] < runs.tables["gap"][0], runs.tables["gap"][1]
+        yield "It is fast.", None, None
+
+    @toy.caption
+    def _(runs):
+        return f"At scale {runs.scale}."
+
+    @toy.numbers
+    def _(runs):
+        yield "Rows.", 2
+
+    made = toy("cpu", 1)
+    assert draw is not None
+    assert [claim.holds for claim in made.claims] == [True, None]
+    assert (made.caption, list(made.numbers), made.panels, made.figsize) == (
+        "At scale cpu.",
+        [("Rows.", 2)],
+        (1, 2),
+        (4.0, 2.0),
+    )
+    assert made.tables()["data"]["gap"].tolist() == [1, 0.25]
+    made.render()
+    assert drawn == [(2, "cpu")]
+    with pytest.raises(TypeError, match="decorates a function"):
+        toy.draw("picture")
+    with pytest.raises(TypeError, match="panels, figsize, sharex and sharey"):
+        optlab.figure(id="toy", paper="p", title="Toy", size=(1, 2))

@@ -37,6 +37,8 @@ CASES = {
     "Quadratic": lambda v, m: functions.Quadratic(m, v),
     "LeastSquares": lambda v, m: functions.LeastSquares(m, v),
     "Logistic": lambda v, m: functions.Logistic(m, np.sign(v)),
+    "Composed": lambda v, m: functions.SquaredDistance(v) @ m,
+    "Scaled": lambda v, m: functions.Scaled(functions.RowMarginal(v), 2.0),
     "SkewGame": lambda v, m: functions.SkewGame(m),
     "RowMarginal": lambda v, m: functions.RowMarginal(v),
     "ColumnMarginal": lambda v, m: functions.ColumnMarginal(v),

@@ -20,9 +20,9 @@ from optlab.bregman.functions import (
     SkewGame,
     SquaredDistance,
 )
+from optlab.composite.domains import project_closure, project_simplex, support
 from optlab.core import DomainError
 from optlab.splitting import BregmanDouglasRachford, CompositeProblem, MonotoneInclusion, SplitPoint
-from optlab.splitting.domains import project_closure, project_simplex, support
 
 Q = np.array([1.0, 2.0, 1.0])
 

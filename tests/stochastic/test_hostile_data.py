@@ -19,7 +19,7 @@ from optlab.stochastic import (
     SigmoidLeastSquares,
     SoftmaxRegression,
 )
-from optlab.stochastic.kernels.compilation import OracleData
+from optlab.stochastic.kernels.oracles import OracleData
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((12, 3))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optlab
+from optlab.compiled.rules import step_rule
 from optlab.stochastic import (
     NGN,
     NGND,
@@ -25,7 +26,6 @@ from optlab.stochastic import (
     StochasticMethod,
     trace,
 )
-from optlab.stochastic.kernels.compilation import step_rule
 from optlab.stochastic.methods.ngn import ngn_step_size
 
 positive = st.floats(-10, 10).map(lambda e: 10.0**e)

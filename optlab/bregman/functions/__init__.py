@@ -10,6 +10,7 @@ from optlab.bregman.functions.base import (
     Sum,
     Zero,
 )
+from optlab.bregman.functions.calculus import Composed, Scaled
 from optlab.bregman.functions.divergences import (
     BregmanDistance,
     ItakuraSaito,
@@ -38,6 +39,7 @@ __all__ = [
     "BregmanDistance",
     "CappedSimplex",
     "ColumnMarginal",
+    "Composed",
     "Function",
     "Hyperplane",
     "ItakuraSaito",
@@ -51,6 +53,7 @@ __all__ = [
     "Poisson",
     "Quadratic",
     "RowMarginal",
+    "Scaled",
     "Simplex",
     "SkewGame",
     "SmoothFunction",

@@ -41,6 +41,8 @@ def as_weight(value: Any, name: str = "weight", *, zero: bool = False) -> Any:
 
 def check_broadcast(parameter: Any, name: str, x: Array) -> None:
     """Raise ValueError unless `parameter` broadcasts to the shape of the point `x`."""
+    if type(parameter) is float or getattr(parameter, "shape", None) == getattr(x, "shape", 0):
+        return
     check_shape(parameter, name, np.shape(x))
 
 
@@ -54,6 +56,18 @@ def check_shape(parameter: Any, name: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} of shape {np.shape(parameter)} does not fit a point of shape {shape}")
 
 
+def shown_shape(*parameters: Any) -> tuple[int, ...] | None:
+    """Return the shape that coefficients of the points have, None if all are numbers.
+
+    Examples
+    --------
+    >>> shown_shape(1.0, np.ones(3))
+    (3,)
+    """
+    shape = np.broadcast_shapes(*map(np.shape, parameters))
+    return tuple(shape) if shape else None
+
+
 class MonotoneOperator:
     """A maximal monotone operator: something that has resolvents, though it need not be a subdifferential."""
 
@@ -63,14 +77,10 @@ class MonotoneOperator:
     #: Whether the operator (the function) is defined (finite) everywhere.
     whole_space: ClassVar[bool] = False
 
-    #: The parameters that have the shape of the points, unless they are numbers.
-    pointwise: ClassVar[tuple[str, ...]] = ()
-
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Shape of the points it acts on, where its data show it; None: any."""
-        shapes = [np.shape(getattr(self, name)) for name in self.pointwise]
-        return next((shape for shape in shapes if shape), None)
+        """The shape of the points, if the parameters show it; None for any."""
+        return None
 
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
@@ -92,6 +102,18 @@ class Function(MonotoneOperator):
     smooth: ClassVar[bool] = False
     #: Whether the function is a sum of functions of one coordinate each.
     separable: ClassVar[bool] = False
+    #: Whether the function is convex; the few that are not say so.
+    convex: ClassVar[bool] = True
+    #: Whether the function is the indicator of a set.
+    indicator: ClassVar[bool] = False
+    #: Where the conjugate is finite: "everywhere", on a "ball" (a set with 0 in its interior), on a "star" (a convex
+    #: set that 0 belongs to), on another "set"; None if the conjugate is not known.
+    conjugate_domain: ClassVar[str | None] = None
+    #: Whether the domain is bounded, so that `linear_minimizer` exists.
+    compact: ClassVar[bool] = False
+
+    # NumPy would take ``0.5 * f`` apart itself if the number is one of its own
+    __array_ufunc__ = None
 
     def value(self, x: Array) -> float:
         """Return the function's value at `x`, ``inf`` outside its domain."""
@@ -128,6 +150,41 @@ class Function(MonotoneOperator):
         """Return the recession function near `direction` as a `Ray`, None if it is not known."""
         return None
 
+    def conjugate_value(self, y: Array) -> float:
+        """Return ``f*(y) = sup_x <x, y> - f(x)``, ``inf`` outside its domain; TypeError if it is not known."""
+        raise TypeError(f"the conjugate of {type(self).__name__} is not known")
+
+    def conjugate_scale(self, y: Array) -> float:
+        """Return the largest s, ``inf`` if there is none, for which ``s y`` lies in the domain of the conjugate."""
+        if self.conjugate_domain == "everywhere":
+            return math.inf
+        raise TypeError(f"the domain of the conjugate of {type(self).__name__} is not known")
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        """Return a point of the domain that minimises ``<cost, x>``; of several the one that comes first."""
+        raise TypeError(f"{type(self).__name__} has no linear minimiser: its domain is not bounded, or not known to be")
+
+    def scaled(self, factor: float) -> Function:
+        """Return ``factor * f``; written so, too. 0 times a finite function is `Zero`, times an indicator itself."""
+        from optlab.bregman.functions.calculus import scaled
+
+        return scaled(self, factor)
+
+    def __rmul__(self, factor: float) -> Function:
+        return self.scaled(factor)
+
+    __mul__ = __rmul__
+
+    def __matmul__(self, operator: Any) -> Function:
+        """Return ``x -> f(A x)`` for a matrix or a map of `optlab.linalg`."""
+        from optlab.bregman.functions.calculus import composed
+
+        return composed(self, operator)
+
+    def decomposed(self) -> tuple[Function, Any]:
+        """Return an outer function and a linear map A (None: the identity) with ``f(x) = outer(A x)``."""
+        return self, None
+
     def __add__(self, other: Function) -> Sum:
         """Return the sum of two terms; the sum of any term and `Linear` ones keeps its closed-form resolvents."""
         if not isinstance(other, Function):
@@ -162,9 +219,19 @@ class Zero(Function):
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
     whole_space: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "star"
 
     def value(self, x: Array) -> float:
         return 0.0
+
+    def scaled(self, factor: float) -> Function:
+        return self
+
+    def conjugate_value(self, y: Array) -> float:
+        return math.inf if np.any(y) else 0.0
+
+    def conjugate_scale(self, y: Array) -> float:
+        return 0.0 if np.any(y) else math.inf
 
     def recession(self, direction: Array) -> Ray:
         return Ray(direction, linear=True)
@@ -195,17 +262,27 @@ class Linear(Function):
     """
 
     cost: Any
-    pointwise: ClassVar[tuple[str, ...]] = ("cost",)
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
     whole_space: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "set"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cost", as_data(self.cost, "cost"))
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.cost)
+
     def value(self, x: Array) -> float:
         return float(np.sum(self.cost * x))
+
+    def scaled(self, factor: float) -> Function:
+        return Linear(as_number(factor, "factor", minimum=0) * self.cost)
+
+    def conjugate_value(self, y: Array) -> float:
+        return 0.0 if np.array_equal(np.broadcast_to(self.cost, np.shape(y)), y) else math.inf
 
     def recession(self, direction: Array) -> Ray:
         return Ray(direction, *inner(self.cost, direction), linear=True)
@@ -250,11 +327,14 @@ class Sum(Function):
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
         object.__setattr__(self, "separable", all(term.separable for term in terms))
         object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
+        object.__setattr__(self, "convex", all(term.convex for term in terms))
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Shape of the points, from the first term that shows it."""
         return next((term.shape for term in self.terms if term.shape is not None), None)
+
+    def scaled(self, factor: float) -> Function:
+        return Sum(tuple(term.scaled(factor) for term in self.terms))
 
     def split_linear(self) -> tuple[Any, tuple[Function, ...]]:
         """Return the summed cost of the linear terms (0.0 if there is none) and the other terms."""
@@ -346,11 +426,32 @@ class BlockSum(Function):
         object.__setattr__(self, "terms", terms)
         object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "smooth", all(term.smooth for term in terms))
+        object.__setattr__(self, "separable", all(term.separable for term in terms))
+        object.__setattr__(self, "whole_space", all(term.whole_space for term in terms))
+        object.__setattr__(self, "convex", all(term.convex for term in terms))
+        object.__setattr__(self, "indicator", all(term.indicator for term in terms))
+        object.__setattr__(self, "compact", all(term.compact for term in terms))
+        object.__setattr__(self, "conjugate_domain", _narrowest([term.conjugate_domain for term in terms]))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the stacked vector."""
         return (sum(self.sizes),)
+
+    def scaled(self, factor: float) -> Function:
+        return BlockSum(tuple(term.scaled(factor) for term in self.terms), self.sizes)
+
+    def conjugate_value(self, y: Array) -> float:
+        return math.fsum(term.conjugate_value(block) for term, block in zip(self.terms, self.blocks(y)))
+
+    def conjugate_scale(self, y: Array) -> float:
+        return min(term.conjugate_scale(block) for term, block in zip(self.terms, self.blocks(y)))
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        return np.concatenate([term.linear_minimizer(block) for term, block in zip(self.terms, self.blocks(cost))])
+
+    def second_derivative(self, x: Array) -> Array | None:
+        parts = [term.second_derivative(block) for term, block in zip(self.terms, self.blocks(x))]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
 
     def blocks(self, x: Array) -> list[Array]:
         """Return `x` cut into its blocks (views)."""
@@ -382,6 +483,11 @@ def _side_by_side(rays: Sequence[Ray | None]) -> Ray | None:
         math.fsum(ray.error for ray in known),
         all(ray.linear for ray in known),
     )
+
+
+def _narrowest(domains: Sequence[str | None]) -> str | None:
+    order = (None, "set", "star", "ball", "everywhere")
+    return order[min(order.index(domain) for domain in domains)]
 
 
 class SmoothFunction(Function):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from optlab.bregman.burg import BurgEntropy
 from optlab.bregman.entropy import ShannonEntropy, SimplexEntropy
 from optlab.bregman.euclidean import SquaredEuclidean
 from optlab.bregman.fermi_dirac import FermiDirac
-from optlab.bregman.functions.base import Array, Function, as_weight
+from optlab.bregman.functions.base import Array, Function, as_weight, shown_shape
 from optlab.bregman.functions.rays import Ray, inner, no_direction
 from optlab.bregman.legendre import Legendre
 from optlab.core.validation import as_data
@@ -25,6 +26,12 @@ from optlab.core.validation import as_data
 def _below_zero(direction: Array) -> Ray:
     """The support function of the non-negative orthant."""
     return Ray(np.minimum(direction, 0.0))
+
+
+def _below(y: Array, limit: Any) -> float:
+    """Return the largest s with ``s y`` strictly below `limit`, which is positive."""
+    largest = float(np.max(y / limit, initial=0.0))
+    return math.inf if largest <= 0 else (1.0 - 1e-6) / largest
 
 
 def _range(weights: Any) -> tuple[float, float]:
@@ -47,18 +54,26 @@ class NegativeEntropy(Function):
     """
 
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("weight",)
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", as_weight(self.weight))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.weight)
 
     def value(self, x: Array) -> float:
         if np.min(x) < 0:
             return math.inf
         return float(np.sum(self.weight * (special.xlogy(x, x) - x)))
+
+    def conjugate_value(self, y: Array) -> float:
+        with np.errstate(over="ignore"):
+            return float(np.sum(self.weight * np.exp(y / self.weight)))
 
     def gradient(self, x: Array) -> Array:
         return self.weight * np.log(x)
@@ -95,17 +110,30 @@ class KullbackLeibler(Function):
 
     q: Any
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_data(self.q, "q", positive=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.q, self.weight)
+
+    @cached_property
+    def log_q(self) -> Array:
+        """The logarithms of q."""
+        return np.log(self.q)
+
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * special.kl_div(x, self.q)))
+
+    def conjugate_value(self, y: Array) -> float:
+        with np.errstate(over="ignore"):
+            return float(np.sum(self.weight * self.q * np.expm1(y / self.weight)))
 
     def gradient(self, x: Array) -> Array:
         return self.weight * (np.log(x) - np.log(self.q))
@@ -150,19 +178,34 @@ class Poisson(Function):
 
     q: Any
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "ball"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_data(self.q, "q", nonnegative=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.q, self.weight)
+
     def value(self, x: Array) -> float:
         if np.any((x < 0) | ((x == 0) & (self.q > 0))):
             return math.inf
         return float(np.sum(self.weight * (x - special.xlogy(self.q, x))))
+
+    def conjugate_value(self, y: Array) -> float:
+        room = 1.0 - y / self.weight
+        if np.any((room < 0) | ((room <= 0) & (self.q > 0))):
+            return math.inf
+        counted = np.broadcast_to(self.q > 0, np.shape(y))
+        ratio = np.divide(self.q, room, out=np.ones(np.shape(y)), where=counted)
+        return float(np.sum(self.weight * (special.xlogy(self.q, ratio) - self.q)))
+
+    def conjugate_scale(self, y: Array) -> float:
+        return _below(y, self.weight)
 
     def gradient(self, x: Array) -> Array:
         x = np.asarray(x)
@@ -206,20 +249,31 @@ class ItakuraSaito(Function):
 
     q: Any
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "ball"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_data(self.q, "q", positive=True))
         object.__setattr__(self, "weight", as_weight(self.weight))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.q, self.weight)
 
     def value(self, x: Array) -> float:
         if np.min(x) <= 0:
             return math.inf
         ratio = x / self.q
         return float(np.sum(self.weight * (ratio - 1.0 - np.log(ratio))))
+
+    def conjugate_value(self, y: Array) -> float:
+        room = self.q * y / self.weight
+        return math.inf if np.any(room >= 1) else -float(np.sum(self.weight * np.log1p(-room)))
+
+    def conjugate_scale(self, y: Array) -> float:
+        return _below(y, self.weight / self.q)
 
     def gradient(self, x: Array) -> Array:
         return self.weight * (1.0 / self.q - 1.0 / x)
@@ -247,7 +301,7 @@ class SquaredDistance(Function):
     q : array_like or float
         Reference. Default 0.
     weight : float or array_like
-        Default 1.
+        At least 0. Default 1.
 
     Examples
     --------
@@ -257,7 +311,6 @@ class SquaredDistance(Function):
 
     q: Any = 0.0
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("q", "weight")
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
@@ -265,10 +318,24 @@ class SquaredDistance(Function):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", as_data(self.q, "q"))
-        object.__setattr__(self, "weight", as_weight(self.weight))
+        object.__setattr__(self, "weight", as_weight(self.weight, zero=True))
+        object.__setattr__(self, "conjugate_domain", "everywhere" if np.all(self.weight > 0) else "star")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.q, self.weight)
 
     def value(self, x: Array) -> float:
         return 0.5 * float(np.sum(self.weight * (x - self.q) ** 2))
+
+    def conjugate_value(self, y: Array) -> float:
+        weight = np.broadcast_to(self.weight, np.shape(y))
+        if np.any((weight == 0) & (y != 0)):
+            return math.inf
+        return float(np.sum(0.5 * np.divide(y * y, weight, out=np.zeros(np.shape(y)), where=weight > 0) + self.q * y))
+
+    def conjugate_scale(self, y: Array) -> float:
+        return 0.0 if np.any((np.broadcast_to(self.weight, np.shape(y)) == 0) & (y != 0)) else math.inf
 
     def gradient(self, x: Array) -> Array:
         return self.weight * (x - self.q)
@@ -313,7 +380,6 @@ class BregmanDistance(Function):
     q: Any
     kernel: Legendre
     weight: float = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("q",)
     smooth: ClassVar[bool] = True
     single_valued: ClassVar[bool] = True
 
@@ -326,11 +392,22 @@ class BregmanDistance(Function):
             raise ValueError(f"weight must be a number for a BregmanDistance, got shape {np.shape(self.weight)}")
         self.kernel.check_domain(self.q, "q")
         object.__setattr__(self, "separable", bool(self.kernel.separable))
+        object.__setattr__(self, "conjugate_domain", "everywhere" if self.kernel.full_dual else None)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.q)
 
     def value(self, x: Array) -> float:
         if not self.kernel.in_closure(x):
             return math.inf
         return self.weight * float(self.kernel.divergence(x, self.q))
+
+    def conjugate_value(self, y: Array) -> float:
+        mirror = self.kernel.gradient(self.q)
+        with np.errstate(over="ignore"):
+            moved = float(self.kernel.conjugate(mirror + y / self.weight))
+        return self.weight * (moved - float(self.kernel.conjugate(mirror)))
 
     def gradient(self, x: Array) -> Array:
         return np.asarray(self.weight * (self.kernel.gradient(x) - self.kernel.gradient(self.q)))
@@ -358,15 +435,29 @@ class L1Norm(Function):
     """
 
     weight: Any = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("weight",)
     separable: ClassVar[bool] = True
     whole_space: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", as_weight(self.weight, zero=True))
+        object.__setattr__(self, "conjugate_domain", "ball" if np.all(self.weight > 0) else "star")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.weight)
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * np.abs(x)))
+
+    def conjugate_value(self, y: Array) -> float:
+        return 0.0 if np.all(np.abs(y) <= self.weight * (1.0 + 1e-12)) else math.inf
+
+    def conjugate_scale(self, y: Array) -> float:
+        weight = np.broadcast_to(self.weight, np.shape(y))
+        if np.any((weight == 0) & (y != 0)):
+            return 0.0
+        largest = float(np.max(np.divide(np.abs(y), weight, out=np.zeros(np.shape(y)), where=weight > 0), initial=0.0))
+        return math.inf if largest == 0 else 1.0 / largest
 
     def recession(self, direction: Array) -> Ray:
         return Ray(direction, *inner(self.weight, np.abs(direction)), linear=True)

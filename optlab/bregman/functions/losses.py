@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,9 +14,10 @@ import numpy as np
 from scipy import special
 
 from optlab.bregman.functions.base import Array, Function, MonotoneOperator
-from optlab.bregman.functions.divergences import euclidean_constants
+from optlab.bregman.functions.divergences import SquaredDistance, euclidean_constants
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length
 from optlab.core.validation import as_data, as_number, read_only
+from optlab.linalg import LinearMap, as_linear_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +62,6 @@ class Quadratic(Function):
         if eigenvalues[0] < 0:
             raise ValueError(f"Q must be positive semidefinite, but its smallest eigenvalue is {eigenvalues[0]:g}")
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """One entry per column of the matrix."""
-        return (len(self.Q),)
-
     @cached_property
     def spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues in ascending order (those that are zero to rounding set to zero) and eigenvectors as columns."""
@@ -72,6 +69,32 @@ class Quadratic(Function):
         noise = len(eigenvalues) * np.finfo(float).eps * np.abs(eigenvalues).max()
         eigenvalues[np.abs(eigenvalues) <= noise] = 0.0
         return read_only(eigenvalues), read_only(vectors)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.c.shape)
+
+    @cached_property
+    def conjugate_domain(self) -> str:  # type: ignore[override]
+        """Everywhere, if Q is positive definite."""
+        return "everywhere" if self.spectrum[0][0] > 0 else "set" if np.any(self.c) else "star"
+
+    def conjugate_value(self, y: Array) -> float:
+        eigenvalues, vectors = self.spectrum
+        parts = vectors.T @ (y - self.c)
+        flat = eigenvalues == 0.0
+        if np.any(np.abs(parts[flat]) > 1e-12 * (length(y) + length(self.c))):
+            return math.inf
+        return 0.5 * float(np.sum(parts[~flat] ** 2 / eigenvalues[~flat]))
+
+    def conjugate_scale(self, y: Array) -> float:
+        if self.conjugate_domain == "star":
+            return math.inf if math.isfinite(self.conjugate_value(y)) else 0.0
+        return super().conjugate_scale(y)
+
+    def scaled(self, factor: float) -> Function:
+        factor = as_number(factor, "factor", minimum=0)
+        return Quadratic(factor * self.Q, factor * self.c)
 
     def value(self, x: Array) -> float:
         return float(0.5 * x @ (self.Q @ x) + self.c @ x)
@@ -123,12 +146,19 @@ class LeastSquares(Function):
         A = as_data(self.A, "A", ndim=2)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "b", as_data(self.b, "b", shape=(A.shape[0],)))
-        object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+        object.__setattr__(self, "weight", as_number(self.weight, "weight", minimum=0))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """One entry per column of the matrix."""
-        return (self.A.shape[1],)
+        return (int(self.A.shape[1]),)
+
+    def decomposed(self) -> tuple[Function, Any]:
+        return SquaredDistance(self.b, self.weight), self.linear_map
+
+    @cached_property
+    def linear_map(self) -> LinearMap:
+        """The matrix as a map of `optlab.linalg`."""
+        return as_linear_map(self.A)
 
     @cached_property
     def svd(self) -> tuple[Array, Array, Array]:
@@ -193,16 +223,43 @@ class Logistic(Function):
             bad = int(np.argmax(np.abs(labels) != 1))
             raise ValueError(f"labels must be -1 or 1, got {labels[bad]:g} at index [{bad}]")
         object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+        object.__setattr__(self, "weight", as_number(self.weight, "weight", minimum=0))
         if self.features is not None:
             features = as_data(self.features, "features", shape=(labels.size, None))
             object.__setattr__(self, "features", features)
         object.__setattr__(self, "separable", self.features is None)
+        # 0 is a corner of the domain: any multiple up to the largest is inside, but not every small change
+        object.__setattr__(self, "conjugate_domain", "star" if self.features is None else None)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of a row of features; of the labels where there are none."""
-        return np.shape(self.labels if self.features is None else self.features[0])
+        return tuple(self.labels.shape) if self.features is None else (int(self.features.shape[1]),)
+
+    def decomposed(self) -> tuple[Function, Any]:
+        if self.features is None:
+            return self, None
+        return Logistic(None, self.labels, self.weight), self.linear_map
+
+    @cached_property
+    def linear_map(self) -> LinearMap:
+        """The features as a map of `optlab.linalg`."""
+        return as_linear_map(self.features)
+
+    def conjugate_value(self, y: Array) -> float:
+        share = -self.labels * y / self.weight if self.weight > 0 else np.where(y == 0, 0.0, np.inf)
+        if self.features is not None or np.any((share < -1e-12) | (share > 1.0 + 1e-12)):
+            return math.inf if self.features is None else super().conjugate_value(y)
+        share = np.clip(share, 0.0, 1.0)
+        return -self.weight * float(np.sum(special.entr(share) + special.entr(1.0 - share)))
+
+    def conjugate_scale(self, y: Array) -> float:
+        if self.features is not None:
+            return super().conjugate_scale(y)
+        share = -self.labels * y
+        if np.min(share, initial=0.0) < 0:
+            return 0.0
+        top = float(np.max(share, initial=0.0))
+        return math.inf if top == 0 else self.weight / top
 
     def margins(self, x: Array) -> Array:
         """Return ``labels * (features @ x)``."""
@@ -264,7 +321,6 @@ class SkewGame(MonotoneOperator):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Both players' strategies, stacked."""
         return (sum(self.M.shape),)
 
     def blocks(self, z: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Array, Function
+from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Array, Function, shown_shape
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length, no_direction
 from optlab.core.validation import as_data, as_number, one_of, read_only
 
@@ -25,8 +25,29 @@ def _close(got: Any, wanted: Any, scale: Any) -> bool:
     return bool(np.all(np.abs(got - wanted) <= FEASIBILITY_TOLERANCE * (scale + np.abs(wanted))))
 
 
+class Indicator(Function):
+    """The indicator of a set: its conjugate is the support function, which `support` knows."""
+
+    indicator: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str | None] = "star"
+
+    def scaled(self, factor: float) -> Function:
+        as_number(factor, "factor", minimum=0)
+        return self
+
+    def conjugate_value(self, y: Array) -> float:
+        ray = self.support(np.asarray(y))
+        if ray is None:
+            return super().conjugate_value(y)
+        off = length(ray.direction - y)
+        return ray.value if off <= ray.error + 1e-12 * length(y) else math.inf
+
+    def conjugate_scale(self, y: Array) -> float:
+        return math.inf if math.isfinite(self.conjugate_value(y)) else 0.0
+
+
 @dataclass(frozen=True, eq=False)
-class Simplex(Function):
+class Simplex(Indicator):
     """The simplex ``{x >= 0, sum x = total}``; arrays of any shape are summed over all entries.
 
     Parameters
@@ -41,6 +62,8 @@ class Simplex(Function):
     """
 
     total: float = 1.0
+    compact: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "total", as_number(self.total, "total", above=0))
@@ -48,6 +71,11 @@ class Simplex(Function):
     def value(self, x: Array) -> float:
         inside = np.min(x) >= -FEASIBILITY_TOLERANCE * self.total and _close(np.sum(x), self.total, 0.0)
         return _INSIDE if inside else _OUTSIDE
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        x = np.zeros_like(cost)
+        x.flat[int(np.argmin(cost))] = self.total
+        return x
 
     def support(self, direction: Array) -> Ray:
         value = self.total * float(np.max(direction))
@@ -58,7 +86,7 @@ class Simplex(Function):
 
 
 @dataclass(frozen=True, eq=False)
-class Hyperplane(Function):
+class Hyperplane(Indicator):
     """The hyperplane ``{<normal, x> = offset}``.
 
     Parameters
@@ -76,7 +104,6 @@ class Hyperplane(Function):
 
     normal: Any
     offset: float
-    pointwise: ClassVar[tuple[str, ...]] = ("normal",)
 
     def __post_init__(self) -> None:
         normal = as_data(self.normal, "normal")
@@ -84,6 +111,10 @@ class Hyperplane(Function):
             raise ValueError("normal must not be zero")
         object.__setattr__(self, "normal", normal)
         object.__setattr__(self, "offset", as_number(self.offset, "offset"))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.normal)
 
     def value(self, x: Array) -> float:
         products = self.normal * x
@@ -107,7 +138,7 @@ class Hyperplane(Function):
 
 
 @dataclass(frozen=True, eq=False)
-class Box(Function):
+class Box(Indicator):
     """The box ``{lower <= x <= upper}``.
 
     Parameters
@@ -123,7 +154,6 @@ class Box(Function):
 
     lower: Any = 0.0
     upper: Any = math.inf
-    pointwise: ClassVar[tuple[str, ...]] = ("lower", "upper")
     separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -142,6 +172,18 @@ class Box(Function):
             raise ValueError("lower must be below inf and upper above -inf: no number lies beyond them")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
+        bounded = bool(np.all(np.isfinite(lower)) and np.all(np.isfinite(upper)))
+        object.__setattr__(self, "compact", bounded)
+        object.__setattr__(self, "conjugate_domain", "everywhere" if bounded else "star")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.lower, self.upper)
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        if not self.compact:
+            return super().linear_minimizer(cost)
+        return np.where(cost > 0, self.lower, np.where(cost < 0, self.upper, self.lower)).astype(cost.dtype, copy=False)
 
     def value(self, x: Array) -> float:
         slack = FEASIBILITY_TOLERANCE * (1.0 + np.abs(x))
@@ -159,7 +201,7 @@ class Box(Function):
 
 
 @dataclass(frozen=True, eq=False)
-class CappedSimplex(Function):
+class CappedSimplex(Indicator):
     """The capped simplex ``{0 <= x <= upper, sum x = total}``.
 
     Parameters
@@ -178,7 +220,8 @@ class CappedSimplex(Function):
 
     upper: Any
     total: float = 1.0
-    pointwise: ClassVar[tuple[str, ...]] = ("upper",)
+    compact: ClassVar[bool] = True
+    conjugate_domain: ClassVar[str] = "everywhere"
 
     def __post_init__(self) -> None:
         upper = as_data(self.upper, "upper", finite=False, positive=True)
@@ -186,6 +229,18 @@ class CappedSimplex(Function):
         object.__setattr__(self, "total", as_number(self.total, "total", above=0))
         if upper.ndim:
             self.caps(upper.shape)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return shown_shape(self.upper)
+
+    def linear_minimizer(self, cost: Array) -> Array:
+        order = np.argsort(cost, axis=None, kind="stable")  # the cheapest coordinates are filled first
+        caps = self.caps(np.shape(cost)).ravel()[order]
+        before = np.concatenate([[0.0], np.cumsum(caps)[:-1]])
+        x = np.zeros_like(cost)
+        x.flat[order] = np.clip(self.total - before, 0.0, caps)
+        return x
 
     def caps(self, shape: tuple[int, ...]) -> Array:
         """Return the caps as an array of the given shape; ValueError if they cannot hold the total."""
@@ -211,7 +266,7 @@ class CappedSimplex(Function):
 
 
 @dataclass(frozen=True, eq=False)
-class AffineSet(Function):
+class AffineSet(Indicator):
     """The affine set ``{A x = b}``.
 
     Parameters
@@ -242,8 +297,7 @@ class AffineSet(Function):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """One entry per column of the matrix."""
-        return (self.A.shape[1],)
+        return (int(self.A.shape[1]),)
 
     @cached_property
     def _svd(self) -> tuple[Array, Array, Array]:
@@ -301,6 +355,7 @@ class _Marginal(Function):
         object.__setattr__(self, "marginal", as_data(self.marginal, "marginal", ndim=1, nonnegative=True))
         object.__setattr__(self, "kind", one_of(self.kind, "kind", _MARGINAL_KINDS))
         object.__setattr__(self, "weight", as_number(self.weight, "weight", above=0))
+        object.__setattr__(self, "indicator", self.kind in ("equal", "at_most"))
 
     def sums(self, x: Array) -> Array:
         """Return the row (or column) sums of the matrix `x`, checking its shape."""

@@ -6,6 +6,7 @@ geometries in `general`, the generic numerical solver in `newton`, the matrix ga
 
 from optlab.bregman.resolvents import (
     burg,
+    calculus,
     euclidean,
     fermi_dirac,
     game,
@@ -18,22 +19,29 @@ from optlab.bregman.resolvents import (
 from optlab.bregman.resolvents.registry import (
     ResolventError,
     available_resolvents,
+    bind_resolvent,
+    has_resolvent,
     register_resolvent,
     resolvent,
+    resolvent_in_run,
 )
 
 __all__ = [
     "ResolventError",
     "available_resolvents",
+    "bind_resolvent",
     "burg",
+    "calculus",
     "euclidean",
     "fermi_dirac",
     "game",
     "general",
+    "has_resolvent",
     "hellinger",
     "newton",
     "register_resolvent",
     "resolvent",
+    "resolvent_in_run",
     "shannon",
     "simplex_entropy",
 ]

@@ -31,7 +31,8 @@ from optlab.core.errors import DomainError
 @register_resolvent(Poisson, BurgEntropy)
 def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x = (1 + g t q) / (1/z + g t)``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return np.asarray((mirror - strength) / (1.0 + strength * function.q))
 
@@ -39,14 +40,16 @@ def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> 
 @register_resolvent(ItakuraSaito, BurgEntropy)
 def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x = (1 + g t) / (1/z + g t/q)``: the geometry's own distance."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
-    return weighted_mean(-1.0 / function.q, function.weight)(mirror, step_size)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
+    return weighted_mean(mirror, -1.0 / function.q, step_size * function.weight)
 
 
 @register_resolvent(SquaredDistance, BurgEntropy)
 def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Positive root of ``g t x^2 + (1/z - g t q) x - 1 = 0``, in ``w = 1/x``: ``w^2 - (1/z - g t q) w - g t = 0``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     return -positive_quadratic_root(-mirror - strength * function.q, strength)
 
@@ -62,9 +65,10 @@ def negative_entropy(function: NegativeEntropy, kernel: Any, mirror: Array, step
 @register_resolvent(KullbackLeibler, BurgEntropy)
 def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``w + g t log w = 1/z - g t log q``."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
-    return -solve_plus_log(-mirror / strength - np.log(function.q), strength)
+    return -solve_plus_log(-mirror / strength - function.log_q, strength)
 
 
 # --- one linear constraint ------------------------------------------------------------------------------------------

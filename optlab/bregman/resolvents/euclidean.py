@@ -29,7 +29,7 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.functions.base import Array, check_broadcast, check_shape
-from optlab.bregman.resolvents.general import Shape, weighted_mean
+from optlab.bregman.resolvents.general import Shape, prepared_mean
 from optlab.bregman.resolvents.newton import smooth_resolvent
 from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import positive_quadratic_root, solve_plus_expit, solve_plus_log
@@ -47,7 +47,7 @@ def _check_vector(shape: Shape, size: int, what: str) -> None:
 def squared_distance(function: SquaredDistance, kernel: Any, shape: Shape) -> Prepared:
     """``(m + g t q) / (1 + g t)``."""
     check_shape(function.q + function.weight, "q or weight", shape)
-    return weighted_mean(function.q, function.weight)
+    return prepared_mean(function.q, function.weight)
 
 
 @register_prepared(Poisson, SquaredEuclidean)

@@ -23,7 +23,8 @@ from optlab.core.errors import DomainError
 @register_resolvent(SquaredDistance, FermiDirac)
 def squared_distance(function: SquaredDistance, kernel: FermiDirac, mirror: Array, step_size: float) -> Array:
     """``y + g t x(y) = m + g t q``, a bracketed Newton iteration (see `solve_plus_expit_pair`)."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
     low = mirror + strength * (function.q - kernel.lower)
     high = mirror + strength * (function.q - kernel.upper)

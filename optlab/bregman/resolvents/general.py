@@ -29,10 +29,11 @@ from optlab.bregman.functions import (
 from optlab.bregman.functions.base import Array, check_broadcast, check_shape
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import dual_bounds, mirror_box, mirror_of_bound
-from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, smooth_resolvent
+from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, newton_applies, smooth_resolvent
 from optlab.bregman.resolvents.registry import (
     Prepared,
     ResolventError,
+    has_resolvent,
     per_step_size,
     prepares,
     register_prepared,
@@ -60,27 +61,34 @@ def linear(function: Linear, kernel: Any, shape: Shape) -> Prepared:
     return lambda mirror, step_size: mirror - scaled(step_size)
 
 
-@register_resolvent(BregmanDistance, Legendre)
+def _own_distance(function: Any, kernel: Any) -> bool:
+    return bool(function.kernel == kernel or newton_applies(function, kernel))
+
+
+@register_resolvent(BregmanDistance, Legendre, available=_own_distance)
 def bregman_distance(function: BregmanDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``(m + g t grad h(q)) / (1 + g t)`` if the distance is that of the kernel; numerically otherwise."""
     if function.kernel != kernel:
         return smooth_resolvent(function, kernel, mirror, step_size)
     check_broadcast(function.q, "q", mirror)
-    return weighted_mean(kernel.gradient(function.q), function.weight)(mirror, step_size)
+    return weighted_mean(mirror, kernel.gradient(function.q), step_size * function.weight)
 
 
 @prepares(bregman_distance)
 def prepared_bregman_distance(function: BregmanDistance, kernel: Any, shape: Shape) -> Prepared | None:
     """The closed form."""
     check_shape(function.q, "q", shape)
-    return weighted_mean(kernel.gradient(function.q), function.weight) if function.kernel == kernel else None
+    return prepared_mean(kernel.gradient(function.q), function.weight) if function.kernel == kernel else None
 
 
-def weighted_mean(reference: Any, weight: Any) -> Prepared:
-    """Return ``(m + s r) / (1 + s)``, ``s = g t``: the resolvent of the geometry's own distance, a convex combination.
+def weighted_mean(mirror: Array, reference: Any, strength: Any) -> Array:
+    """Return ``(m + s r) / (1 + s)``: the resolvent of the geometry's own distance, as a convex combination."""
+    share = strength / (1.0 + strength)
+    return np.asarray(mirror / (1.0 + strength) + share * reference)
 
-    For a distance to `reference`, a mirror point, of weight ``t = weight``.
-    """
+
+def prepared_mean(reference: Any, weight: Any) -> Prepared:
+    """Return `weighted_mean` for a distance to the mirror point `reference` of weight t: ``s = g t``, prepared."""
 
     def of(step_size: float) -> tuple[Any, Any]:
         strength = step_size * weight
@@ -95,7 +103,15 @@ def weighted_mean(reference: Any, weight: Any) -> Prepared:
     return mean
 
 
-@register_prepared(Box, Legendre)
+def _separable_kernel(function: Any, kernel: Any) -> bool:
+    return bool(kernel.separable)
+
+
+def _full_separable_kernel(function: Any, kernel: Any) -> bool:
+    return bool(kernel.separable and kernel.full_dual)
+
+
+@register_prepared(Box, Legendre, available=_separable_kernel)
 def box(function: Box, kernel: Any, shape: Shape) -> Prepared:
     """Clip in mirror space: the separable kernels' derivatives are increasing."""
     if not kernel.separable:
@@ -105,7 +121,7 @@ def box(function: Box, kernel: Any, shape: Shape) -> Prepared:
     return lambda mirror, step_size: np.minimum(np.maximum(mirror, lower), upper)
 
 
-@register_prepared(L1Norm, Legendre)
+@register_prepared(L1Norm, Legendre, available=_separable_kernel)
 def l1_norm(function: L1Norm, kernel: Any, shape: Shape) -> Prepared:
     """Soft-threshold around the mirror variable of 0, which is infinite (no kink) if 0 is not inside the domain."""
     if not kernel.separable:
@@ -133,7 +149,12 @@ def l1_norm(function: L1Norm, kernel: Any, shape: Shape) -> Prepared:
     return everywhere
 
 
-@register_resolvent(BlockSum, Legendre)
+def _block_by_block(function: Any, kernel: Any) -> bool:
+    same = not any(np.ndim(value) for value in vars(kernel).values())
+    return kernel.separable and same and all(has_resolvent(term, kernel) for term in function.terms)
+
+
+@register_resolvent(BlockSum, Legendre, available=_block_by_block)
 def block_sum(function: BlockSum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Block by block; the kernel has to be separable, and the same formula on every block."""
     if not kernel.separable:
@@ -179,7 +200,7 @@ def _require_separable(function: Any, kernel: Any) -> None:
         raise unavailable(function, kernel, "the scalar root find needs a separable kernel with a full mirror space")
 
 
-@register_resolvent(Hyperplane, Legendre)
+@register_resolvent(Hyperplane, Legendre, available=_full_separable_kernel)
 def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``m - mu a``, one multiplier."""
     _require_separable(function, kernel)
@@ -187,7 +208,7 @@ def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: floa
     return constrained(kernel, mirror, function.normal, function.offset, -np.inf, np.inf, "the hyperplane")
 
 
-@register_resolvent(Simplex, Legendre)
+@register_resolvent(Simplex, Legendre, available=_full_separable_kernel)
 def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``max(m - mu, grad h(0))``."""
     _require_separable(function, kernel)
@@ -195,7 +216,7 @@ def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> 
     return constrained(kernel, mirror, 1.0, function.total, lower, np.inf, "the simplex")
 
 
-@register_resolvent(CappedSimplex, Legendre)
+@register_resolvent(CappedSimplex, Legendre, available=_full_separable_kernel)
 def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``clip(m - mu, grad h(0), grad h(upper))``."""
     _require_separable(function, kernel)
@@ -205,8 +226,12 @@ def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_siz
     return constrained(kernel, mirror, 1.0, function.total, lower, upper, "the capped simplex")
 
 
-@register_resolvent(RowMarginal, Legendre)
-@register_resolvent(ColumnMarginal, Legendre)
+def _marginal_is_constraint(function: Any, kernel: Any) -> bool:
+    return _full_separable_kernel(function, kernel) and function.kind in ("equal", "at_most")
+
+
+@register_resolvent(RowMarginal, Legendre, available=_marginal_is_constraint)
+@register_resolvent(ColumnMarginal, Legendre, available=_marginal_is_constraint)
 def marginal(function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Row by row for the two constraints; the penalised kinds have closed forms for Shannon and Euclidean only."""
     _require_separable(function, kernel)
@@ -225,7 +250,7 @@ def marginal(function: Any, kernel: Any, mirror: Array, step_size: float) -> Arr
 # --- A x = b --------------------------------------------------------------------------------------------------------
 
 
-@register_resolvent(AffineSet, Legendre)
+@register_resolvent(AffineSet, Legendre, available=_separable_kernel)
 def affine_set(function: AffineSet, kernel: Any, mirror: Array, step_size: float, max_iter: int = 500) -> Array:
     """``m - R^T nu`` with R an orthonormal basis of the rows; damped Newton on the dual, one unknown per equation.
 

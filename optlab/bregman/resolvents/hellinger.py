@@ -19,5 +19,6 @@ from optlab.bregman.resolvents.registry import register_resolvent
 @register_resolvent(SquaredDistance, Hellinger)
 def squared_distance(function: SquaredDistance, kernel: Hellinger, mirror: Array, step_size: float) -> Array:
     """``y + g t r y / sqrt(1 + y^2) = m + g t q``, increasing in y: bracketed Newton iteration."""
-    check_broadcast(function.q + function.weight, "q or weight", mirror)
+    check_broadcast(function.q, "q or weight", mirror)
+    check_broadcast(function.weight, "q or weight", mirror)
     return np.asarray(smooth_resolvent(function, kernel, mirror, step_size))

@@ -24,6 +24,7 @@ from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
 from optlab.bregman.resolvents.registry import (
     Prepared,
     ResolventError,
+    has_resolvent,
     per_step_size,
     prepared_resolvent,
     prepares,
@@ -41,7 +42,12 @@ _EPS = float(np.finfo(float).eps)
 _TINY = 1e-300
 
 
-@register_resolvent(Function, Legendre)
+def newton_applies(function: Any, kernel: Any) -> bool:
+    """Return whether one of the two solvers of this file serves this term and this kernel."""
+    return bool(function.smooth and (kernel.separable or isinstance(kernel, Mahalanobis)))
+
+
+@register_resolvent(Function, Legendre, available=newton_applies)
 def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
     if not function.smooth:
@@ -53,7 +59,12 @@ def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: 
     raise unavailable(function, kernel, "the generic Newton solve needs a separable kernel")
 
 
-@register_resolvent(Sum, Legendre)
+def _one_is_not_linear(function: Any, kernel: Any) -> bool:
+    _, others = function.split_linear()
+    return not others or (len(others) == 1 and has_resolvent(others[0], kernel)) or newton_applies(function, kernel)
+
+
+@register_resolvent(Sum, Legendre, available=_one_is_not_linear)
 def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
     cost, others = function.split_linear()

@@ -10,6 +10,7 @@ kernel that has none of its own. This file knows no formula.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -27,7 +28,9 @@ _SolverT = TypeVar("_SolverT", bound=Callable[..., Any])
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
-_TABLE: dict[tuple[type, type], Solver] = {}
+Condition = Callable[[Any, Any], bool]
+
+_TABLE: dict[tuple[type, type], tuple[Solver, Condition | None]] = {}
 _FACTORIES: dict[Solver, Factory] = {}  # of the solvers in the table that are made from one
 
 
@@ -35,7 +38,9 @@ class ResolventError(FloatingPointError):
     """A numerical resolvent did not reach its stated accuracy; raised in a run, it ends as ``Status.DIVERGED``."""
 
 
-def register_resolvent(function_type: type, kernel_type: type) -> Callable[[_SolverT], _SolverT]:
+def register_resolvent(
+    function_type: type, kernel_type: type, *, available: Condition | None = None
+) -> Callable[[_SolverT], _SolverT]:
     """Return a decorator that enters a solver for one pair of term and kernel types into the table.
 
     The solver is called as ``solver(function, kernel, mirror, step_size)`` with a float array and a positive float, and
@@ -47,6 +52,9 @@ def register_resolvent(function_type: type, kernel_type: type) -> Callable[[_Sol
         A subclass of `MonotoneOperator`, usually of `Function`.
     kernel_type : type
         A subclass of `Legendre`; `Legendre` itself for a formula that holds in every geometry.
+    available : callable, optional
+        ``(function, kernel) -> bool``: whether this function and this kernel have it, for `has_resolvent`. Default: all
+        of these types.
 
     Raises
     ------
@@ -71,14 +79,16 @@ def register_resolvent(function_type: type, kernel_type: type) -> Callable[[_Sol
             raise TypeError(f"{name} must be a subclass of {base.__name__}, got {value!r}")
 
     def enter(solver: _SolverT) -> _SolverT:
-        _TABLE[function_type, kernel_type] = solver
+        _TABLE[function_type, kernel_type] = solver, available
         _find.cache_clear()
         return solver
 
     return enter
 
 
-def register_prepared(function_type: type, kernel_type: type) -> Callable[[_FactoryT], _FactoryT]:
+def register_prepared(
+    function_type: type, kernel_type: type, *, available: Condition | None = None
+) -> Callable[[_FactoryT], _FactoryT]:
     """Return a decorator that enters a closed form which is prepared once and called often.
 
     The factory is called as ``factory(function, kernel, shape)`` and returns ``(mirror, step_size) -> mirror`` for
@@ -86,8 +96,8 @@ def register_prepared(function_type: type, kernel_type: type) -> Callable[[_Fact
 
     Parameters
     ----------
-    function_type, kernel_type : type
-        As in `register_resolvent`; the kernel's mirror points must be all of R^n where the formula may leave it.
+    function_type, kernel_type, available
+        As in `register_resolvent`.
 
     Examples
     --------
@@ -105,7 +115,7 @@ def register_prepared(function_type: type, kernel_type: type) -> Callable[[_Fact
             answer: Array = factory(function, kernel, mirror.shape)(mirror, step_size)
             return answer
 
-        return prepares(register_resolvent(function_type, kernel_type)(solver))(factory)
+        return prepares(register_resolvent(function_type, kernel_type, available=available)(solver))(factory)
 
     return enter
 
@@ -201,15 +211,20 @@ class _Finder:
     """Looks up the nearest table entry and remembers the answer (a run asks the same question at every step)."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[type, type], Solver | None] = {}
+        self.known: dict[tuple[type, type], tuple[Solver, Condition | None] | None] = {}
 
     def cache_clear(self) -> None:
-        self._cache.clear()
+        self.known.clear()
 
     def __call__(self, function_type: type, kernel_type: type) -> Solver | None:
+        found = self.entry(function_type, kernel_type)
+        return None if found is None else found[0]
+
+    def entry(self, function_type: type, kernel_type: type) -> tuple[Solver, Condition | None] | None:
+        """Return the nearest entry: the solver, and the condition under which it is available."""
         key = (function_type, kernel_type)
-        if key not in self._cache:
-            self._cache[key] = next(
+        if key not in self.known:
+            self.known[key] = next(
                 (
                     _TABLE[function_base, kernel_base]
                     for function_base in function_type.__mro__
@@ -218,10 +233,67 @@ class _Finder:
                 ),
                 None,
             )
-        return self._cache[key]
+        return self.known[key]
 
 
 _find = _Finder()
+
+
+def has_resolvent(function: Any, kernel: Any) -> bool:
+    """Return whether `resolvent` has a closed form or a solver for this term in this geometry; nothing is computed.
+
+    Examples
+    --------
+    >>> from optlab.bregman import LogDeterminant, SquaredEuclidean
+    >>> from optlab.bregman.functions import L1Norm
+    >>> has_resolvent(L1Norm(), SquaredEuclidean()), has_resolvent(L1Norm(), LogDeterminant())
+    (True, False)
+    """
+    if callable(getattr(function, "resolvent", None)):
+        return True
+    if not (isinstance(function, MonotoneOperator) and isinstance(kernel, Legendre)):
+        return False
+    entry = _find.entry(type(function), type(kernel))
+    return entry is not None and (entry[1] is None or entry[1](function, kernel))
+
+
+def bind_resolvent(function: Any, kernel: Any) -> Callable[[Array, float], Array]:
+    """Return the map (mirror, step_size) -> mirror of `resolvent` for one term and one kernel, without its checks.
+
+    For loops of the library, whose arrays are finite and whose steps are positive.
+
+    Examples
+    --------
+    >>> from optlab.bregman import SquaredEuclidean
+    >>> from optlab.bregman.functions import L1Norm
+    >>> bind_resolvent(L1Norm(2.0), SquaredEuclidean())(np.array([5.0, -1.0]), 1.0)
+    array([3., 0.])
+    """
+    own = getattr(function, "resolvent", None)
+    if callable(own):
+        return lambda mirror, step_size: np.asarray(own(kernel, mirror, step_size))
+    solver = _find(type(function), type(kernel))
+    if solver is None or not has_resolvent(function, kernel):
+        raise unavailable(function, kernel)
+
+    def bound(mirror: Array, step_size: float) -> Array:
+        answer = solver(function, kernel, mirror, step_size)
+        return answer if answer.dtype == mirror.dtype else answer.astype(mirror.dtype)
+
+    return bound
+
+
+def resolvent_in_run(function: MonotoneOperator, kernel: Legendre, mirror: Any, step_size: float) -> Array:
+    """Return what `resolvent` does, asking no more than a loop of the library has to: whether a point is still finite.
+
+    Whatever is not plain (another type of numbers, a kernel with a range condition, a point that overflowed) goes
+    through `resolvent`, with its checks and its messages.
+    """
+    if type(mirror) is np.ndarray and mirror.dtype.char == "d" and kernel.full_dual:
+        entry = _find.known.get((type(function), type(kernel)))
+        if entry is not None and math.isfinite(np.vdot(mirror, mirror)):
+            return entry[0](function, kernel, mirror, step_size)
+    return resolvent(function, kernel, mirror, step_size)
 
 
 def unavailable(function: Any, kernel: Any, reason: str = "") -> TypeError:

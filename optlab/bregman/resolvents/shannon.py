@@ -24,7 +24,7 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.functions.base import Array, check_broadcast, check_shape
-from optlab.bregman.resolvents.general import Shape, weighted_mean
+from optlab.bregman.resolvents.general import Shape, prepared_mean
 from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import decreasing_root, solve_plus_exp
 from optlab.core.errors import DomainError
@@ -38,10 +38,14 @@ def log_sum_exp(y: Array, axis: int | None = None) -> Any:
     >>> float(round(log_sum_exp(np.array([1e8, 1e8])) - 1e8, 6))
     0.693147
     """
+    if axis is None:
+        top = y.max()
+        with np.errstate(under="ignore"):
+            return float(np.log(np.exp(y - top).sum()) + top)
     top = np.max(y, axis=axis, keepdims=True)
     with np.errstate(under="ignore"):
         total = np.log(np.sum(np.exp(y - top), axis=axis, keepdims=True)) + top
-    return np.squeeze(total, axis=axis) if axis is not None else total.item()
+    return np.squeeze(total, axis=axis)
 
 
 # --- separable terms ------------------------------------------------------------------------------------------------
@@ -58,7 +62,7 @@ def negative_entropy(function: NegativeEntropy, kernel: Any, shape: Shape) -> Pr
 def kullback_leibler(function: KullbackLeibler, kernel: Any, shape: Shape) -> Prepared:
     """``x = z^{1/(1+gt)} q^{gt/(1+gt)}``."""
     check_shape(function.q + function.weight, "q or weight", shape)
-    return weighted_mean(np.log(function.q), function.weight)
+    return prepared_mean(np.log(function.q), function.weight)
 
 
 @register_prepared(Poisson, ShannonEntropy)

@@ -37,7 +37,7 @@ def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step
     """``(m + g t log q) / (1 + g t)``."""
     _uniform_weight(function, kernel)
     check_broadcast(function.q, "q", mirror)
-    return weighted_mean(np.log(function.q), function.weight)(mirror, step_size)
+    return weighted_mean(mirror, function.log_q, step_size * function.weight)
 
 
 def _uniform_weight(function: Any, kernel: Any) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from optlab.bregman.functions import Linear
+from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
+from optlab.composite.problem import CompositeProblem
 from optlab.core import DomainError
 from optlab.core.validation import as_data
-from optlab.splitting.composite import CompositeProblem
-from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
 Array = Any
 

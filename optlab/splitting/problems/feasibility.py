@@ -11,8 +11,8 @@ import numpy as np
 from optlab.bregman import SquaredEuclidean, resolvent
 from optlab.bregman.functions import Function
 from optlab.bregman.functions.rays import ROUNDING, Ray, length
+from optlab.composite.inclusion import MonotoneInclusion, SplitPoint, term_shape
 from optlab.core.validation import as_data
-from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint, term_shape
 
 Array = Any
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from optlab.bregman import ShannonEntropy
 from optlab.bregman.functions import BlockSum, Simplex, SkewGame
+from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
 from optlab.core.validation import as_data
-from optlab.splitting.inclusion import MonotoneInclusion, SplitPoint
 
 Array = Any
 

@@ -24,8 +24,9 @@ from scipy import special
 
 from optlab.bregman import BurgEntropy, ResolventError
 from optlab.bregman.functions import Function, ItakuraSaito
+from optlab.composite.inclusion import SplitPoint
 from optlab.core.validation import as_data, as_number
-from optlab.splitting.inclusion import SplitPoint
+from optlab.linalg import conjugate_gradients
 from optlab.splitting.problems.certificates import CertifiedProblem
 
 Array = Any
@@ -51,11 +52,14 @@ class PoissonFit(Function):
 
     smooth = True
     single_valued = True
-    pointwise = ("q",)
 
     def __init__(self, observation: Array, blur: Any, background: float) -> None:
         self.q, self.blur, self.background = observation, blur, background
         self.sensitivity = blur.adjoint(np.ones_like(observation))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(np.shape(self.q))
 
     def mean(self, x: Array) -> Array:
         """Return the expected counts ``H x + background``."""
@@ -134,24 +138,7 @@ class PoissonFit(Function):
         def apply(v: Array) -> Array:
             return v + x * self.blur.adjoint(weights * self.blur.apply(x * v))
 
-        return _conjugate_gradients(apply, right, tolerance)
-
-
-def _conjugate_gradients(apply: Any, right: Array, tolerance: float) -> Array:
-    """Solve ``apply(v) = right`` to a relative residual; `apply` is symmetric positive definite."""
-    v, r = np.zeros_like(right), right.copy()
-    p, rho = r.copy(), float(np.sum(r * r))
-    target = tolerance**2 * rho
-    for _ in range(_MAX_CG):
-        if rho <= target:
-            break
-        q = apply(p)
-        alpha = rho / float(np.sum(p * q))
-        v = v + alpha * p
-        r = r - alpha * q
-        rho, previous = float(np.sum(r * r)), rho
-        p = r + (rho / previous) * p
-    return v
+        return conjugate_gradients(apply, right, tolerance, _MAX_CG)[0]
 
 
 class PoissonDeblurring(CertifiedProblem):

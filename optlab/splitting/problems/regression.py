@@ -16,9 +16,9 @@ from scipy import special
 
 from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import L1Norm, LeastSquares, Logistic
+from optlab.composite.inclusion import SplitPoint
 from optlab.core.validation import as_data, as_number
 from optlab.splitting.block_minimization import minimize_smooth
-from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import CertifiedProblem
 
 Array = Any

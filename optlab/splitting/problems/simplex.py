@@ -32,8 +32,8 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.projections import project_simplex
+from optlab.composite.inclusion import SplitPoint
 from optlab.core.validation import as_data, as_number, one_of
-from optlab.splitting.inclusion import SplitPoint
 from optlab.splitting.problems.certificates import (
     CertifiedProblem,
     SmoothOverSet,

@@ -1,4 +1,4 @@
-"""Scalar losses of linear models: value and derivative in the margin ``z = a^T x``, for one sample.
+"""Losses of one sample: scalar ones of linear models, value and derivative in the margin ``z = a^T x``; cross-entropy.
 
 Numbers instead of functions select the loss inside the compiled loops (`kernels`): a branch there is cheaper than a
 call and keeps one compiled loop for all. Formulas of Orvieto and Xiao (arXiv 2407.04358) and standard ones:
@@ -83,3 +83,46 @@ def loss_and_derivative(code: int, z: np.ndarray, t: np.ndarray) -> tuple[np.nda
     tail = 2.0 * e / (1.0 + e)
     r = np.where((t == 1.0) & (z > 0), -tail, np.where((t == -1.0) & (z < 0), tail, r))
     return 0.5 * r * r, r * 4.0 * e / (1.0 + e) ** 2
+
+
+@njit(cache=True, error_model="numpy")
+def cross_entropy(z, label):
+    """Replace the scores `z` by the gradient of the loss in them and return the loss. No overflow."""
+    n = z.size
+    top = z[0]
+    for c in range(1, n):
+        top = max(top, z[c])
+    at_label = z[label]
+    total = 0.0
+    others = 0.0
+    for c in range(n):
+        z[c] = np.exp(z[c] - top)
+        total += z[c]
+        if c != label:
+            others += z[c]
+    # log(total) - (z_label - top): by log1p where the label wins, so that a loss of 1e-20 is not rounded to 0
+    if at_label == top:
+        loss = np.log1p(others)
+    else:
+        loss = np.log(total) - (at_label - top)
+    for c in range(n):
+        z[c] /= total
+    z[label] = -others / total
+    return loss
+
+
+def losses_and_slopes(z: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectorised `cross_entropy` in NumPy: losses, and their gradients in the scores z (one row per sample)."""
+    z = np.asarray(z, np.float64)
+    row = np.arange(len(z))
+    top = z.max(axis=1)
+    shifted = z - top[:, None]
+    at_label = shifted[row, labels]
+    e = np.exp(shifted)
+    total = e.sum(axis=1)
+    e[row, labels] = 0.0
+    others = e.sum(axis=1)
+    values = np.where(at_label == 0.0, np.log1p(others), np.log(total) - at_label)
+    slopes = e / total[:, None]
+    slopes[row, labels] = -others / total
+    return values, slopes

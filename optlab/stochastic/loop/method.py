@@ -10,7 +10,7 @@ To add a method, write one file with one small function and one dataclass:
     class Polyak(StochasticMethod):
         rule = _polyak
 
-Methods that do not move along the negative gradient give ``update`` (see `compilation.update_rule`) instead of
+Methods that do not move along the negative gradient give ``update`` (see `optlab.compiled.rules`) instead of
 ``rule``, say how many vectors they carry (`vectors`), and get the dense gradient. Sampling, batches, averaging,
 traces, user-defined problems, checkpoints and the checks of arguments come from here.
 """
@@ -22,10 +22,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.compiled.functions import Compiled
+from optlab.compiled.steps import (
+    AVERAGE_SCALE,
+    AVERAGE_WEIGHT,
+    AVERAGES,
+    BELOW_BOUND,
+    INTERCEPT,
+    N_SCALARS,
+    SCALE,
+    SQUARED_NORM,
+    STEP_SIZE,
+    Steps,
+)
 from optlab.core import Method, State
 from optlab.core.validation import as_float_array, as_integer, as_number, one_of
-from optlab.stochastic.kernels import step_loops
-from optlab.stochastic.kernels.compilation import Compiled
 from optlab.stochastic.loop.loops import advance_block
 from optlab.stochastic.loop.sampling import SAMPLINGS, copy_generator, draw
 from optlab.stochastic.loop.schedules import check_schedule, schedule_values
@@ -54,7 +65,7 @@ class StochasticState(State):
         Samples of the pass already used.
     scalars : ndarray
         Scale and squared norm of x, sums of the averaging, last step size, loss and gradient norm, number of losses
-        found below their lower bound, whether x ends in an intercept, which is not scaled (see `kernels`).
+        found below their lower bound, whether x ends in an intercept, which is not scaled (`optlab.compiled.steps`).
     memory, vectors : ndarray
         The method's own numbers and vectors.
     average : ndarray
@@ -119,7 +130,7 @@ class StochasticMethod(Method):
         return 1 if self.heavy_ball(0)[0] > 0 else 0
 
     def heavy_ball(self, k: int) -> tuple[float, float]:
-        """Return (momentum, weight of the gradient step) of a method with a step rule; see `step_loops.general`."""
+        """Return (momentum, weight of the gradient step) of a method with a step rule; see `optlab.compiled.Steps`."""
         momentum = float(getattr(self, "momentum", 0.0))
         return momentum, 1.0 - momentum
 
@@ -149,11 +160,11 @@ class StochasticMethod(Method):
             )
         self.lower_bounds(problem)
         x = as_float_array(x0, "x0", shape=problem.shape).astype(problem.dtype).ravel()
-        scalars = np.zeros(step_loops.N_SCALARS)
-        scalars[step_loops.SCALE] = 1.0
-        scalars[step_loops.INTERCEPT] = problem.intercept
+        scalars = np.zeros(N_SCALARS)
+        scalars[SCALE] = 1.0
+        scalars[INTERCEPT] = problem.intercept
         weights = x[:-1] if problem.intercept else x
-        scalars[step_loops.SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
+        scalars[SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return StochasticState(
             k=0,
             x=x,
@@ -179,7 +190,7 @@ class StochasticMethod(Method):
         self, problem: FiniteSum, state: StochasticState, n: int, start: int, weights: str
     ) -> StochasticState:
         """Advance; if the state has a sum, add the iterates x_k, ``k >= start``, with the wrapper's weights."""
-        average_rule = np.array([start, step_loops.AVERAGES.index(weights)], np.int64)
+        average_rule = np.array([start, AVERAGES.index(weights)], np.int64)
         new = replace(
             state,
             x=state.x.copy(),
@@ -191,38 +202,39 @@ class StochasticMethod(Method):
         )
         full = self.batch_size == problem.n_samples
         block = max(1, _BLOCK // self.batch_size)
+        parameters, lower = np.array(self.parameters(problem), np.float64), self.lower_bounds(problem)
         pieces = []
         done = 0
         while done < n:
-            steps = min(block, n - done)
+            count = min(block, n - done)
             if full:
-                order = np.tile(np.arange(problem.n_samples), steps)
+                order = np.tile(np.arange(problem.n_samples), count)
             else:
                 order, new.permutation, new.position = draw(
-                    self.sampling, new.rng, problem.n_samples, steps * self.batch_size, new.permutation, new.position
+                    self.sampling, new.rng, problem.n_samples, count * self.batch_size, new.permutation, new.position
                 )
-            piece = np.empty((3, steps if self.trace else 0))
-            step_sizes = schedule_values(getattr(self, self.schedule, 1.0), self.schedule, new.k, steps)
-            self.run_block(problem, new, order, step_sizes, average_rule, piece)
-            new.k += steps
-            new.oracle_calls += order.size
-            done += steps
+            piece = np.empty((3, count if self.trace else 0))
+            steps = Steps(
+                order, self.batch_size, new.k, self.step_sizes(problem, new.k, count), parameters,
+                *self.heavy_ball(new.k), lower,
+                new.x, new.vectors, new.memory, new.scalars, new.average, average_rule, piece,
+            )  # fmt: skip
+            new.oracle_calls += order.size + self.run_block(problem, steps)
+            new.k += count
+            done += count
             if self.trace:
                 pieces.append(piece)
         new.trace = (*state.trace, *pieces)
         return new
 
-    def run_block(
-        self,
-        problem: FiniteSum,
-        state: StochasticState,
-        order: np.ndarray,
-        step_sizes: np.ndarray,
-        average_rule: np.ndarray,
-        trace: np.ndarray,
-    ) -> None:
-        """Run the steps on the samples `order`, changing the arrays of `state`; for methods with loops of their own."""
-        advance_block(problem, self, state, order, step_sizes, average_rule, trace)
+    def step_sizes(self, problem: FiniteSum, k: int, n: int) -> np.ndarray:
+        """Return the scheduled step sizes of iterations k, ..., k+n-1, or one for all of them."""
+        return schedule_values(getattr(self, self.schedule, 1.0), self.schedule, k, n)
+
+    def run_block(self, problem: FiniteSum, steps: Steps) -> int:
+        """Take the steps; return the gradients beyond one per sample. For methods with a loop of their own."""
+        advance_block(problem, self, steps)
+        return 0
 
     def iterate(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
         """Return the weights in the problem's shape, as an array of their own."""
@@ -231,19 +243,19 @@ class StochasticMethod(Method):
 
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
-        scale = state.scalars[step_loops.SCALE]
+        scale = state.scalars[SCALE]
         return state.x if scale == 1.0 else unscaled(state, (scale * state.x).astype(state.x.dtype))
 
     def average(self, problem: FiniteSum, state: StochasticState) -> np.ndarray:
         """Return the average of the iterates summed so far, the last iterate if there are none."""
-        weight = state.scalars[step_loops.AVERAGE_WEIGHT]
+        weight = state.scalars[AVERAGE_WEIGHT]
         if weight == 0:
             return self.iterate(problem, state)
         return (self.total(state) / weight).astype(problem.dtype).reshape(problem.shape)
 
     def total(self, state: StochasticState) -> np.ndarray:
         """Return the weighted sum of the iterates that count so far, as a vector."""
-        return state.average + unscaled(state, state.scalars[step_loops.AVERAGE_SCALE] * state.x, 0.0)
+        return state.average + unscaled(state, state.scalars[AVERAGE_SCALE] * state.x, 0.0)
 
     def variable(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
@@ -254,10 +266,10 @@ class StochasticMethod(Method):
         x, scalars, average = value.astype(problem.dtype), state.scalars.copy(), state.average
         if average.size:  # part of the sum is kept as a multiple of the old x
             average = self.total(state)
-            scalars[step_loops.AVERAGE_SCALE] = 0.0
-        scalars[step_loops.SCALE] = 1.0
-        weights = x[: x.size - int(scalars[step_loops.INTERCEPT])]
-        scalars[step_loops.SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
+            scalars[AVERAGE_SCALE] = 0.0
+        scalars[SCALE] = 1.0
+        weights = x[: x.size - int(scalars[INTERCEPT])]
+        scalars[SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return replace(state, x=x, scalars=scalars, average=average)
 
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
@@ -266,9 +278,9 @@ class StochasticMethod(Method):
         if self.trace:  # before the first step: the largest step allowed
             scheduled = schedule_values(getattr(self, self.schedule, 1.0), self.schedule, 0, 1)[0]
             first = scheduled if np.isfinite(scheduled) else 0.0
-            row["step_size"] = float(state.scalars[step_loops.STEP_SIZE] if state.k > 0 else first)
+            row["step_size"] = float(state.scalars[STEP_SIZE] if state.k > 0 else first)
         if self.lower_bounds(problem).size:
-            row["below_lower_bound"] = float(state.scalars[step_loops.BELOW_BOUND])
+            row["below_lower_bound"] = float(state.scalars[BELOW_BOUND])
         return row
 
 
@@ -281,7 +293,7 @@ def against(problem: Any) -> str | None:
 
 def unscaled(state: StochasticState, vector: np.ndarray, value: float | None = None) -> np.ndarray:
     """Return `vector` with its intercept, if it has one, replaced: by the one that the loops keep unscaled in x."""
-    if state.scalars[step_loops.INTERCEPT]:
+    if state.scalars[INTERCEPT]:
         vector[-1] = state.x[-1] if value is None else value
     return vector
 

@@ -11,26 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from optlab.stochastic.kernels.compilation import Compiled, OracleData
+from optlab.compiled.functions import Compiled
+from optlab.stochastic.kernels.oracles import OracleData
 from optlab.stochastic.problems.finite_sum import FiniteSum
 
 
-def loop_and_oracle(loop: Compiled, problem: FiniteSum, batch: int) -> tuple[Any, tuple[Any, ...], Any, np.ndarray]:
+def loop_and_oracle(loop: Compiled, problem: FiniteSum, batch: int) -> tuple[Any, OracleData, Any, np.ndarray]:
     """Return the loop to call, the oracle's data, the oracle, and its work space."""
     if problem.oracle is not None:
         data = problem.oracle_data
         dtype, layout = problem.dtype, data.layout
-        return loop.get(dtype, layout), tuple(data), problem.oracle.get(dtype, layout), work_space(problem, batch)
+        return loop.entry(dtype, layout), data, problem.oracle.pointer(dtype, layout), work_space(problem, batch)
 
-    def interpreted(
-        dense: Any, values: Any, indices: Any, indptr: Any, targets: Any, integers: Any, reals: Any,
-        x: np.ndarray, rows: np.ndarray, gradient: np.ndarray, work: np.ndarray,
-    ) -> float:  # fmt: skip
+    def interpreted(*arguments: Any) -> float:
+        x, rows, gradient, _ = arguments[-4:]
         loss, g = problem.batch(x.reshape(problem.shape), rows)
         gradient[:] = np.asarray(g).ravel()
         return loss
 
-    return loop.function, tuple(OracleData.make(problem.dtype)), interpreted, np.empty(0)
+    return loop.function, OracleData.make(problem.dtype), interpreted, np.empty(0)
 
 
 def work_space(problem: FiniteSum, batch: int) -> np.ndarray:

@@ -18,61 +18,41 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numba import types
 
+from optlab.compiled.functions import F8, I8, Compiled, borrowed, vector
+from optlab.compiled.steps import Steps, add_to_average, count, record, rows_of, steps_type
 from optlab.core.validation import as_number
-from optlab.stochastic.kernels.compilation import (
-    F8,
-    I8,
-    Compiled,
-    matrix,
-    oracle_arguments,
-    oracle_signature,
-    vector,
-)
-from optlab.stochastic.kernels.step_loops import AVERAGE_WEIGHT, GRADIENT_NORM, LOSS, STEP_SIZE, iterate_weight
-from optlab.stochastic.loop.method import StochasticMethod, StochasticState, keep_integer
+from optlab.stochastic.kernels.oracles import loss_and_gradient, oracle_types
+from optlab.stochastic.loop.method import StochasticMethod, keep_integer
 from optlab.stochastic.loop.own_loops import loop_and_oracle
 from optlab.stochastic.problems.finite_sum import FiniteSum
 
 
-def line_search(
-    dense, values, indices, indptr, targets, integers, reals, oracle, order, batch, k, parameters,
-    x, trial, gradient, trial_gradient, work, memory, scalars, average, average_rule, trace,
-):  # fmt: skip
-    """Advance ``order.size / batch`` steps; return the number of trial points."""
-    armijo, shrink, growth, fallback, adaptive = (
-        parameters[0], parameters[1], parameters[2], parameters[3], parameters[5],
-    )  # fmt: skip
-    max_trials = int(parameters[4])
-    n = order.size // batch
-    d = x.size
+def line_search(data, steps, oracle, trial, gradient, trial_gradient, work):
+    """Advance the steps; return the number of trial points."""
+    data, steps = borrowed(data), borrowed(steps)
+    armijo, shrink, growth, fallback, max_trials, adaptive = steps.parameters
+    x, memory = steps.x, steps.memory
     trials = 0
-    for step in range(n):
-        rows = order[step * batch : (step + 1) * batch]
-        f = oracle(dense, values, indices, indptr, targets, integers, reals, x, rows, gradient, work)
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = iterate_weight(average_rule, k + step, 1.0)
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
-                average[j] += w * float(x[j])
+    for step in range(count(steps)):
+        rows = rows_of(steps, step)
+        f = loss_and_gradient(oracle, data, x, rows, gradient, work)
+        add_to_average(steps, step, 1.0)
         gg = 0.0
-        for j in range(d):
+        for j in range(x.size):
             gg += float(gradient[j]) * float(gradient[j])
         # memory: last step of the search, sum S, last step taken, the constant c_l
         gamma = memory[0]
-        if k + step > 0:
+        if steps.k + step > 0:
             gamma = min(gamma * growth, 1e300)
         taken = memory[2]
         if gg > 0.0:
             accepted = False
-            for _ in range(max_trials):
-                for j in range(d):
+            for _ in range(int(max_trials)):
+                for j in range(x.size):
                     trial[j] = float(x[j]) - gamma * float(gradient[j])
                 trials += 1
-                value = oracle(
-                    dense, values, indices, indptr, targets, integers, reals, trial, rows, trial_gradient, work
-                )
+                value = loss_and_gradient(oracle, data, trial, rows, trial_gradient, work)
                 if value <= f - armijo * gamma * gg:  # false for nan
                     accepted = True
                     break
@@ -87,26 +67,21 @@ def line_search(
                     memory[3] = adaptive / math.sqrt(memory[1])
                 taken = min(gamma / (memory[3] * math.sqrt(memory[1])), memory[2])
             memory[2] = taken
-            for j in range(d):
+            for j in range(x.size):
                 x[j] = float(x[j]) - taken * float(gradient[j])
         else:
             taken = min(taken, gamma)
-        if trace.shape[1] > 0:
-            trace[0, step], trace[1, step], trace[2, step] = taken, f, math.sqrt(gg)
-        if step == n - 1:
-            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = taken, f, math.sqrt(gg)
+        record(steps, step, taken, f, gg)
     return trials
 
 
 def _signature(scalar, layout):
-    v, f8, i8 = vector(scalar), vector(F8), vector(I8, True)
-    return I8(
-        *oracle_arguments(scalar, layout), types.FunctionType(oracle_signature(scalar, layout)), i8, I8, I8,
-        vector(F8, True), v, v, v, v, f8, f8, f8, f8, i8, matrix(F8),
-    )  # fmt: skip
+    v = vector(scalar)
+    data, oracle = oracle_types(scalar, layout)
+    return I8(data, steps_type(scalar), oracle, v, v, v, vector(F8))
 
 
-LINE_SEARCH = Compiled(line_search, _signature)
+LINE_SEARCH = Compiled(line_search, _signature, loop=True)
 
 
 @dataclass(frozen=True)
@@ -166,23 +141,11 @@ class SLS(StochasticMethod):
         adaptive = float(getattr(self, "scaling", 1.0)) if self.adaptive else 0.0
         return (self.armijo, self.shrink, growth, self.fallback, float(self.max_trials), adaptive)
 
-    def run_block(
-        self,
-        problem: FiniteSum,
-        state: StochasticState,
-        order: np.ndarray,
-        step_sizes: np.ndarray,
-        average_rule: np.ndarray,
-        trace: np.ndarray,
-    ) -> None:
-        """Run the steps on the samples `order`, changing the arrays of `state`."""
+    def run_block(self, problem: FiniteSum, steps: Steps) -> int:
+        """Take the steps; return the gradients at trial points."""
         loop, data, oracle, work = loop_and_oracle(LINE_SEARCH, problem, self.batch_size)
-        spaces = (np.empty_like(state.x) for _ in range(3))
-        trials = loop(
-            *data, oracle, order, self.batch_size, state.k, np.array(self.parameters(problem)), state.x, *spaces, work,
-            state.memory, state.scalars, state.average, average_rule, trace,
-        )  # fmt: skip
-        state.oracle_calls += int(trials) * self.batch_size
+        trials = loop(data, steps, oracle, *(np.empty_like(steps.x) for _ in range(3)), work)
+        return int(trials) * self.batch_size
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 
 from numba import njit
 
+from optlab.compiled.functions import Compiled
+from optlab.compiled.rules import step_rule, update_rule
 from optlab.core.validation import as_number
-from optlab.stochastic.kernels.compilation import Compiled, step_rule, update_rule
 from optlab.stochastic.loop.method import StochasticMethod, check_momentum, freeze_bounds
 from optlab.stochastic.loop.schedules import Schedule
 from optlab.stochastic.problems.finite_sum import FiniteSum

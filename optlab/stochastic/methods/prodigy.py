@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.compiled.functions import Compiled
+from optlab.compiled.rules import update_rule
 from optlab.core.validation import as_number
-from optlab.stochastic.kernels.compilation import Compiled, update_rule
 from optlab.stochastic.loop.method import StochasticMethod, StochasticState, check_momentum
 from optlab.stochastic.loop.schedules import Schedule
 from optlab.stochastic.problems.finite_sum import FiniteSum

@@ -14,24 +14,28 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from numba import njit, types
 
-from optlab.stochastic.kernels.compilation import F8, I4, I8, Compiled, matrix, vector
-from optlab.stochastic.kernels.losses import LOGISTIC, SQUARES, scalar_loss
-from optlab.stochastic.kernels.step_loops import (
-    AVERAGE_WEIGHT,
-    GRADIENT_NORM,
+from optlab.compiled.functions import Compiled, borrowed, inlined
+from optlab.compiled.steps import (
+    AVERAGE_SCALE,
     INTERCEPT,
-    LOSS,
     SCALE,
     SQUARED_NORM,
-    STEP_SIZE,
-    _dot,
-    _squared_norm,
-    iterate_weight,
+    Steps,
+    add_lazily,
+    add_to_average,
+    fold,
+    record,
+    recorded,
+    scheduled,
+    smallest_scale,
+    steps_type,
 )
-from optlab.stochastic.loop.method import StochasticMethod, StochasticState
+from optlab.stochastic.kernels.losses import LOGISTIC, SQUARES, scalar_loss
+from optlab.stochastic.kernels.oracles import linear_type
+from optlab.stochastic.kernels.step_loops import dense_dot, squared_norm
+from optlab.stochastic.loop.method import StochasticMethod
 from optlab.stochastic.loop.schedules import Schedule
 from optlab.stochastic.problems.finite_sum import FiniteSum
 from optlab.stochastic.problems.linear import LinearModel
@@ -74,36 +78,38 @@ def proximal_slope(code, z, t, step_size, norm, l2):
     return -t * (e / (1.0 + e) if m > 0.0 else 1.0 / (1.0 + e))
 
 
-def proximal_dense(
-    a, targets, row_norms, l2, code, order, k, schedule, x, scalars, average, average_rule, trace
-):  # fmt: skip
-    """Advance ``order.size`` steps on dense data."""
+@inlined
+def _loss_and_squares(code, l2, margin, inner, t, norm, square):
+    """Return loss and squared gradient norm of a sample of squared length `norm`.
+
+    `inner` is the margin less the intercept, `square` the squared norm of the weights.
+    """
+    f, slope = scalar_loss(code, margin, t)
+    squares = slope * slope * norm + 2.0 * l2 * slope * inner + l2 * l2 * square
+    return f + 0.5 * l2 * square, max(0.0, squares)
+
+
+def proximal_dense(data, steps):
+    """Advance the steps, one sample each, on dense data."""
+    data, steps = borrowed(data), borrowed(steps)
+    a, targets, row_norms, l2, code = data.dense, data.targets, data.row_norms, data.l2, data.code
+    order, x = steps.order, steps.x
     d = a.shape[1]
-    intercept = x.size > d
+    free = 1.0 if x.size > d else 0.0  # with an intercept
     for step in range(order.size):
         i = order[step]
-        z = _dot(a, i, x)
-        eta = schedule[step if schedule.size > 1 else 0]
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = iterate_weight(average_rule, k + step, eta)
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(x.size):
-                average[j] += w * float(x[j])
+        z = dense_dot(a, i, x)
+        eta = scheduled(steps, step)
+        add_to_average(steps, step, eta)
         h = 1.0 + eta * l2
-        free = 1.0 if intercept else 0.0
-        b = float(x[d]) if intercept else 0.0  # b+ = b - eta s is not divided by h
+        b = float(x[d]) if x.size > d else 0.0  # b+ = b - eta s is not divided by h
         s = proximal_slope(code, z + (h - 1.0) * b, float(targets[i]), eta, row_norms[i] + free * h, l2)
         c = eta * s
-        if step == order.size - 1 or trace.shape[1] > 0:
-            f, slope = scalar_loss(code, z, float(targets[i]))
-            square = _squared_norm(x, d)
-            squares = slope * slope * (row_norms[i] + free) + 2.0 * l2 * slope * (z - b) + l2 * l2 * square
-            norm = math.sqrt(max(0.0, squares))
-            f += 0.5 * l2 * square
-            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = eta, f, norm
-            if trace.shape[1] > 0:
-                trace[0, step], trace[1, step], trace[2, step] = eta, f, norm
-        if intercept:
+        if recorded(steps, step):
+            norm, square = row_norms[i] + free, squared_norm(x, d)
+            f, squares = _loss_and_squares(code, l2, z, z - b, float(targets[i]), norm, square)
+            record(steps, step, eta, f, squares)
+        if x.size > d:
             x[d] -= c
         if l2 > 0.0:
             for j in range(d):
@@ -113,58 +119,51 @@ def proximal_dense(
                 x[j] = float(x[j]) - c * float(a[i, j])
 
 
-def proximal_sparse(
-    values, indices, indptr, targets, row_norms, l2, code, order, k, schedule, x, scalars, average, average_rule, trace
-):  # fmt: skip
-    """Advance ``order.size`` steps on CSR data; the iterate is ``scalars[SCALE] * x``."""
+def proximal_sparse(data, steps):
+    """Advance the steps on CSR data; the iterate is ``scalars[SCALE] * x``."""
+    data, steps = borrowed(data), borrowed(steps)
+    values, indices, indptr, targets, row_norms = data.values, data.indices, data.indptr, data.targets, data.row_norms
+    order, x, scalars, average, l2, code = steps.order, steps.x, steps.scalars, steps.average, data.l2, data.code
     d = x.size - int(scalars[INTERCEPT])
-    intercept = d < x.size
+    free = 1.0 if x.size > d else 0.0  # with an intercept
     scale = scalars[SCALE]
     square = scalars[SQUARED_NORM]
+    smallest = smallest_scale(steps)
     for step in range(order.size):
         i = order[step]
         z = 0.0
         for p in range(indptr[i], indptr[i + 1]):
             z += float(values[p]) * float(x[indices[p]])
         z *= scale
-        eta = schedule[step if schedule.size > 1 else 0]
-        if average.size > 0 and k + step >= average_rule[0]:
-            w = iterate_weight(average_rule, k + step, eta)
-            scalars[AVERAGE_WEIGHT] += w
-            for j in range(d):
-                average[j] += w * scale * float(x[j])
-            if intercept:
-                average[d] += w * float(x[d])
+        eta = scheduled(steps, step)
+        add_lazily(steps, step, eta, d, scale, 0.0)
         h = 1.0 + eta * l2
-        free = 1.0 if intercept else 0.0
-        b = float(x[d]) if intercept else 0.0
+        b = float(x[d]) if x.size > d else 0.0
         s = proximal_slope(code, z + h * b, float(targets[i]), eta, row_norms[i] + free * h, l2)
         c = eta * s
-        if step == order.size - 1 or trace.shape[1] > 0:
-            f, slope = scalar_loss(code, z + b, float(targets[i]))
-            squares = slope * slope * (row_norms[i] + free) + 2.0 * l2 * slope * z + l2 * l2 * square
-            norm = math.sqrt(max(0.0, squares))
-            f += 0.5 * l2 * square
-            scalars[STEP_SIZE], scalars[LOSS], scalars[GRADIENT_NORM] = eta, f, norm
-            if trace.shape[1] > 0:
-                trace[0, step], trace[1, step], trace[2, step] = eta, f, norm
-        if intercept:
+        if recorded(steps, step):
+            f, squares = _loss_and_squares(code, l2, z + b, z, float(targets[i]), row_norms[i] + free, square)
+            record(steps, step, eta, f, squares)
+        if x.size > d:
             x[d] -= c
         # ||x - c a||^2 by recurrence, summed afresh where it cancels and now and then
         grown = square + c * c * row_norms[i]
         square = grown - 2.0 * c * z
-        stale = square < 1e-6 * grown or (k + step) % 65536 == 65535
+        stale = square < 1e-6 * grown or (steps.k + step) % 65536 == 65535
         square = max(square, 0.0) / (h * h)
-        if scale / h < 1e-6:  # the step divides by the scale: fold it into x before it is too small
-            for j in range(d):
-                x[j] = scale * float(x[j])
+        if scale / h < smallest:  # the step divides by the scale: fold it into x before it is too small
+            fold(steps, x, d, scale, 0.0)
             scale = 1.0
+        t = scalars[AVERAGE_SCALE]
         for p in range(indptr[i], indptr[i + 1]):
-            x[indices[p]] -= (c / scale) * float(values[p])
+            j = indices[p]
+            old = float(x[j])
+            x[j] -= (c / scale) * float(values[p])
+            if average.size > 0:
+                average[j] += t * (old - float(x[j]))
         scale /= h
-        if scale < 1e-6:
-            for j in range(d):
-                x[j] = scale * float(x[j])
+        if scale < smallest:
+            fold(steps, x, d, scale, 0.0)
             scale = 1.0
         if stale:
             square = 0.0
@@ -175,23 +174,12 @@ def proximal_sparse(
     scalars[SQUARED_NORM] = square
 
 
-def _tail(scalar):
-    return (
-        vector(scalar, True), vector(F8, True), F8, I8, vector(I8, True), I8, vector(F8, True),
-        vector(scalar), vector(F8), vector(F8), vector(I8, True), matrix(F8),
-    )  # fmt: skip
+def _signature(scalar, layout):
+    return types.void(linear_type(scalar, layout), steps_type(scalar))
 
 
-def _signature_dense(scalar, layout):
-    return types.void(matrix(scalar, layout, True), *_tail(scalar))
-
-
-def _signature_sparse(scalar, layout):
-    return types.void(vector(scalar, True), vector(I4, True), vector(I8, True), *_tail(scalar))
-
-
-PROXIMAL_DENSE = Compiled(proximal_dense, _signature_dense)
-PROXIMAL_SPARSE = Compiled(proximal_sparse, _signature_sparse)
+PROXIMAL_DENSE = Compiled(proximal_dense, _signature, loop=True)
+PROXIMAL_SPARSE = Compiled(proximal_sparse, _signature, loop=True)
 
 
 @dataclass(frozen=True)
@@ -234,23 +222,9 @@ class StochasticProximalPoint(StochasticMethod):
             return None
         return f"needs a LeastSquares or LogisticRegression problem, got {type(problem).__name__}"
 
-    def run_block(
-        self,
-        problem: FiniteSum,
-        state: StochasticState,
-        order: np.ndarray,
-        step_sizes: np.ndarray,
-        average_rule: np.ndarray,
-        trace: np.ndarray,
-    ) -> None:
-        """Run the steps on the samples `order`, changing the arrays of `state`."""
+    def run_block(self, problem: FiniteSum, steps: Steps) -> int:
+        """Take the steps."""
         assert isinstance(problem, LinearModel)
-        data = problem.oracle_data
-        tail = (
-            data.targets, problem.row_norms, problem.l2, problem.code, order, state.k, step_sizes,
-            state.x, state.scalars, state.average, average_rule, trace,
-        )  # fmt: skip
-        if problem.is_sparse:
-            PROXIMAL_SPARSE.get(problem.dtype)(data.values, data.indices, data.indptr, *tail)
-        else:
-            PROXIMAL_DENSE.get(problem.dtype, data.layout)(data.dense, *tail)
+        loop = PROXIMAL_SPARSE if problem.is_sparse else PROXIMAL_DENSE
+        loop.entry(problem.dtype, problem.oracle_data.layout)(problem.linear_data, steps)
+        return 0

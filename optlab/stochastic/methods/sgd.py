@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from optlab.stochastic.kernels.compilation import Compiled, step_rule
+from optlab.compiled.functions import Compiled
+from optlab.compiled.rules import step_rule
 from optlab.stochastic.loop.method import StochasticMethod, check_momentum
 from optlab.stochastic.loop.schedules import Schedule
 

@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optlab.compiled.steps import AVERAGE_SHIFT, SCALE, Steps
 from optlab.stochastic.kernels import losses as scalar_losses
-from optlab.stochastic.kernels.step_loops import SCALE
 from optlab.stochastic.kernels.variance_reduction_loops import GENERAL, LINEAR_DENSE, LINEAR_SPARSE
 from optlab.stochastic.loop.method import StochasticMethod, StochasticState, keep_integer, unscaled
 from optlab.stochastic.loop.own_loops import loop_and_oracle, work_space
@@ -101,41 +101,27 @@ class SAGA(StochasticMethod):
             state.oracle_calls = n
         return state
 
-    def run_block(
-        self,
-        problem: FiniteSum,
-        state: StochasticState,
-        order: np.ndarray,
-        step_sizes: np.ndarray,
-        average_rule: np.ndarray,
-        trace: np.ndarray,
-    ) -> None:
-        """Run the steps on the samples `order`, changing the arrays of `state`."""
+    def step_sizes(self, problem: FiniteSum, k: int, n: int) -> np.ndarray:
+        """Return the scheduled step sizes of iterations k, ..., k+n-1, or one for all of them."""
         if self.step_size is None:
-            step_sizes = np.array([self.default_step_size(problem)])
+            return np.array([self.default_step_size(problem)])
+        return super().step_sizes(problem, k, n)
+
+    def run_block(self, problem: FiniteSum, steps: Steps) -> int:
+        """Take the steps; return the gradients beyond one per sample."""
         period, batch = self.steps_between(problem), self.batch_size
         if isinstance(problem, LinearModel):
-            data = problem.oracle_data
-            head = (data.targets, problem.l2, problem.code, order, batch, state.k, step_sizes, period)
-            tail = (
-                state.x, state.memory, state.vectors[0], np.empty(batch), np.empty(problem.size), state.scalars,
-                state.average, average_rule, trace,
-            )  # fmt: skip
-            if problem.is_sparse:
-                loop = LINEAR_SPARSE.get(problem.dtype)
-                refreshed = loop(data.values, data.indices, data.indptr, *head, *tail)
-            else:
-                refreshed = LINEAR_DENSE.get(problem.dtype, data.layout)(data.dense, *head, *tail)
-        else:
-            loop, arrays, oracle, _ = loop_and_oracle(GENERAL, problem, batch)
-            refreshed = loop(
-                *arrays, oracle, problem.all_rows, order, batch, state.k, step_sizes, period, state.x, state.vectors,
-                np.empty_like(state.x), np.empty_like(state.x), work_space(problem, problem.n_samples), state.scalars,
-                state.average, average_rule, trace,
-            )  # fmt: skip
-            if period > 0:
-                state.oracle_calls += order.size  # the second gradient of every step
-        state.oracle_calls += int(refreshed) * problem.n_samples
+            loop = LINEAR_SPARSE if problem.is_sparse else LINEAR_DENSE
+            refreshed = loop.entry(problem.dtype, problem.oracle_data.layout)(
+                problem.linear_data, steps, period, np.empty(batch), np.empty(problem.size)
+            )
+            return int(refreshed) * problem.n_samples
+        compiled, data, oracle, _ = loop_and_oracle(GENERAL, problem, batch)
+        space = work_space(problem, problem.n_samples)
+        gradients = (np.empty_like(steps.x), np.empty_like(steps.x))
+        refreshed = compiled(data, steps, oracle, problem.all_rows, period, *gradients, space)
+        again = steps.order.size if period > 0 else 0  # the second gradient of every step
+        return int(refreshed) * problem.n_samples + again
 
     def point(self, state: StochasticState) -> np.ndarray:
         """Return the iterate as a vector."""
@@ -144,6 +130,18 @@ class SAGA(StochasticMethod):
         if scale == 1.0 and shift == 0.0:
             return state.x
         return unscaled(state, (scale * state.x + shift * state.vectors[0]).astype(state.x.dtype))
+
+    def total(self, state: StochasticState) -> np.ndarray:
+        """Return the weighted sum of the iterates that count so far, as a vector."""
+        return super().total(state) + unscaled(state, state.scalars[AVERAGE_SHIFT] * state.vectors[0], 0.0)
+
+    def with_variable(self, problem: FiniteSum, state: StochasticState, value: np.ndarray) -> StochasticState:
+        """Return `state` at another point, with the stored gradients as they are."""
+        new = super().with_variable(problem, state, value)
+        if isinstance(problem, LinearModel):  # the old point was kept as a multiple of x and one of the mean gradient
+            new.memory = np.append(state.memory[:-1], 0.0)
+        new.scalars[AVERAGE_SHIFT] = 0.0
+        return new
 
 
 @dataclass(frozen=True)

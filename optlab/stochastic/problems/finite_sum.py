@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from optlab.compiled.functions import Compiled
 from optlab.core.validation import as_float_array, as_integer, as_number
-from optlab.stochastic.kernels.compilation import Compiled, OracleData
+from optlab.stochastic.kernels.oracles import OracleData
 
 
 class FiniteSum:

@@ -15,10 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import uint32, uint64
 
+from optlab.compiled.functions import Compiled
 from optlab.stochastic.kernels import losses as scalar
-from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle
 from optlab.stochastic.kernels.data import as_design, as_signs, as_targets
 from optlab.stochastic.kernels.losses import scalar_loss
+from optlab.stochastic.kernels.oracles import LinearData, OracleData, oracle
+from optlab.stochastic.problems.reference import minimum_of_linear_model
 from optlab.stochastic.problems.scores import LinearScores
 
 
@@ -101,8 +103,6 @@ class LinearModel(LinearScores):
     def _minimum(self) -> tuple[float | None, str]:
         if not self._solves:
             return super()._minimum
-        from optlab.stochastic.problems.reference import minimum_of_linear_model
-
         return minimum_of_linear_model(self)
 
     def loss_and_slope(self, z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -125,11 +125,17 @@ class LinearModel(LinearScores):
 
     @cached_property
     def oracle_data(self) -> OracleData:
-        """What the compiled loops read."""
+        """What the oracle reads."""
         kind = "sparse" if self.is_sparse else "dense"
         return OracleData.make(
             self.dtype, **{kind: self.A}, targets=self.targets, integers=[self.code, self.intercept], reals=[self.l2]
         )
+
+    @property
+    def linear_data(self) -> LinearData:
+        """What the loops of linear models read."""
+        dense, values, indices, indptr, targets, _, _ = self.oracle_data
+        return LinearData(dense, values, indices, indptr, targets, self.row_norms, self.l2, self.code)
 
     def __repr__(self) -> str:
         n, d = self.A.shape

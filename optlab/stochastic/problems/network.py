@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 
 from optlab.core.validation import as_integer, as_number, one_of
-from optlab.stochastic.kernels.compilation import OracleData, oracle
 from optlab.stochastic.kernels.data import as_classes, as_design, is_sparse
+from optlab.stochastic.kernels.losses import cross_entropy, losses_and_slopes
+from optlab.stochastic.kernels.oracles import OracleData, oracle
 from optlab.stochastic.problems.finite_sum import FiniteSum
-from optlab.stochastic.problems.softmax import cross_entropy, losses_and_slopes
 
 ACTIVATIONS = ("relu", "tanh")
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, first_index
-from optlab.stochastic.kernels.compilation import OracleData, oracle
 from optlab.stochastic.kernels.data import as_design, check_sparse, is_sparse, read_only
+from optlab.stochastic.kernels.oracles import OracleData, oracle
 from optlab.stochastic.problems.finite_sum import FiniteSum
 
 

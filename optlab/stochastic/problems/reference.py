@@ -12,13 +12,13 @@ feasible point, so it holds whatever the solver did:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from optlab.stochastic.kernels.losses import SQUARES
+from optlab.stochastic.problems.quasi_newton import quasi_newton
 from optlab.stochastic.problems.separation import unregularized_minimum
 
 STRONG_CONVEXITY = "strong convexity at the minimiser"
@@ -83,23 +83,6 @@ def _with_ones(problem: Any) -> Any:
     import scipy.sparse as sp
 
     return sp.hstack([problem.A, sp.csr_matrix(ones)], format="csr")
-
-
-def quasi_newton(
-    value_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    start: np.ndarray,
-    stop: Callable[[np.ndarray], bool] | None = None,
-    max_iter: int = 20_000,
-) -> np.ndarray:
-    """Minimise a smooth convex function as far as L-BFGS gets, or until ``stop(x)``."""
-    from scipy.optimize import minimize
-
-    def callback(x: np.ndarray) -> None:
-        if stop is not None and stop(x):
-            raise StopIteration
-
-    options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20, "gtol": 1e-13, "ftol": 0.0, "maxls": 50}
-    return minimize(value_gradient, start, jac=True, method="L-BFGS-B", options=options, callback=callback).x
 
 
 def _newton(problem: Any, x: np.ndarray) -> np.ndarray:

@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from optlab.stochastic.kernels.losses import losses_and_slopes
+from optlab.stochastic.problems.quasi_newton import quasi_newton
+
 DUAL = "entropy of a dual point"
 SEPARABLE = "separable data: 0 is not attained"
 PARTLY = "partly separable data: not attained; entropy of a dual point of the rest"
@@ -92,9 +95,6 @@ def _scores(A: Any, W: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 def _bound_and_value(A: Any, labels: np.ndarray, keep: np.ndarray) -> tuple[float, float]:
     """Return the dual bound and the value where the search ended; both 0 if an iterate separates all the pairs kept."""
-    from optlab.stochastic.problems.reference import quasi_newton
-    from optlab.stochastic.problems.softmax import losses_and_slopes
-
     n, d = A.shape
     shape = (d, keep.shape[1] - 1)
     right = np.arange(n), labels
@@ -159,8 +159,6 @@ def _solve(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 def _newton(A: Any, w: np.ndarray, labels: np.ndarray, keep: np.ndarray, value_gradient: Any) -> np.ndarray:
     """Polish by Newton steps as long as the gradient shrinks."""
-    from optlab.stochastic.problems.softmax import losses_and_slopes
-
     shape = A.shape[1], keep.shape[1] - 1
     gradient = value_gradient(w)[1]
     for _ in range(30):

@@ -10,37 +10,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
 
-from optlab.stochastic.kernels.compilation import Compiled, OracleData, oracle
+from optlab.compiled.functions import Compiled
 from optlab.stochastic.kernels.data import as_classes, as_design
+from optlab.stochastic.kernels.losses import cross_entropy, losses_and_slopes
+from optlab.stochastic.kernels.oracles import OracleData, oracle
+from optlab.stochastic.problems.reference import minimum_of_softmax
 from optlab.stochastic.problems.scores import LinearScores
-
-
-@njit(cache=True, error_model="numpy")
-def cross_entropy(z, label):
-    """Replace the scores `z` by the gradient of the loss in them and return the loss. No overflow."""
-    n = z.size
-    top = z[0]
-    for c in range(1, n):
-        top = max(top, z[c])
-    at_label = z[label]
-    total = 0.0
-    others = 0.0
-    for c in range(n):
-        z[c] = np.exp(z[c] - top)
-        total += z[c]
-        if c != label:
-            others += z[c]
-    # log(total) - (z_label - top): by log1p where the label wins, so that a loss of 1e-20 is not rounded to 0
-    if at_label == top:
-        loss = np.log1p(others)
-    else:
-        loss = np.log(total) - (at_label - top)
-    for c in range(n):
-        z[c] /= total
-    z[label] = -others / total
-    return loss
 
 
 @oracle
@@ -101,23 +78,6 @@ def _sparse_oracle(dense, values, indices, indptr, targets, integers, reals, x, 
     return total / rows.size + 0.5 * l2 * square
 
 
-def losses_and_slopes(z: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vectorised `cross_entropy` in NumPy: losses, and their gradients in the scores z (one row per sample)."""
-    z = np.asarray(z, np.float64)
-    row = np.arange(len(z))
-    top = z.max(axis=1)
-    shifted = z - top[:, None]
-    at_label = shifted[row, labels]
-    e = np.exp(shifted)
-    total = e.sum(axis=1)
-    e[row, labels] = 0.0
-    others = e.sum(axis=1)
-    values = np.where(at_label == 0.0, np.log1p(others), np.log(total) - at_label)
-    slopes = e / total[:, None]
-    slopes[row, labels] = -others / total
-    return values, slopes
-
-
 class SoftmaxRegression(LinearScores):
     """Multinomial logistic regression; the solution is a (d, C) array of weights.
 
@@ -169,8 +129,6 @@ class SoftmaxRegression(LinearScores):
     def _minimum(self) -> tuple[float | None, str]:
         if not self._solves:
             return super()._minimum
-        from optlab.stochastic.problems.reference import minimum_of_softmax
-
         return minimum_of_softmax(self)
 
     def loss_and_slope(self, z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

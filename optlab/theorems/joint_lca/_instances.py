@@ -32,11 +32,6 @@ Array = np.ndarray
 Blocks = dict[tuple[int, int], Array]
 
 
-def at_scale(scale: str, smoke: Any, cpu: Any, paper: Any = None) -> Any:
-    """Return the value for a scale; `paper` defaults to that of ``cpu``."""
-    return {"smoke": smoke, "cpu": cpu, "paper": cpu if paper is None else paper}[scale]
-
-
 class Deviation(NamedTuple):
     """One thing that should be (close to) zero, and how close."""
 

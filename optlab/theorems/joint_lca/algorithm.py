@@ -16,14 +16,13 @@ import optlab
 from optlab.datasets.multiview import make_linked_views
 from optlab.multiview import AlternatingProcrustes, LinkedComponents, certify
 from optlab.multiview.alternating import component_pass
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.theorems.joint_lca._instances import (
     GROUPED,
     MEASURED,
     PAPER,
     RECONSTRUCTED,
     Deviation,
-    at_scale,
     fit,
     judge,
     rate,

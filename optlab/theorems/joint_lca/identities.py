@@ -14,14 +14,13 @@ import numpy as np
 from optlab.datasets.multiview import linked_covariances, loading_error, make_linked_views, subspace_error
 from optlab.multiview import JointLCA, LinkedComponents, certify
 from optlab.multiview.views import read_views, standardised
-from optlab.reproduce import Evidence, theorem
+from optlab.reproduce import Evidence, at_scale, theorem
 from optlab.theorems.joint_lca._instances import (
     GROUPED,
     MODEL,
     PAPER,
     RECONSTRUCTED,
     Deviation,
-    at_scale,
     fit,
     group_norms,
     judge,

@@ -18,8 +18,8 @@ from optlab.datasets.multiview import (
     subspace_error,
 )
 from optlab.multiview import LinkedComponents, one_factor
-from optlab.reproduce import Evidence, theorem
-from optlab.theorems.joint_lca._instances import MODEL, PAPER, RECONSTRUCTED, Blocks, Deviation, at_scale, fit, judge
+from optlab.reproduce import Evidence, at_scale, theorem
+from optlab.theorems.joint_lca._instances import MODEL, PAPER, RECONSTRUCTED, Blocks, Deviation, fit, judge
 
 GLUED = ((3.0, 1.0), (3.0, 1.0), (1.0, 3.0), (1.0, 3.0))
 ORDERED = ((3.0, 1.0),) * 4

@@ -15,8 +15,8 @@ import numpy as np
 from optlab.datasets.multiview import Design, loading_error, make_linked_views, subspace_error
 from optlab.multiview import JointLCA, LinkedComponents, permutation_test
 from optlab.multiview.baselines import SequentialExtraction
-from optlab.reproduce import Evidence, theorem
-from optlab.theorems.joint_lca._instances import MEASURED, PAPER, Deviation, at_scale, fit, judge, rate, replicate
+from optlab.reproduce import Evidence, at_scale, theorem
+from optlab.theorems.joint_lca._instances import MEASURED, PAPER, Deviation, fit, judge, rate, replicate
 
 # ------------------------------------------------------------------------------------------------- the rank
 

@@ -311,7 +311,7 @@ class OptimalTransport(TransportData):
 
     def check_mirror(self, mirror: MirrorPlan) -> None:
         """Raise `DomainError` if potentials overflowed; every finite mirror point is in the domain."""
-        total = float(np.sum(mirror.row) + np.sum(mirror.column)) + mirror.inverse_temperature
+        total = float(np.add.reduce(mirror.row) + np.add.reduce(mirror.column)) + mirror.inverse_temperature
         if not math.isfinite(total):
             raise DomainError("the potentials are no longer finite; use a smaller step size")
 

@@ -71,7 +71,10 @@ class Task(NamedTuple):
 
 def run_written(tasks: Sequence[Task]) -> None:
     """Run the tasks; their arguments are written on, wherever they run."""
-    parallel = chosen_backend() if len(tasks) > 1 else None
+    if len(tasks) == 1:
+        tasks[0].run()
+        return
+    parallel = chosen_backend()
     if parallel is None:
         run_tasks([task.run for task in tasks])
         return

@@ -30,8 +30,8 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number, one_of
+from optlab.linalg import conjugate_gradients
 from optlab.transport.balanced.problem import OptimalTransport
-from optlab.transport.conjugate_gradients import conjugate_gradients
 from optlab.transport.entropic.sinkhorn import against_transport, start_at
 from optlab.transport.plans.potentials import MirrorPlan
 
@@ -276,9 +276,9 @@ def _direction(
     direction, spent = conjugate_gradients(
         lambda v: diagonal * v - transposed @ ((plan @ v) / a),
         gradient - gradient.mean(),
-        diagonal,
         min(0.1, math.sqrt(error)) * 0.1,
         10 * m,
+        diagonal=diagonal,
     )
     return direction, kept, spent
 

@@ -8,6 +8,7 @@ form is derived here and verified numerically against the dense iteration).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ class MirrorPlan:
         )
 
     def __mul__(self, factor: Any) -> MirrorPlan:
-        if np.ndim(factor) != 0 or isinstance(factor, MirrorPlan):
+        if (type(factor) is not float and np.ndim(factor) != 0) or isinstance(factor, MirrorPlan):
             return NotImplemented
         factor = float(factor)
         return MirrorPlan(factor * self.row, factor * self.column, factor * self.inverse_temperature)
@@ -90,8 +91,8 @@ class MirrorPlan:
         Adding a constant to `row` and taking it from `column` changes nothing; left alone this mode drifts
         linearly and eats digits.
         """
-        shift = float(np.mean(self.row))
-        if not np.isfinite(shift):
+        shift = float(np.add.reduce(self.row)) / self.row.size
+        if not math.isfinite(shift):
             return self
         return MirrorPlan(self.row - shift, self.column + shift, self.inverse_temperature)
 

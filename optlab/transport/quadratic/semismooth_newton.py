@@ -30,7 +30,7 @@ import numpy as np
 
 from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_number, one_of
-from optlab.transport.conjugate_gradients import conjugate_gradients
+from optlab.linalg import conjugate_gradients
 from optlab.transport.quadratic.plan import QuadraticPlan
 from optlab.transport.quadratic.problem import QuadraticOptimalTransport, SemiDual, SemiDualPoint
 
@@ -253,9 +253,9 @@ class SemismoothNewton(Method):
         return conjugate_gradients(
             lambda v: diagonal * v - factor @ (transposed @ v),
             right,
-            diagonal,
             0.1 * min(0.1, math.sqrt(error)) * (min(1.0, smoothing / problem.regularization) if shared else 1.0),
             10 * right.size,
+            diagonal=diagonal,
         )
 
     def iterate(self, problem: QuadraticOptimalTransport, state: SemismoothState) -> QuadraticPlan:

@@ -30,7 +30,7 @@ import numpy as np
 
 from optlab.bregman.functions import FEASIBILITY_TOLERANCE
 from optlab.bregman.functions.rays import ROUNDING, Ray, inner, length
-from optlab.splitting.domains import domain_kind, project_closure, support
+from optlab.composite.domains import domain_kind, project_closure, support
 
 Array = Any
 RayOf = Callable[[Array], "Ray | None"]

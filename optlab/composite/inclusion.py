@@ -13,20 +13,37 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError, prepared_resolvent
+from optlab.bregman.resolvents.registry import ResolventError, prepared_resolvent, resolvent_in_run
+from optlab.composite.domains import project_closure
+from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
+from optlab.composite.iteration import SplitOracles, resolve_both
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_integer, as_number
-from optlab.splitting.domains import project_closure
-from optlab.splitting.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
-from optlab.splitting.iteration import resolve_both
-from optlab.splitting.protocols import SplitOracles, relative_difference
 
 Array = Any
 Resolvent = Callable[[Array, float], Array]
+
+
+def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
+    """Return ``||x - y|| / max(||x||, ||y||)`` in the Euclidean norm, 0 for two zeros; never above 2.
+
+    Examples
+    --------
+    >>> relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) < 0.1
+    True
+    """
+    # scaled by the largest entry first, so that the squares neither overflow nor vanish
+    top = max(float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(y), initial=0.0)))
+    if top == 0.0:
+        return 0.0
+    if not np.isfinite(top):
+        return 2.0  # a point at infinity is as far as can be
+    x, y = x / top, y / top
+    return float(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))
 
 
 class SplitPoint(np.ndarray):
@@ -76,11 +93,17 @@ class SplitPoint(np.ndarray):
         self.y = self.a = self.b = self.mirror = None
 
     def __reduce__(self) -> Any:  # an array's own would lose the attributes
-        return SplitPoint, (np.array(self), self.y, self.a, self.b, self.mirror)
+        return _restored, (type(self), np.array(self), vars(self))
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
+
+
+def _restored(cls: type[SplitPoint], x: Array, attributes: dict[str, Any]) -> SplitPoint:
+    point = x.view(cls)
+    vars(point).update(attributes)
+    return point
 
 
 def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
@@ -95,9 +118,7 @@ def as_resolvent(operator: Any, kernel: Any, name: str) -> Resolvent:
     if callable(own):
         return partial(own, kernel)
     if hasattr(operator, "value") or hasattr(operator, "operator_value"):
-        from optlab.bregman import resolvent
-
-        return partial(resolvent, operator, kernel)
+        return partial(resolvent_in_run, operator, kernel)
     if callable(operator):
         plain: Resolvent = operator
         return plain
@@ -179,6 +200,8 @@ class MonotoneInclusion:
 
     primary_metric = "residual"
     array_points = True
+    #: Where the methods for such problems are.
+    method_packages: ClassVar[tuple[str, ...]] = ("splitting", "firstorder")
 
     def __init__(
         self,
@@ -256,18 +279,14 @@ class MonotoneInclusion:
         What a subclass or an instance puts in the place of `resolvent_A`, `resolvent_B` or `check_mirror` is taken as
         it is.
         """
-        resolvents = []
-        for own, operator, plain, of_class in (
-            (self.resolvent_A, self.A, self._resolvent_A, MonotoneInclusion.resolvent_A),
-            (self.resolvent_B, self.B, self._resolvent_B, MonotoneInclusion.resolvent_B),
-        ):
-            if getattr(own, "__func__", None) is not of_class:
-                resolvents.append(own)
-            else:
-                resolvents.append(prepared_resolvent(operator, self.kernel, self.shape) or plain)
+        A = B = None
+        if getattr(self.resolvent_A, "__func__", None) is MonotoneInclusion.resolvent_A:
+            A = prepared_resolvent(self.A, self.kernel, self.shape) or self._resolvent_A
+        if getattr(self.resolvent_B, "__func__", None) is MonotoneInclusion.resolvent_B:
+            B = prepared_resolvent(self.B, self.kernel, self.shape) or self._resolvent_B
         overridden = getattr(self.check_mirror, "__func__", None) is not MonotoneInclusion.check_mirror
         check = self.check_mirror if overridden or not self.kernel.full_dual else None
-        return SplitOracles(*resolvents, check)
+        return SplitOracles(A or self.resolvent_A, B or self.resolvent_B, check)
 
     def primal(self, mirror: Array, drift: Any = None) -> SplitPoint:
         """Return the primal point of a mirror point."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from optlab.splitting.protocols import SplitOracles
+
+class SplitOracles(NamedTuple):
+    """What one iteration of a splitting calls; `check_mirror` is None where every mirror point is allowed."""
+
+    resolvent_A: Callable[[Any, float], Any]
+    resolvent_B: Callable[[Any, float], Any]
+    check_mirror: Callable[[Any], None] | None
 
 
 def rescaled(z: Any, x: Any, ratio: float) -> Any:
@@ -15,7 +22,7 @@ def rescaled(z: Any, x: Any, ratio: float) -> Any:
 def resolve_both(oracles: SplitOracles, z: Any, previous: float, gamma: float) -> tuple[Any, Any, Any, Any]:
     """Return x, z', ``2 x - z'`` and y of the iteration at step size `gamma` from z, which carries `previous`.
 
-    ``x = J_{previous B}(z)``, ``z' = x + (gamma / previous) (z - x)``, ``y = J_{gamma A}(2 x - z')``; mirror points all.
+    ``x = J_{previous B}(z)``, ``z' = x + (gamma / previous) (z - x)``, ``y = J_{gamma A}(2 x - z')``.
     """
     resolvent_A, resolvent_B, check = oracles
     x = resolvent_B(z, previous)
