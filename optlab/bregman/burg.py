@@ -6,6 +6,7 @@ extrapolation of mirror variables can leave ``dom h*`` (the range condition of `
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,6 +31,14 @@ class BurgEntropy(SeparableLegendre):
     >>> kernel.in_dual_domain([-1.0, 0.5]), kernel.full_dual
     (False, False)
     """
+
+    domain_kind: ClassVar[str] = "orthant"
+    dual_coordinate_bounds: ClassVar[tuple[float, float]] = (-math.inf, 0.0)
+
+    @property
+    def coordinate_bounds(self) -> tuple[Any, Any]:
+        """0 and infinity."""
+        return 0.0, math.inf
 
     full_dual: ClassVar[bool] = False
     dual_domain: ClassVar[str] = "y < 0"

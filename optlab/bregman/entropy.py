@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,13 @@ class ShannonEntropy(SeparableLegendre):
         ...
     optlab.core.errors.DomainError: x must lie in the domain of ShannonEntropy() (x > 0), got 0 at index [1]
     """
+
+    domain_kind: ClassVar[str] = "orthant"
+
+    @property
+    def coordinate_bounds(self) -> tuple[Any, Any]:
+        """0 and infinity."""
+        return 0.0, math.inf
 
     @property
     def domain(self) -> str:
@@ -105,6 +112,8 @@ class SimplexEntropy(Legendre):
     array([[1. , 0. ],
            [0.5, 0.5]])
     """
+
+    domain_kind: ClassVar[str] = "simplex"
 
     total: float = 1.0
     axis: int | None = None

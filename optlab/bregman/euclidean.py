@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg
@@ -26,6 +26,8 @@ class SquaredEuclidean(SeparableLegendre):
     >>> SquaredEuclidean().divergence([3.0, 0.0], [0.0, 4.0])
     12.5
     """
+
+    domain_kind: ClassVar[str] = "space"
 
     @property
     def strong_convexity(self) -> float | None:
@@ -90,6 +92,8 @@ class Mahalanobis(Legendre):
     >>> round(kernel.divergence([1.0, 0.0], [0.0, 1.0]), 12), kernel.strong_convexity
     (5.0, 2.0)
     """
+
+    domain_kind: ClassVar[str] = "space"
 
     Q: Any
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,13 @@ class FermiDirac(SeparableLegendre):
     >>> FermiDirac(-1.0, 3.0).gradient([1.0])
     array([0.])
     """
+
+    domain_kind: ClassVar[str] = "box"
+
+    @property
+    def coordinate_bounds(self) -> tuple[Any, Any]:
+        """`lower` and `upper`."""
+        return self.lower, self.upper
 
     lower: Any = 0.0
     upper: Any = 1.0

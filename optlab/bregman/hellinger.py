@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,13 @@ class Hellinger(SeparableLegendre):
     >>> Hellinger(2.0).conjugate_gradient([-1e300, 0.0, 1e300])
     array([-2.,  0.,  2.])
     """
+
+    domain_kind: ClassVar[str] = "box"
+
+    @property
+    def coordinate_bounds(self) -> tuple[Any, Any]:
+        """Plus and minus `radius`."""
+        return -self.radius, self.radius
 
     radius: float = 1.0
 

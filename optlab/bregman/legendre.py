@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,6 +113,10 @@ class Legendre(abc.ABC):
         Whether ``grad h`` is onto the whole space: then every mirror point is allowed and reflections always exist.
     domain, dual_domain : str
         The interiors of ``dom h`` and ``dom h*`` in words.
+    domain_kind : {"space", "orthant", "box", "simplex", "semidefinite", "unknown"}
+        What set the closure of ``dom h`` is: for who has to project onto it, or needs its support function.
+    coordinate_bounds, dual_coordinate_bounds : tuple
+        Of separable kernels: the open interval of each coordinate of ``dom h``, and of ``dom h*``.
     strong_convexity : float or None
         Modulus mu with ``D(x, y) >= mu/2 ||x - y||^2`` in the Euclidean norm; None if there is none.
 
@@ -132,6 +137,13 @@ class Legendre(abc.ABC):
     separable: ClassVar[bool] = False
     full_dual: ClassVar[bool] = True
     dual_domain: ClassVar[str] = "any real y"
+    domain_kind: ClassVar[str] = "unknown"
+    dual_coordinate_bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+
+    @property
+    def coordinate_bounds(self) -> tuple[Any, Any]:
+        """The ends of each coordinate's interval (numbers, or arrays of them)."""
+        return -math.inf, math.inf
 
     @property
     def domain(self) -> str:

@@ -101,6 +101,8 @@ class LogDeterminant(SpectralLegendre):
     0.0
     """
 
+    domain_kind: ClassVar[str] = "semidefinite"
+
     full_dual: ClassVar[bool] = False
     dual_domain: ClassVar[str] = "symmetric negative definite Y"
 
@@ -151,6 +153,8 @@ class VonNeumann(SpectralLegendre):
     array([[1., 0.],
            [0., 0.]])
     """
+
+    domain_kind: ClassVar[str] = "semidefinite"
 
     def _kernel(self, eigenvalues: np.ndarray) -> np.ndarray:
         return np.asarray(xlogx(np, eigenvalues) - eigenvalues)

@@ -7,7 +7,7 @@ squared Euclidean kernel for p = 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class PowerEntropy(SeparableLegendre):
     >>> PowerEntropy(3.0).conjugate_gradient([-4.0, 1.0])
     array([-2.,  1.])
     """
+
+    domain_kind: ClassVar[str] = "space"
 
     p: float = 2.0
 
@@ -107,6 +109,8 @@ class PNorm(Legendre):
     >>> PNorm(2.0).value([3.0, 4.0])
     12.5
     """
+
+    domain_kind: ClassVar[str] = "space"
 
     p: float = 2.0
     axis: int | None = None

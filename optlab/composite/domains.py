@@ -3,8 +3,8 @@
 A Bregman splitting keeps its iterates inside dom h, whose closure is C here. So what it solves is
 ``0 in A(x) + B(x) + N_C(x)``, and a method of multipliers with w in dom h solves
 ``min f(u) + g(v) + sigma_C(M u + N v - b)``, ``sigma_C(r) = sup_{w in C} <w, r>`` (derived here, verified
-numerically). The residuals of this package need the Euclidean projection onto C and sigma_C. Kernels outside the
-table may offer ``project_domain(x)`` themselves.
+numerically). The residuals of this package need the Euclidean projection onto C and sigma_C. A kernel says what C is
+(``domain_kind``), or offers ``project_domain(x)`` itself.
 """
 
 from __future__ import annotations
@@ -17,14 +17,9 @@ from optlab.bregman.projections import project_simplex
 
 Array = Any
 
-# by name: the table must not import every kernel. The first class of a kernel's ancestry found here decides.
-_WHOLE_SPACE = ("SquaredEuclidean", "Mahalanobis", "PowerEntropy", "PNorm")
-_ORTHANT = ("ShannonEntropy", "BurgEntropy")
-_SEMIDEFINITE = ("LogDeterminant", "VonNeumann")
-
 
 def domain_kind(kernel: Any) -> str:
-    """Return "space", "orthant", "box", "simplex", "semidefinite", or "unknown".
+    """Return "space", "orthant", "box", "simplex", "semidefinite", or "unknown": what the kernel says of its domain.
 
     Examples
     --------
@@ -32,32 +27,20 @@ def domain_kind(kernel: Any) -> str:
     >>> domain_kind(FermiDirac())
     'box'
     """
-    for ancestor in type(kernel).__mro__:
-        name = ancestor.__name__
-        if name in _WHOLE_SPACE:
-            return "space"
-        if name in _ORTHANT:
-            return "orthant"
-        if name in ("FermiDirac", "Hellinger"):
-            return "box"
-        if name == "SimplexEntropy":
-            return "simplex"
-        if name in _SEMIDEFINITE:
-            return "semidefinite"
-    return "unknown"
+    kind: str = getattr(kernel, "domain_kind", "unknown")
+    return kind
 
 
 def box_bounds(kernel: Any) -> tuple[Any, Any]:
     """Return the lower and upper bounds of a kernel whose domain is a box."""
-    if hasattr(kernel, "radius"):
-        return -np.asarray(kernel.radius), np.asarray(kernel.radius)
-    return np.asarray(kernel.lower), np.asarray(kernel.upper)
+    lower, upper = kernel.coordinate_bounds
+    return np.asarray(lower), np.asarray(upper)
 
 
 def project_closure(kernel: Any, x: Array) -> Array:
     """Return the Euclidean projection of `x` onto the closure of dom h.
 
-    A kernel that is not in the table and has no ``project_domain`` is taken to have no boundary: a residual built on
+    A kernel of unknown ``domain_kind`` that has no ``project_domain`` is taken to have no boundary: a residual built on
     this can then only come out too large.
 
     Examples

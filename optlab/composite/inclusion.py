@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.bregman.resolvents.registry import ResolventError, resolvent_in_run
+from optlab.bregman.resolvents.registry import ResolventError, prepared_resolvent, resolvent_in_run
 from optlab.composite.domains import project_closure
 from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
+from optlab.composite.iteration import SplitOracles, resolve_both
 from optlab.core import DomainError
 from optlab.core.validation import as_data, as_integer, as_number
 
@@ -280,6 +281,21 @@ class MonotoneInclusion:
         """Return the mirror point of ``J_{step_size B}``."""
         return self._resolvent_B(mirror, step_size)
 
+    def prepare_split(self) -> SplitOracles:
+        """Return the resolvents with their constants computed, for arrays that an iteration makes of this problem's.
+
+        What a subclass or an instance puts in the place of `resolvent_A`, `resolvent_B` or `check_mirror` is taken as
+        it is.
+        """
+        A = B = None
+        if getattr(self.resolvent_A, "__func__", None) is MonotoneInclusion.resolvent_A:
+            A = prepared_resolvent(self.A, self.kernel, self.shape) or self._resolvent_A
+        if getattr(self.resolvent_B, "__func__", None) is MonotoneInclusion.resolvent_B:
+            B = prepared_resolvent(self.B, self.kernel, self.shape) or self._resolvent_B
+        overridden = getattr(self.check_mirror, "__func__", None) is not MonotoneInclusion.check_mirror
+        check = self.check_mirror if overridden or not self.kernel.full_dual else None
+        return SplitOracles(A or self.resolvent_A, B or self.resolvent_B, check)
+
     def primal(self, mirror: Array, drift: Any = None) -> SplitPoint:
         """Return the primal point of a mirror point."""
         return SplitPoint(self.kernel.conjugate_gradient(mirror), mirror=mirror)
@@ -393,9 +409,7 @@ class MonotoneInclusion:
             mirror = self.kernel.gradient(inside)
         gamma = self.default_step_size
         z = mirror + gamma * self._guess_b(x)
-        new_x = self.resolvent_B(z, gamma)
-        reflected = 2.0 * new_x - z
-        y = self.resolvent_A(reflected, gamma)
+        new_x, _, reflected, y = resolve_both(SplitOracles(self.resolvent_A, self.resolvent_B, None), z, gamma, gamma)
         return self.primal_pair(new_x, y, (reflected - y) * (1.0 / gamma), (z - new_x) * (1.0 / gamma))
 
     def _guess_b(self, x: Array) -> Any:

@@ -251,6 +251,11 @@ def polished(direction: Array, parts: Sequence[tuple[Any, RayOf]]) -> Array | No
     return None
 
 
+def identity(size: int) -> Array:
+    """Return the identity as a part of `polished`; without rows where that is too large to be polished anyway."""
+    return np.eye(size) if size <= _LARGEST_POLISHED else np.zeros((0, size))
+
+
 def _null_space(matrix: Array) -> Array:
     """Return an orthonormal basis (columns) of the null space; any error in its rank is found by the check."""
     if not matrix.shape[0] or not matrix.shape[1]:
@@ -338,8 +343,8 @@ def separated(A: Any, B: Any, kernel: Any, u: Array, reach: float) -> Certificat
 
 def separation_parts(A: Any, B: Any, kernel: Any, size: int) -> list[tuple[Array, RayOf]]:
     """Return what `polished` needs to make an exact normal of a separating hyperplane."""
-    identity = np.eye(size)
-    sides = [(-identity, support_of(A), A), (identity, support_of(B), B)]
+    whole = identity(size)
+    sides = [(-whole, support_of(A), A), (whole, support_of(B), B)]
     # a term that is finite everywhere constrains nothing: the other one meets the kernel's domain
     sets = [(matrix, ray) for matrix, ray, term in sides if not getattr(term, "whole_space", False)]
     if len(sets) == 1:

@@ -24,7 +24,7 @@ from optlab.bregman.functions import Function
 from optlab.composite.certificate import Certifier, Pair
 from optlab.composite.domains import project_closure
 from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
-from optlab.composite.infeasibility import Certificate, Domains, domain_recession, falls, recession_of, search
+from optlab.composite.infeasibility import Certificate, Domains, domain_recession, falls, identity, recession_of, search
 from optlab.composite.split import Split
 from optlab.composite.terms import Term, as_term_list
 from optlab.core import IncompatibleError
@@ -283,11 +283,11 @@ class CompositeProblem(MonotoneInclusion):
         found = super()._certificate(moves, mirrors, points)
         if found is not None:
             return found
-        identity = np.eye(moves[0].size)
+        whole = identity(moves[0].size)
         rays = [recession_of(self.f), recession_of(self.g), domain_recession(self.kernel)]
         # the point itself runs off along the direction, in the end faster than anything else
         moves = [*moves, points[0] - np.asarray(self.default_start(np.random.default_rng(0)))]
-        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(identity, ray) for ray in rays])
+        return search(moves, lambda d: self._falls(d, [points[1], points[0]]), [(whole, ray) for ray in rays])
 
     def _falls(self, d: Array, points: list[Array]) -> Certificate | float:
         return falls(self.functions, self.kernel, d, points, self.objective, 0.0)
@@ -328,9 +328,9 @@ class CompositeProblem(MonotoneInclusion):
         points : sequence of ndarray
             From the first of them with a finite objective it falls.
         """
-        identity = np.eye(direction.size) if direction.size <= 400 else np.zeros((0, direction.size))
+        whole = identity(direction.size)
         rays = [*map(recession_of, self.functions), domain_recession(self.kernel)]
-        found = search([direction], lambda d: self._falls(d, list(points)), [(identity, ray) for ray in rays])
+        found = search([direction], lambda d: self._falls(d, list(points)), [(whole, ray) for ray in rays])
         return None if found is None else dataclasses.replace(found, problem=self).confirmed()
 
     def check_certificate(self, kind: str, vector: Array, point: Any = None) -> Certificate | None:

@@ -6,8 +6,9 @@ Inheriting from `Method` or `Problem` adds the defaults (``advance`` as repeated
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -142,6 +143,15 @@ class Method(FixedPointMap):
         """Return a method of this class with sensible settings, for tables and conformance tests."""
         return cls()
 
+    def prepare(self, problem: Any) -> Self:
+        """Return this method with all that can be made once for `problem`: resolved rules, constants, layouts.
+
+        The driver asks for it before the clock starts, and calls nothing but what is returned: a copy that equals the
+        method itself (`prepared_with`) and gives the same states, bit for bit. What it holds belongs to one run; it is
+        never stored, and `step` works without it, only slower. Default: nothing to prepare, the method itself.
+        """
+        return self
+
     def init(self, problem: Any, x0: Any, rng: np.random.Generator) -> Any:
         """Return the state at iteration 0; `x0` is the default start, the caller's, or an earlier solution."""
         raise TypeError(f"{type(self).__name__} must implement init(problem, x0, rng)")
@@ -191,3 +201,25 @@ class Method(FixedPointMap):
     def measure(self, problem: Any, state: Any) -> dict[str, float]:
         """Return the method's own quantities to record: step sizes, Lyapunov values, duals. Default: none."""
         return {}
+
+
+_M = TypeVar("_M", bound=Method)
+
+
+def prepared_with(method: _M, /, **prepared: Any) -> _M:
+    """Return a copy of a method that holds what it has prepared, as attributes beside its hyperparameters.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Descent(Method):
+    ...     step_size: float = 0.1
+    ...     _curvature: ClassVar[Any] = None
+    >>> ready = prepared_with(Descent(), _curvature=2.0)
+    >>> ready == Descent(), ready._curvature, Descent()._curvature
+    (True, 2.0, None)
+    """
+    ready = copy.copy(method)
+    for name, value in prepared.items():
+        object.__setattr__(ready, name, value)  # a method is a frozen dataclass
+    return ready

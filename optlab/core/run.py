@@ -67,6 +67,7 @@ class Run:
     ) -> None:
         self.problem = problem
         self.method = method
+        self.prepared = method  # what is called: the method, once it has made what it needs for this problem
         self.max_iter = max_iter
         self.rules = _with_divergence_guard(rules)
         self.time_limit = self.rules.time_limit()
@@ -94,17 +95,23 @@ class Run:
 
     # ------------------------------------------------------------------ how a run begins
 
+    def _prepare(self) -> None:
+        began = time.perf_counter()
+        self.prepared = prepared(self.method, self.problem)
+        self.setup_time += time.perf_counter() - began
+
     def begin(self, x0: Any) -> None:
         """Set the method up at `x0`.
 
         Its time is preparation, unless it is work already: says the method, or a state that has called the oracle.
         """
         with self._announcing():
+            self._prepare()
             began, compiled = time.perf_counter(), compilation_seconds()
-            self.state = self._state(self.method.init(self.problem, x0, self.rng), "init")
+            self.state = self._state(self.prepared.init(self.problem, x0, self.rng), "init")
             compiling = compilation_seconds() - compiled
             working = time.perf_counter() - began - compiling
-        self.setup_time = compiling
+        self.setup_time += compiling
         if getattr(self.method, "init_is_work", False) or getattr(self.state, "oracle_calls", 0) > 0:
             self.solve_time = working
         else:
@@ -123,6 +130,7 @@ class Run:
 
     def go_on_from(self, state: Any) -> None:
         """Take over the state of an earlier result."""
+        self._prepare()
         self.state = state
         self.start_k = state.k
 
@@ -133,10 +141,11 @@ class Run:
         self.rng = checkpoint.rng
         self.solve_time = self.time_at_entry = checkpoint.solve_time
         self.setup_time = checkpoint.history.metadata.get("setup_time", 0.0)
+        self._prepare()
         checkpoint.history.metadata["time_at_entry"] = self.time_at_entry
         self.history = checkpoint.history
         self.scheduled = checkpoint.recorded
-        self.recorded = (self.scheduled, self.method.iterate(self.problem, self.scheduled))
+        self.recorded = (self.scheduled, self.prepared.iterate(self.problem, self.scheduled))
 
     @property
     def k(self) -> int:
@@ -215,7 +224,7 @@ class Run:
             began, compiled = time.perf_counter(), compilation_seconds()
             try:
                 if self.advances_in_bulk:
-                    self.state = self._state(self.method.advance(self.problem, self.state, n), "advance")
+                    self.state = self._state(self.prepared.advance(self.problem, self.state, n), "advance")
                 else:
                     self._advance_by_steps(n)
             except KeyboardInterrupt as error:
@@ -246,7 +255,7 @@ class Run:
         return None
 
     def _advance_by_steps(self, n: int) -> None:
-        problem, step, state = self.problem, self.method.step, self.state
+        problem, step, state = self.problem, self.prepared.step, self.state
         try:
             for _ in range(n):
                 after = step(problem, state)
@@ -267,7 +276,7 @@ class Run:
 
     def _measure(self) -> tuple[Any, dict[str, float]]:
         compiled = compilation_seconds()
-        iterate = self.method.iterate(self.problem, self.state)
+        iterate = self.prepared.iterate(self.problem, self.state)
         k = self.k
         row: dict[str, float] = {
             "iteration": k,
@@ -276,7 +285,7 @@ class Run:
         }
         measured = [("problem", self.problem.measure(iterate))]
         if hasattr(self.method, "measure"):
-            measured.append(("method", self.method.measure(self.problem, self.state)))
+            measured.append(("method", self.prepared.measure(self.problem, self.state)))
         for owner, metrics in measured:
             if not isinstance(metrics, Mapping):
                 raise TypeError(
@@ -390,7 +399,7 @@ class Run:
     def _verdict(self) -> Verdict | None:
         """Ask the stopping rules, and unless they find convergence the method, if it has a `verdict`."""
         verdict = self._rule_verdict()
-        own = getattr(self.method, "verdict", None)
+        own = getattr(self.prepared, "verdict", None)
         measured = self.recorded[0] is self.state  # not so after a resume between two record points
         if own is None or not measured or (verdict is not None and verdict.status is Status.CONVERGED):
             return verdict
@@ -473,6 +482,12 @@ def _leaves(rule: Rule) -> Iterator[Rule]:
         yield from _leaves(member)
     if not hasattr(rule, "rules"):
         yield rule
+
+
+def prepared(method: Any, problem: Any) -> Any:
+    """Return the method with what it makes once for `problem` (`Method.prepare`); itself if it is a class without."""
+    prepare = getattr(method, "prepare", None)
+    return method if prepare is None else prepare(problem)
 
 
 def has_advance(method: Any) -> bool:

@@ -17,7 +17,7 @@ from optlab.core.identity import Identity, stable_repr
 from optlab.core.interrupts import terminable
 from optlab.core.recording import Schedule
 from optlab.core.result import Result
-from optlab.core.run import Run, has_advance
+from optlab.core.run import Run, has_advance, prepared
 from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
 from optlab.core.validation import as_integer, as_number, one_of
 
@@ -216,14 +216,15 @@ def iterate(
     rng, _ = _generator(seed)
 
     def states() -> Iterator[Any]:
+        ready = prepared(method, problem)
         if _goes_on(problem, method, x0):
             state = x0.state
         else:
-            state = method.init(problem, _start(problem, x0, rng), rng)
+            state = ready.init(problem, _start(problem, x0, rng), rng)
         bulk = has_advance(method)
         while True:
             yield state
-            state = method.advance(problem, state, 1) if bulk else method.step(problem, state)
+            state = ready.advance(problem, state, 1) if bulk else ready.step(problem, state)
 
     return states()
 

@@ -30,7 +30,7 @@ from optlab.core.stopping import Verdict
 from optlab.core.validation import as_float_array, as_generator, as_number
 from optlab.policy.arguments import as_count
 from optlab.policy.ownership import frozen
-from optlab.splitting.schedules import StepSize, check_step_size, step_size_at
+from optlab.schedules import StepSize, check_step_size, step_size_at
 
 
 def _as_square(value: Any, name: str, size: int) -> np.ndarray:

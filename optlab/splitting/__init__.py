@@ -10,6 +10,7 @@ Problems: `MonotoneInclusion`, `CompositeProblem`, `LinearlyConstrained`, or a c
 from optlab.composite.inclusion import MonotoneInclusion, SplitPoint
 from optlab.composite.infeasibility import Certificate
 from optlab.composite.problem import CompositeProblem
+from optlab.schedules import Constant, Geometric
 from optlab.splitting.admm import AlternatingExponentialMultipliers, BregmanADMM, MultiplierState
 from optlab.splitting.anderson import AndersonDouglasRachford
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
@@ -18,7 +19,6 @@ from optlab.splitting.halpern import HalpernDouglasRachford
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
-from optlab.splitting.schedules import Constant, Geometric
 from optlab.wrappers.anderson import AndersonState as AcceleratedState
 from optlab.wrappers.halpern import HalpernState
 

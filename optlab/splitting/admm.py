@@ -17,14 +17,15 @@ On the dual it is Bregman Douglas-Rachford: ``x_k = w_k``, ``y_k`` = the multipl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from optlab.bregman import ShannonEntropy
 from optlab.core import State
 from optlab.core.fixed_point import Stacked
+from optlab.core.protocols import prepared_with
+from optlab.schedules import StepSize, StepSizes, check_step_size
 from optlab.splitting.fixed_point import FixedPointMethod
 from optlab.splitting.protocols import TWO_BLOCK_ORACLES, TwoBlockProblem
-from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
 
 @dataclass
@@ -59,10 +60,19 @@ class MultiplierMethod(FixedPointMethod):
     requires: ClassVar[tuple[str, ...]] = TWO_BLOCK_ORACLES
     needs: ClassVar[str] = "a problem in two blocks (TwoBlockProblem)"
 
+    _sizes: ClassVar[StepSizes | None] = None
+
+    def prepare(self, problem: TwoBlockProblem) -> Self:
+        """Return this method with its step-size rule resolved."""
+        return prepared_with(self, _sizes=self._step_sizes(problem))
+
+    def _step_sizes(self, problem: TwoBlockProblem) -> StepSizes:
+        return StepSizes(self.step_size, problem) if self._sizes is None else self._sizes
+
     def init(self, problem: TwoBlockProblem, x0: Any, rng: Any) -> MultiplierState:
         """Return the state at iteration 0; `x0` is a multiplier in dom h or an earlier solution of the problem."""
         w, u, v = problem.initial_blocks(x0)
-        gamma = step_size_at(rule_for(self.step_size, problem), 0, problem.default_step_size)
+        gamma = self._step_sizes(problem).at(0)
         return MultiplierState(k=0, w=w, u=u, v=v, x=w, y=w, step_size=gamma)
 
     def iterate(self, problem: TwoBlockProblem, state: MultiplierState) -> Any:
@@ -133,7 +143,7 @@ class BregmanADMM(MultiplierMethod):
 
     def step(self, problem: TwoBlockProblem, state: MultiplierState) -> MultiplierState:
         """Return the state one iteration later: u, then v with the new u, then the multiplier."""
-        gamma = step_size_at(rule_for(self.step_size, problem), state.k, problem.default_step_size)
+        gamma = self._step_sizes(problem).at(state.k)
         w, b = state.w, problem.offset()
 
         extrapolated = w + gamma * (problem.apply_N(state.v) - b)

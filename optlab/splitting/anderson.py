@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import ClassVar
 
 from optlab.core.validation import as_number
+from optlab.schedules import StepSize, StepSizes, check_step_size, is_adaptive, rule_for
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford
 from optlab.splitting.protocols import SplitProblem
-from optlab.splitting.schedules import StepSize, check_step_size, is_adaptive
 from optlab.wrappers.anderson import AndersonAcceleration
 
 
@@ -77,8 +77,7 @@ class AndersonDouglasRachford(AndersonAcceleration):
 class _SteadyDouglasRachford(BregmanDouglasRachford):
     """Takes the problem's constant instead of an adaptive rule that the caller did not ask for."""
 
-    def _rule(self, problem: SplitProblem) -> StepSize:
-        rule = super()._rule(problem)
-        if self.step_size is None and is_adaptive(rule):
-            return problem.default_step_size
-        return rule
+    def _step_sizes(self, problem: SplitProblem) -> StepSizes:
+        if self.step_size is None and is_adaptive(rule_for(None, problem)):
+            return StepSizes(problem.default_step_size, problem)
+        return super()._step_sizes(problem)

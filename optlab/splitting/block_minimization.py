@@ -26,6 +26,7 @@ from optlab.bregman.functions import Box, L1Norm, LeastSquares, Linear, Quadrati
 from optlab.bregman.resolvents.newton import difference_hessian
 from optlab.composite.domains import domain_kind
 from optlab.core import DomainError
+from optlab.linalg.newton import damped_newton
 
 Array = Any
 BlockStep = Callable[[Array, float], Array]
@@ -231,7 +232,7 @@ def minimize_smooth(
         u = _into_dual_domain(matrix, kernel, mirror, step_size, name)
     while True:
         objective = _Objective(functions, cuts, matrix, kernel, (gamma / step_size) * mirror, gamma)
-        u = _newton(objective, u, name)
+        u = _minimized(objective, u, name)
         if gamma >= step_size:
             return np.split(u, cuts)
         gamma = min(gamma * _STAGE, step_size)
@@ -303,67 +304,21 @@ def _conjugate_hessian(kernel: Any, t: Array) -> Array:
     raise TypeError(f"Newton's method needs the Hessian of h*, which {kernel!r} does not give; use a separable kernel")
 
 
-def _newton(objective: _Objective, u: Array, name: str) -> Array:
-    """Minimise a convex function by damped Newton steps until rounding stops the descent."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        value, size = objective.value(u)
-        if not np.isfinite(value):
-            raise DomainError(f"the {name}-step cannot start: the function or h* is infinite at its start point")
-        gradient, parts = objective.gradient(u)
-        for _ in range(_MAX_NEWTON):
-            norm = float(np.linalg.norm(gradient))
-            if norm <= 1e-16 * parts:
-                return u
-            direction = _newton_direction(objective.hessian(u), gradient)
-            slope = float(gradient @ direction)
-            if -slope <= 1e-14 * size:
-                # rounding hides the values' difference from here on: full steps, while the gradient still shrinks
-                candidate = u + direction
-                new_value, new_size = objective.value(candidate)
-                if not np.isfinite(new_value):
-                    return _stationary(u, norm, parts, name)
-                new_gradient, new_parts = objective.gradient(candidate)
-                if not np.linalg.norm(new_gradient) < 0.5 * norm:
-                    return _stationary(u, norm, parts, name)
-            else:
-                step = 1.0
-                candidate = u + direction
-                new_value, new_size = objective.value(candidate)
-                while not new_value <= value + 1e-4 * step * slope:
-                    step *= 0.5
-                    if step < 1e-12:
-                        # no descent left along the Newton direction
-                        return _stationary(u, norm, parts, name)
-                    candidate = u + step * direction
-                    new_value, new_size = objective.value(candidate)
-                new_gradient, new_parts = objective.gradient(candidate)
-            u, value, size, gradient, parts = candidate, new_value, new_size, new_gradient, new_parts
-    raise DomainError(
-        f"the {name}-step did not reach a minimiser in {_MAX_NEWTON} Newton steps; the block problem is probably "
-        "unbounded below, or attains no minimum"
-    )
-
-
-def _stationary(u: Array, norm: float, parts: float, name: str) -> Array:
-    """Return `u`; DomainError if the descent ran off along a ray until its values could not tell steps apart."""
-    if norm <= 1e-4 * parts or np.max(np.abs(u)) < _RUN_OFF:  # at extreme step sizes rounding leaves a large gradient
-        return u
-    raise DomainError(
-        f"the {name}-step has no minimiser: it descends without end (gradient of length {norm:.1g} at a {name} of size "
-        f"{np.max(np.abs(u)):.1g}); the problem is probably unbounded below"
-    )
-
-
-def _newton_direction(hessian: Array, gradient: Array) -> Array:
-    damping = 0.0
-    scale = float(np.trace(hessian)) / len(hessian)
-    for _ in range(20):
-        try:
-            factor = linalg.cho_factor(hessian + damping * np.eye(len(hessian)), check_finite=False)
-            direction = -linalg.cho_solve(factor, gradient, check_finite=False)
-        except linalg.LinAlgError:
-            direction = np.full_like(gradient, np.nan)
-        if np.all(np.isfinite(direction)) and gradient @ direction < 0:
-            return direction
-        damping = max(10.0 * damping, 1e-15 * scale, 1e-300)
-    return -gradient / max(1.0, float(np.linalg.norm(gradient)))
+def _minimized(objective: _Objective, start: Array, name: str) -> Array:
+    """Return the minimiser; DomainError if there is none, or the descent cannot start."""
+    found = damped_newton(objective, start, max_iter=_MAX_NEWTON)
+    if found.status == "outside":
+        raise DomainError(f"the {name}-step cannot start: the function or h* is infinite at its start point")
+    if found.status == "max_iter":
+        raise DomainError(
+            f"the {name}-step did not reach a minimiser in {_MAX_NEWTON} Newton steps; the block problem is probably "
+            "unbounded below, or attains no minimum"
+        )
+    # at extreme step sizes rounding leaves a large gradient
+    large = found.gradient_norm > 1e-4 * found.gradient_size
+    if large and np.max(np.abs(found.x)) >= _RUN_OFF:  # ran off along a ray until its values could not tell steps apart
+        raise DomainError(
+            f"the {name}-step has no minimiser: it descends without end (gradient of length {found.gradient_norm:.1g} "
+            f"at a {name} of size {np.max(np.abs(found.x)):.1g}); the problem is probably unbounded below"
+        )
+    return found.x

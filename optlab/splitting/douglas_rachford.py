@@ -23,14 +23,46 @@ What this file does not do: choose the step size by itself (a problem or a rule 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
+from optlab.composite.iteration import SplitOracles, rescaled, resolve_both
 from optlab.core import State
+from optlab.core.protocols import prepared_with
 from optlab.core.validation import as_number
+from optlab.schedules import StepSize, StepSizes, check_step_size
 from optlab.splitting.fixed_point import FixedPointMethod, local_coordinates, residual_length
-from optlab.splitting.protocols import SPLIT_ORACLES, SplitProblem
-from optlab.splitting.schedules import StepSize, check_step_size, is_adaptive, rule_for, step_size_at
+from optlab.splitting.protocols import SPLIT_ORACLES, SplitProblem, prepared_oracles
+
+
+@dataclass(frozen=True)
+class DriftWindow:
+    """Two earlier values of x, from which the change over about the last half of a run is read.
+
+    Parameters
+    ----------
+    anchor, next_anchor : mirror point
+        The values of x at the iterations `anchor_k` and `next_anchor_k` (0, 1, 2, 4, 8, ...).
+    anchor_k, next_anchor_k : int
+        See `anchor`.
+    """
+
+    anchor: Any = None
+    next_anchor: Any = None
+    anchor_k: int = 0
+    next_anchor_k: int = 0
+
+    def doubled(self, k: int, x: Any) -> DriftWindow:
+        """Return the window at iteration `k`, a power of two, whose x is given."""
+        return DriftWindow(self.next_anchor, x, self.next_anchor_k, k)
+
+    def drift(self, k: int, x: Any) -> Any:
+        """Return the change of x up to iteration `k`; None while k < 2."""
+        if self.anchor_k == 0:
+            return None
+        # next_anchor is the later of the two: good once its window is a third of the run
+        late = k - self.next_anchor_k >= self.next_anchor_k / 2
+        return x - (self.next_anchor if late else self.anchor)
 
 
 @dataclass
@@ -45,49 +77,34 @@ class SplittingState(State):
         ``grad h(x_{k-1})`` and ``grad h(y_{k-1})``, the two points computed by the last iteration. At k = 0 both are z.
     step_size : float
         The step size of the last iteration, which z carries; at k = 0 the one of the first.
-    anchor, next_anchor : mirror point
-        Earlier values of x, at the iterations `anchor_k` and `next_anchor_k` (0, 1, 2, 4, 8, ...): where the
-        half-window drift starts.
-    anchor_k, next_anchor_k : int
-        See `anchor`.
+    window : DriftWindow
+        Earlier values of x, for the drift of mirror points that run off to infinity.
     next_step_size, memory : float, anything
-        What an adaptive rule chose and remembers (see `optlab.splitting.schedules.AdaptiveStepSize`).
+        What an adaptive rule chose and remembers (see `optlab.schedules.AdaptiveStepSize`).
     """
 
     z: Any
     x: Any
     y: Any
     step_size: float
-    anchor: Any = None
-    next_anchor: Any = None
-    anchor_k: int = 0
-    next_anchor_k: int = 0
+    window: DriftWindow = field(default_factory=DriftWindow)
     next_step_size: float | None = None
     memory: Any = None
 
     def drift(self) -> Any:
         """Return the change of x over about the last half of the run (a third to two thirds); None while k < 2."""
-        if self.anchor_k == 0:
-            return None
-        # next_anchor is the later of the two: good once its window is a third of the run
-        late = self.k - self.next_anchor_k >= self.next_anchor_k / 2
-        return self.x - (self.next_anchor if late else self.anchor)
-
-    def window_after(self, x: Any) -> tuple[Any, Any, int, int]:
-        """Return `anchor`, `next_anchor` and their iterations for the state one iteration later, whose x is given."""
-        k = self.k + 1
-        if k & (k - 1) == 0:  # a power of two: the window doubles
-            return self.next_anchor, x, self.next_anchor_k, k
-        return self.anchor, self.next_anchor, self.anchor_k, self.next_anchor_k
+        return self.window.drift(self.k, self.x)
 
     def image(self) -> Any:
         """Return what the last iteration made of the point it began at: z itself, where nothing is averaged with it."""
         return self.z
 
 
-def rescaled(z: Any, x: Any, ratio: float) -> Any:
-    """Return ``x + ratio (z - x)``: z with the step size that it carries multiplied by `ratio`, x its resolvent."""
-    return x + ratio * (z - x)
+class SplittingPlan(NamedTuple):
+    """What an iteration asks of the problem and of the step-size rule, resolved once."""
+
+    oracles: SplitOracles
+    sizes: StepSizes
 
 
 class BregmanSplitting(FixedPointMethod):
@@ -97,50 +114,44 @@ class BregmanSplitting(FixedPointMethod):
     relaxation: float
     requires: ClassVar[tuple[str, ...]] = SPLIT_ORACLES
     needs: ClassVar[str] = "a problem to split (SplitProblem)"
+    _plan: ClassVar[SplittingPlan | None] = None
+
+    def prepare(self, problem: SplitProblem) -> Self:
+        """Return this method with its step-size rule resolved and the resolvents' constants computed."""
+        return prepared_with(self, _plan=SplittingPlan(prepared_oracles(problem), self._step_sizes(problem)))
+
+    def _planned(self, problem: SplitProblem) -> SplittingPlan:
+        if self._plan is not None:
+            return self._plan
+        oracles = SplitOracles(problem.resolvent_A, problem.resolvent_B, problem.check_mirror)
+        return SplittingPlan(oracles, self._step_sizes(problem))
+
+    def _step_sizes(self, problem: SplitProblem) -> StepSizes:
+        """Return the step sizes on this problem."""
+        return StepSizes(self.step_size, problem)
 
     def init(self, problem: SplitProblem, x0: Any, rng: Any) -> SplittingState:
         """Return the state at iteration 0; `x0` is a primal point or an earlier solution of the problem."""
         z = problem.initial_mirror(x0)
-        rule = self._rule(problem)
-        if is_adaptive(rule):
-            gamma = rule.first(problem)
-        else:
-            gamma = step_size_at(rule, 0, problem.default_step_size)
-        return SplittingState(k=0, z=z, x=z, y=z, step_size=gamma, anchor=z, next_anchor=z)
+        gamma = self._planned(problem).sizes.first(problem)
+        return SplittingState(k=0, z=z, x=z, y=z, step_size=gamma, window=DriftWindow(z, z))
 
     def step(self, problem: SplitProblem, state: SplittingState) -> SplittingState:
         """Return the state one iteration later."""
-        rule = self._rule(problem)
-        adaptive = is_adaptive(rule)
-        if adaptive:
-            gamma = state.next_step_size or state.step_size
-        else:
-            gamma = step_size_at(rule, state.k, problem.default_step_size)
-        x, y, z = self._apply(problem, state.z, state.step_size, gamma)
-        after = SplittingState(state.k + 1, z, x, y, gamma, *state.window_after(x))
-        if adaptive:
-            after.next_step_size, after.memory = rule.following(problem, state, after)
+        oracles, sizes = self._plan or self._planned(problem)
+        gamma = sizes.constant or sizes.after(state)
+
+        x, z, _, y = resolve_both(oracles, state.z, state.step_size, gamma)
+        z = z + (y - x if self.relaxation == 1.0 else self.relaxation * (y - x))
+        if oracles.check_mirror is not None:
+            oracles.check_mirror(z)
+
+        k = state.k + 1
+        window = state.window if k & (k - 1) else state.window.doubled(k, x)
+        after = SplittingState(k, z, x, y, gamma, window)
+        if sizes.adaptive is not None:
+            after.next_step_size, after.memory = sizes.adaptive.following(problem, state, after)
         return after
-
-    def _rule(self, problem: SplitProblem) -> StepSize:
-        """Return what chooses the step size on this problem."""
-        return rule_for(self.step_size, problem)
-
-    def _apply(self, problem: SplitProblem, z: Any, previous: float, gamma: float) -> tuple[Any, Any, Any]:
-        """Return x, y and the image of z, which carries the step size `previous`, under the iteration at `gamma`."""
-        x = problem.resolvent_B(z, previous)
-        if gamma != previous:  # a ratio of exactly 1 must not cost a rounding
-            z = rescaled(z, x, gamma / previous)
-        reflected = 2.0 * x
-        reflected -= z
-        problem.check_mirror(reflected)
-        y = problem.resolvent_A(reflected, gamma)
-        moved = y - x
-        if self.relaxation != 1.0:
-            moved *= self.relaxation
-        moved += z
-        problem.check_mirror(moved)
-        return x, y, moved
 
     def iterate(self, problem: SplitProblem, state: SplittingState) -> Any:
         """Return the primal point x_{k-1} (never z); at k = 0 the start."""
@@ -178,7 +189,7 @@ class BregmanSplitting(FixedPointMethod):
         """Return `state` with another z; before the first iteration it is the start altogether."""
         problem.check_mirror(value)
         if state.k == 0:
-            return replace(state, z=value, x=value, y=value, anchor=value, next_anchor=value)
+            return replace(state, z=value, x=value, y=value, window=DriftWindow(value, value))
         return replace(state, z=value)
 
     def displacement(self, before: SplittingState, after: SplittingState) -> Any:

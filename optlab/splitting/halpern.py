@@ -25,8 +25,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from optlab.core.validation import as_number
+from optlab.schedules import StepSize, check_step_size
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford
-from optlab.splitting.schedules import StepSize, check_step_size
 from optlab.wrappers.halpern import HalpernIteration, HalpernState
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from optlab.schedules import StepSize, check_step_size
 from optlab.splitting.admm import MultiplierMethod, MultiplierState
 from optlab.splitting.protocols import TWO_BLOCK_ORACLES, TwoBlockProblem
-from optlab.splitting.schedules import StepSize, check_step_size, rule_for, step_size_at
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ExponentialMultipliers(MultiplierMethod):
 
     def step(self, problem: Any, state: MultiplierState) -> MultiplierState:
         """Return the state one iteration later."""
-        gamma = step_size_at(rule_for(self.step_size, problem), state.k, problem.default_step_size)
+        gamma = self._step_sizes(problem).at(state.k)
         shifted = state.w - gamma * problem.offset()
         u, v = problem.minimize_both(shifted, gamma, state.u, state.v)
         w = shifted + gamma * problem.apply_M(u) + gamma * problem.apply_N(v)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from optlab.schedules import StepSize, check_step_size
 from optlab.splitting.douglas_rachford import BregmanSplitting
-from optlab.splitting.schedules import StepSize, check_step_size
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from optlab.composite.iteration import SplitOracles
 from optlab.core import Problem
 
 
@@ -64,6 +65,9 @@ class SplitProblem(Problem, Protocol):
     residual_length(x, y) -> float
         Length of a step from x to y that vanishes at solutions even where mirror points run off to infinity; for the
         safeguard of Anderson's method. Without it, the norm of ``local_coordinates(y - x, x)``.
+    prepare_split() -> SplitOracles
+        The same oracles, made for many calls: constants computed, arguments that the library itself makes no longer
+        checked. Asked for once, before a run. Without it, the oracles as they are.
     primal_pair(x, y, a, b) -> iterate
         Called instead of `primal`, with the mirror points of x_k and y_k and the operator values
         ``a in A(y_k)``, ``b in B(x_k)`` that the resolvents reveal. For problems whose measure needs both points.
@@ -95,6 +99,15 @@ class SplitProblem(Problem, Protocol):
     def check_mirror(self, mirror: Any) -> None:
         """Raise `DomainError` if an extrapolated mirror point leaves int dom h*; nothing to do where grad h is onto."""
         ...
+
+
+def prepared_oracles(problem: Any) -> SplitOracles:
+    """Return the oracles of a `SplitProblem` for many calls: its own ``prepare_split()`` if it has one."""
+    own = getattr(problem, "prepare_split", None)
+    if callable(own):
+        prepared: SplitOracles = own()
+        return prepared
+    return SplitOracles(problem.resolvent_A, problem.resolvent_B, problem.check_mirror)
 
 
 @runtime_checkable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from optlab.core import DomainError, Method, State, Status
+from optlab.core.protocols import prepared_with
 from optlab.core.stopping import Verdict
 
 
@@ -68,6 +69,11 @@ class Wrapper(Method):
         """Return the reason of the method inside."""
         reason: str | None = self.method.accepts(problem)
         return reason
+
+    def prepare(self, problem: Any) -> Self:
+        """Return the wrapper around what the method inside has prepared."""
+        inside = self.method.prepare(problem)
+        return self if inside is self.method else prepared_with(self, method=inside)
 
     def iterate(self, problem: Any, state: Any) -> Any:
         """Return the iterate that the last iteration of the method inside made."""

@@ -17,7 +17,7 @@ from optlab.splitting import (
     Geometric,
     MonotoneInclusion,
 )
-from optlab.splitting.douglas_rachford import SplittingState
+from optlab.splitting.douglas_rachford import DriftWindow, SplittingState
 from optlab.transport import IPOT, EuclideanDouglasRachford, OptimalTransport, PeerSinkhorn, Sinkhorn
 
 
@@ -51,7 +51,7 @@ def matching_douglas_rachford(problem, step_size, one, count=40):
     """Yield Douglas-Rachford from the start that corresponds to ADMM after its first iteration."""
     z = one.w - one.step_size * problem.apply_N(one.v)
     method = BregmanDouglasRachford(step_size)
-    state = SplittingState(k=1, z=z, x=z, y=z, step_size=one.step_size, anchor=z, next_anchor=z)
+    state = SplittingState(k=1, z=z, x=z, y=z, step_size=one.step_size, window=DriftWindow(z, z))
     for k in range(1, count + 1):
         state = method.step(problem, state)
         yield k, state

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optlab.schedules import step_size_at
 from optlab.splitting import BregmanADMM, BregmanDouglasRachford, BregmanPeacemanRachford, Constant, Geometric
-from optlab.splitting.schedules import step_size_at
 
 
 def test_geometric_grows_to_its_maximum_and_stays_there():

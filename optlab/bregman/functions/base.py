@@ -42,12 +42,17 @@ def check_broadcast(parameter: Any, name: str, x: Array) -> None:
     """Raise ValueError unless `parameter` broadcasts to the shape of the point `x`."""
     if type(parameter) is float or getattr(parameter, "shape", None) == getattr(x, "shape", 0):
         return
+    check_shape(parameter, name, np.shape(x))
+
+
+def check_shape(parameter: Any, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `parameter` broadcasts to the shape of points `shape`."""
     try:
-        fits = np.broadcast_shapes(np.shape(parameter), np.shape(x)) == np.shape(x)
+        fits = np.broadcast_shapes(np.shape(parameter), shape) == shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{name} of shape {np.shape(parameter)} does not fit a point of shape {np.shape(x)}")
+        raise ValueError(f"{name} of shape {np.shape(parameter)} does not fit a point of shape {shape}")
 
 
 def shown_shape(*parameters: Any) -> tuple[int, ...] | None:

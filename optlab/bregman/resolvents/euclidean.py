@@ -19,7 +19,6 @@ from optlab.bregman.functions import (
     Hyperplane,
     ItakuraSaito,
     KullbackLeibler,
-    L1Norm,
     LeastSquares,
     Logistic,
     NegativeEntropy,
@@ -29,77 +28,82 @@ from optlab.bregman.functions import (
     Simplex,
     SquaredDistance,
 )
-from optlab.bregman.functions.base import Array, check_broadcast
+from optlab.bregman.functions.base import Array, check_broadcast, check_shape
+from optlab.bregman.resolvents.general import Shape, prepared_mean
 from optlab.bregman.resolvents.newton import smooth_resolvent
-from optlab.bregman.resolvents.registry import register_resolvent
+from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import positive_quadratic_root, solve_plus_expit, solve_plus_log
 
 
-def _check_vector(mirror: Array, size: int, what: str) -> None:
-    if mirror.shape != (size,):
-        raise ValueError(f"{what} needs a point of shape ({size},), got {mirror.shape}")
+def _check_vector(shape: Shape, size: int, what: str) -> None:
+    if shape != (size,):
+        raise ValueError(f"{what} needs a point of shape ({size},), got {shape}")
 
 
 # --- separable terms ------------------------------------------------------------------------------------------------
 
 
-@register_resolvent(SquaredDistance, SquaredEuclidean)
-def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(SquaredDistance, SquaredEuclidean)
+def squared_distance(function: SquaredDistance, kernel: Any, shape: Shape) -> Prepared:
     """``(m + g t q) / (1 + g t)``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    return np.asarray(mirror / (1.0 + strength) + strength / (1.0 + strength) * function.q)
+    check_shape(function.q + function.weight, "q or weight", shape)
+    return prepared_mean(function.q, function.weight)
 
 
-@register_resolvent(L1Norm, SquaredEuclidean)
-def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
-    """Soft-threshold: the point less its projection onto the box of the multipliers."""
-    check_broadcast(function.weight, "weight", mirror)
-    shift = step_size * function.weight
-    return np.asarray(mirror - np.minimum(np.maximum(mirror, -shift), shift))
-
-
-@register_resolvent(Poisson, SquaredEuclidean)
-def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Poisson, SquaredEuclidean)
+def poisson(function: Poisson, kernel: Any, shape: Shape) -> Prepared:
     """Positive root of ``x^2 - (m - g t) x - g t q = 0``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    return positive_quadratic_root(mirror - strength, strength * function.q)
+    check_shape(function.q + function.weight, "q or weight", shape)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        strength = step_size * function.weight
+        return positive_quadratic_root(mirror - strength, strength * function.q)
+
+    return root
 
 
-@register_resolvent(ItakuraSaito, SquaredEuclidean)
-def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(ItakuraSaito, SquaredEuclidean)
+def itakura_saito(function: ItakuraSaito, kernel: Any, shape: Shape) -> Prepared:
     """Positive root of ``x^2 - (m - g t/q) x - g t = 0``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    return positive_quadratic_root(mirror - strength / function.q, strength)
+    check_shape(function.q + function.weight, "q or weight", shape)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        strength = step_size * function.weight
+        return positive_quadratic_root(mirror - strength / function.q, strength)
+
+    return root
 
 
-@register_resolvent(NegativeEntropy, SquaredEuclidean)
-def negative_entropy(function: NegativeEntropy, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(NegativeEntropy, SquaredEuclidean)
+def negative_entropy(function: NegativeEntropy, kernel: Any, shape: Shape) -> Prepared:
     """``x + g t log x = m``: ``x = g t W(exp(m/(g t)) / (g t))``; 0 where that underflows."""
-    check_broadcast(function.weight, "weight", mirror)
-    strength = step_size * function.weight
-    return solve_plus_log(mirror / strength, strength)
+    check_shape(function.weight, "weight", shape)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        strength = step_size * function.weight
+        return solve_plus_log(mirror / strength, strength)
+
+    return root
 
 
-@register_resolvent(KullbackLeibler, SquaredEuclidean)
-def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(KullbackLeibler, SquaredEuclidean)
+def kullback_leibler(function: KullbackLeibler, kernel: Any, shape: Shape) -> Prepared:
     """``x + g t log(x/q) = m``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    return solve_plus_log(mirror / strength + function.log_q, strength)
+    check_shape(function.q + function.weight, "q or weight", shape)
+    log_q = np.log(function.q)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        strength = step_size * function.weight
+        return solve_plus_log(mirror / strength + log_q, strength)
+
+    return root
 
 
 @register_resolvent(Logistic, SquaredEuclidean, available=lambda function, kernel: not function.matrix_free)
 def logistic(function: Logistic, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Separable case: ``v + g t expit(v) = -labels m`` for the negative margin v; with features, the dense Newton."""
     if function.features is not None:
-        _check_vector(mirror, function.features.shape[1], "this logistic loss")
+        _check_vector(mirror.shape, function.features.shape[1], "this logistic loss")
         return smooth_resolvent(function, kernel, mirror, step_size)
     check_broadcast(function.labels, "labels", mirror)
     labels = function.labels
@@ -109,38 +113,54 @@ def logistic(function: Logistic, kernel: Any, mirror: Array, step_size: float) -
 # --- quadratic terms and equations ----------------------------------------------------------------------------------
 
 
-@register_resolvent(Quadratic, SquaredEuclidean)
-def quadratic(function: Quadratic, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Quadratic, SquaredEuclidean)
+def quadratic(function: Quadratic, kernel: Any, shape: Shape) -> Prepared:
     """``(I + g Q)^{-1} (m - g c)`` in the eigenbasis of Q."""
     eigenvalues, vectors = function.spectrum
-    _check_vector(mirror, eigenvalues.size, "this quadratic")
-    return np.asarray(vectors @ ((vectors.T @ (mirror - step_size * function.c)) / (1.0 + step_size * eigenvalues)))
+    _check_vector(shape, eigenvalues.size, "this quadratic")
+
+    def solve(mirror: Array, step_size: float) -> Array:
+        return vectors @ ((vectors.T @ (mirror - step_size * function.c)) / (1.0 + step_size * eigenvalues))
+
+    return solve
 
 
 def _factorised(function: Any, kernel: Any) -> bool:
     return not function.matrix_free or hasattr(function.A, "gram_inverse")
 
 
-@register_resolvent(LeastSquares, SquaredEuclidean, available=_factorised)
-def least_squares(function: LeastSquares, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(LeastSquares, SquaredEuclidean, available=_factorised)
+def least_squares(function: LeastSquares, kernel: Any, shape: Shape) -> Prepared:
     """``(I + g t A^T A)^{-1} (m + g t A^T b)`` in the singular basis of A; the part outside the row space stays."""
     if hasattr(function.A, "gram_inverse"):
-        strength = step_size * function.weight
-        return np.asarray(function.A.gram_inverse(strength)(mirror + strength * function.A.adjoint(function.b)))
+        pulled = function.A.adjoint(function.b)
+        systems = per_step_size(lambda step_size: function.A.gram_inverse(step_size * function.weight))
+        return lambda mirror, step_size: np.asarray(systems(step_size)(mirror + step_size * function.weight * pulled))
     left, singular, right = function.svd
-    _check_vector(mirror, right.shape[1], "this least-squares loss")
-    strength = step_size * function.weight
-    old = right @ mirror
-    new = (old + strength * singular * (left.T @ function.b)) / (1.0 + strength * singular**2)
-    return np.asarray(mirror + right.T @ (new - old))
+    _check_vector(shape, right.shape[1], "this least-squares loss")
+    seen = left.T @ function.b
+
+    def of(step_size: float) -> tuple[Array, Array]:
+        strength = step_size * function.weight
+        return strength * singular * seen, 1.0 + strength * singular**2
+
+    constants = per_step_size(of)
+
+    def solve(mirror: Array, step_size: float) -> Array:
+        pull, whole = constants(step_size)
+        old = right @ mirror
+        return mirror + right.T @ ((old + pull) / whole - old)
+
+    return solve
 
 
-@register_resolvent(AffineSet, SquaredEuclidean)
-def affine_set(function: AffineSet, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(AffineSet, SquaredEuclidean)
+def affine_set(function: AffineSet, kernel: Any, shape: Shape) -> Prepared:
     """Orthogonal projection ``m - R^T (R m - b')`` with orthonormal rows R."""
     _, rows = function.range_basis
-    _check_vector(mirror, rows.shape[1], "this affine set")
-    return np.asarray(mirror - rows.T @ (rows @ mirror - function.reduced_offset))
+    _check_vector(shape, rows.shape[1], "this affine set")
+    wanted = function.reduced_offset
+    return lambda mirror, step_size: mirror - rows.T @ (rows @ mirror - wanted)
 
 
 def _solve_spd(matrix: Array, right_side: Array) -> Array:
@@ -150,7 +170,7 @@ def _solve_spd(matrix: Array, right_side: Array) -> Array:
 @register_resolvent(Quadratic, Mahalanobis)
 def quadratic_mahalanobis(function: Quadratic, kernel: Mahalanobis, mirror: Array, step_size: float) -> Array:
     """``y = H x`` with ``(H + g Q) x = m - g c``, H the kernel's matrix; one factorisation per call."""
-    _check_vector(mirror, len(function.Q), "this quadratic")
+    _check_vector(mirror.shape, len(function.Q), "this quadratic")
     matrix = np.asarray(kernel.Q)
     return np.asarray(matrix @ _solve_spd(matrix + step_size * function.Q, mirror - step_size * function.c))
 
@@ -158,7 +178,7 @@ def quadratic_mahalanobis(function: Quadratic, kernel: Mahalanobis, mirror: Arra
 @register_resolvent(LeastSquares, Mahalanobis, available=_factorised)
 def least_squares_mahalanobis(function: LeastSquares, kernel: Mahalanobis, mirror: Array, step_size: float) -> Array:
     """``y = H x`` with ``(H + g t A^T A) x = m + g t A^T b``; one factorisation per call."""
-    _check_vector(mirror, function.A.shape[1], "this least-squares loss")
+    _check_vector(mirror.shape, function.A.shape[1], "this least-squares loss")
     matrix, strength = np.asarray(kernel.Q), step_size * function.weight
     x = _solve_spd(matrix + strength * (function.A.T @ function.A), mirror + strength * (function.A.T @ function.b))
     return np.asarray(matrix @ x)

@@ -26,13 +26,17 @@ from optlab.bregman.functions import (
     Simplex,
     Zero,
 )
-from optlab.bregman.functions.base import Array, check_broadcast
+from optlab.bregman.functions.base import Array, check_broadcast, check_shape
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import dual_bounds, mirror_box, mirror_of_bound
 from optlab.bregman.resolvents.newton import NEWTON_TOLERANCE, newton_applies, smooth_resolvent
 from optlab.bregman.resolvents.registry import (
+    Prepared,
     ResolventError,
     has_resolvent,
+    per_step_size,
+    prepares,
+    register_prepared,
     register_resolvent,
     resolvent,
     unavailable,
@@ -40,18 +44,21 @@ from optlab.bregman.resolvents.registry import (
 from optlab.bregman.resolvents.roots import decreasing_root, expand_bracket
 from optlab.core.errors import DomainError
 
+Shape = tuple[int, ...]
 
-@register_resolvent(Zero, Legendre)
-def zero(function: Zero, kernel: Any, mirror: Array, step_size: float) -> Array:
+
+@register_prepared(Zero, Legendre)
+def zero(function: Zero, kernel: Any, shape: Shape) -> Prepared:
     """Identity."""
-    return mirror.copy()
+    return lambda mirror, step_size: mirror.copy()
 
 
-@register_resolvent(Linear, Legendre)
-def linear(function: Linear, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Linear, Legendre)
+def linear(function: Linear, kernel: Any, shape: Shape) -> Prepared:
     """``m - g c`` in every geometry; where the mirror space is not all of R^n, `resolvent` checks the answer."""
-    check_broadcast(function.cost, "cost", mirror)
-    return np.asarray(mirror - step_size * function.cost)
+    check_shape(function.cost, "cost", shape)
+    scaled = per_step_size(lambda step_size: step_size * function.cost)
+    return lambda mirror, step_size: mirror - scaled(step_size)
 
 
 def _own_distance(function: Any, kernel: Any) -> bool:
@@ -67,10 +74,33 @@ def bregman_distance(function: BregmanDistance, kernel: Any, mirror: Array, step
     return weighted_mean(mirror, kernel.gradient(function.q), step_size * function.weight)
 
 
+@prepares(bregman_distance)
+def prepared_bregman_distance(function: BregmanDistance, kernel: Any, shape: Shape) -> Prepared | None:
+    """The closed form."""
+    check_shape(function.q, "q", shape)
+    return prepared_mean(kernel.gradient(function.q), function.weight) if function.kernel == kernel else None
+
+
 def weighted_mean(mirror: Array, reference: Any, strength: Any) -> Array:
     """Return ``(m + s r) / (1 + s)``: the resolvent of the geometry's own distance, as a convex combination."""
     share = strength / (1.0 + strength)
     return np.asarray(mirror / (1.0 + strength) + share * reference)
+
+
+def prepared_mean(reference: Any, weight: Any) -> Prepared:
+    """Return `weighted_mean` for a distance to the mirror point `reference` of weight t: ``s = g t``, prepared."""
+
+    def of(step_size: float) -> tuple[Any, Any]:
+        strength = step_size * weight
+        return 1.0 + strength, strength / (1.0 + strength) * reference
+
+    constants = per_step_size(of)
+
+    def mean(mirror: Array, step_size: float) -> Array:
+        whole, pull = constants(step_size)
+        return mirror / whole + pull
+
+    return mean
 
 
 def _separable_kernel(function: Any, kernel: Any) -> bool:
@@ -81,30 +111,42 @@ def _full_separable_kernel(function: Any, kernel: Any) -> bool:
     return bool(kernel.separable and kernel.full_dual)
 
 
-@register_resolvent(Box, Legendre, available=_separable_kernel)
-def box(function: Box, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Box, Legendre, available=_separable_kernel)
+def box(function: Box, kernel: Any, shape: Shape) -> Prepared:
     """Clip in mirror space: the separable kernels' derivatives are increasing."""
     if not kernel.separable:
         raise unavailable(function, kernel, "a box needs a separable kernel")
-    check_broadcast(np.broadcast_arrays(function.lower, function.upper)[0], "the bounds", mirror)
-    lower, upper = mirror_box(kernel, function.lower, function.upper, mirror.shape)
-    return np.asarray(np.minimum(np.maximum(mirror, lower), upper))
+    check_shape(np.broadcast_arrays(function.lower, function.upper)[0], "the bounds", shape)
+    lower, upper = mirror_box(kernel, function.lower, function.upper, shape)
+    return lambda mirror, step_size: np.minimum(np.maximum(mirror, lower), upper)
 
 
-@register_resolvent(L1Norm, Legendre, available=_separable_kernel)
-def l1_norm(function: L1Norm, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(L1Norm, Legendre, available=_separable_kernel)
+def l1_norm(function: L1Norm, kernel: Any, shape: Shape) -> Prepared:
     """Soft-threshold around the mirror variable of 0, which is infinite (no kink) if 0 is not inside the domain."""
     if not kernel.separable:
         raise unavailable(function, kernel, "the 1-norm needs a separable kernel")
-    check_broadcast(function.weight, "weight", mirror)
-    origin = mirror_of_bound(kernel, 0.0, mirror.shape)
-    shift = step_size * function.weight
+    check_shape(function.weight, "weight", shape)
+    origin = mirror_of_bound(kernel, 0.0, shape)
     low, high = dual_bounds(kernel)
-    kink = (origin > low) & (origin < high)
+    kink, positive = (origin > low) & (origin < high), origin <= low
     middle = np.where(kink, origin, 0.0)
-    moved = mirror - middle
-    soft = middle + np.sign(moved) * np.maximum(np.abs(moved) - shift, 0.0)
-    return np.where(kink, soft, np.where(origin <= low, mirror - shift, mirror + shift))
+    thresholds = per_step_size(lambda step_size: (step_size * function.weight, -step_size * function.weight))
+
+    def soft_threshold(moved: Array, step_size: float) -> Array:
+        upper, lower = thresholds(step_size)
+        return moved - np.minimum(np.maximum(moved, lower), upper)
+
+    def everywhere(mirror: Array, step_size: float) -> Array:
+        soft = middle + soft_threshold(mirror - middle, step_size)
+        shift, _ = thresholds(step_size)
+        return np.where(kink, soft, np.where(positive, mirror - shift, mirror + shift))
+
+    if kink.all() and not middle.any():
+        return soft_threshold
+    if positive.all():
+        return lambda mirror, step_size: mirror - thresholds(step_size)[0]
+    return everywhere
 
 
 def _block_by_block(function: Any, kernel: Any) -> bool:

@@ -23,8 +23,12 @@ from optlab.bregman.functions.sums import Sum
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
 from optlab.bregman.resolvents.registry import (
+    Prepared,
     ResolventError,
     has_resolvent,
+    per_step_size,
+    prepared_resolvent,
+    prepares,
     register_resolvent,
     resolvent,
     unavailable,
@@ -78,6 +82,17 @@ def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -
     if len(others) == 1:
         return resolvent(others[0], kernel, shifted, step_size)
     return smooth_resolvent(Sum(others), kernel, shifted, step_size)
+
+
+@prepares(sum_resolvent)
+def prepared_sum(function: Sum, kernel: Any, shape: tuple[int, ...]) -> Prepared | None:
+    """The same for one term that can be prepared and linear ones."""
+    cost, others = function.split_linear()
+    inner = prepared_resolvent(others[0], kernel, shape) if len(others) == 1 else None
+    if inner is None:
+        return None
+    scaled = per_step_size(lambda step_size: step_size * cost)
+    return lambda mirror, step_size: inner(mirror - scaled(step_size), step_size)
 
 
 def _midpoint(lower: Array, upper: Array) -> Array:

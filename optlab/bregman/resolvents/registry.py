@@ -23,11 +23,16 @@ from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number
 
 Solver = Callable[[Any, Any, Array, float], Array]
+Prepared = Callable[[Array, float], Array]
+Factory = Callable[[Any, Any, tuple[int, ...]], Prepared | None]
 _SolverT = TypeVar("_SolverT", bound=Callable[..., Any])
+_FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
+_T = TypeVar("_T")
 
 Condition = Callable[[Any, Any], bool]
 
 _TABLE: dict[tuple[type, type], tuple[Solver, Condition | None]] = {}
+_FACTORIES: dict[Solver, Factory] = {}  # of the solvers in the table that are made from one
 
 
 class ResolventError(FloatingPointError):
@@ -80,6 +85,109 @@ def register_resolvent(
         return solver
 
     return enter
+
+
+def register_prepared(
+    function_type: type, kernel_type: type, *, available: Condition | None = None
+) -> Callable[[_FactoryT], _FactoryT]:
+    """Return a decorator that enters a closed form which is prepared once and called often.
+
+    The factory is called as ``factory(function, kernel, shape)`` and returns ``(mirror, step_size) -> mirror`` for
+    float64 arrays of that shape, which it does not check. `resolvent` calls it as it calls any solver.
+
+    Parameters
+    ----------
+    function_type, kernel_type, available
+        As in `register_resolvent`.
+
+    Examples
+    --------
+    >>> from optlab.bregman.functions import Function
+    >>> class Pull(Function):
+    ...     pass
+    >>> @register_prepared(Pull, Legendre)
+    ... def pull(function, kernel, shape):
+    ...     target = np.ones(shape)
+    ...     return lambda mirror, step_size: mirror - step_size * target
+    """
+
+    def enter(factory: _FactoryT) -> _FactoryT:
+        def solver(function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+            answer: Array = factory(function, kernel, mirror.shape)(mirror, step_size)
+            return answer
+
+        return prepares(register_resolvent(function_type, kernel_type, available=available)(solver))(factory)
+
+    return enter
+
+
+def prepares(solver: Solver) -> Callable[[_FactoryT], _FactoryT]:
+    """Return a decorator that enters the factory of a solver which `register_resolvent` has put into the table.
+
+    For solvers that can be prepared in some cases only: the factory returns None in the others.
+    """
+
+    def enter(factory: _FactoryT) -> _FactoryT:
+        _FACTORIES[solver] = factory
+        return factory
+
+    return enter
+
+
+def per_step_size(make: Callable[[float], _T]) -> Callable[[float], _T]:
+    """Return `make`, a function of the step size, remembering its last answer: most runs have one step size."""
+    last: tuple[float, Any] = (0.0, None)
+
+    def constants(step_size: float) -> _T:
+        nonlocal last
+        known, made = last  # one read: threads may share what is prepared
+        if known != step_size:
+            made = make(step_size)
+            last = (step_size, made)
+        return made  # type: ignore[no-any-return]
+
+    return constants
+
+
+def prepared_resolvent(function: Any, kernel: Any, shape: tuple[int, ...]) -> Prepared | None:
+    """Return `resolvent` of a term and a kernel as a map ``(mirror, step_size) -> mirror`` for points of one shape.
+
+    Its constants are computed here, and what it is given is not checked: for arrays that the library itself has made.
+    None where no closed form of the pair can be prepared (or its constants do not exist, which `resolvent` says).
+
+    Examples
+    --------
+    >>> from optlab.bregman import SquaredEuclidean
+    >>> from optlab.bregman.functions import L1Norm
+    >>> soft_threshold = prepared_resolvent(L1Norm(), SquaredEuclidean(), (2,))
+    >>> soft_threshold(np.array([3.0, -0.5]), 1.0)
+    array([2., 0.])
+    """
+    if not isinstance(function, MonotoneOperator) or not isinstance(kernel, Legendre) or not kernel.full_dual:
+        return None
+    if callable(getattr(function, "resolvent", None)):
+        return None
+    solver = _find(type(function), type(kernel))
+    factory = None if solver is None else _FACTORIES.get(solver)
+    if factory is None:
+        return None
+    try:
+        formula = factory(function, kernel, shape)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    if formula is None:
+        return None
+
+    def prepared(mirror: Array, step_size: float) -> Array:
+        # float32 has too few digits for exponentials: `resolvent` computes in float64 and rounds
+        if mirror.dtype != _DOUBLE:
+            return resolvent(function, kernel, mirror, step_size)
+        return formula(mirror, step_size)
+
+    return prepared
+
+
+_DOUBLE = np.dtype(np.float64)
 
 
 def available_resolvents(function_type: type | None = None) -> list[tuple[str, str]]:

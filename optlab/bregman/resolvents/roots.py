@@ -30,11 +30,11 @@ def solve_plus_exp(s: Any, log_k: Any) -> Array:
     >>> float(abs(y + np.exp(y) - 1e8)) < 1e-6
     True
     """
-    s, log_k = np.broadcast_arrays(np.asarray(s, dtype=float), np.asarray(log_k, dtype=float))
+    s, log_k = np.asarray(s, dtype=float), np.asarray(log_k, dtype=float)
     with np.errstate(under="ignore"):
         w = special.wrightomega(s + log_k)
     large = w > 1.0
-    return np.where(large, np.log(np.where(large, w, 1.0)) - np.where(large, log_k, 0.0), s - w)
+    return np.where(large, np.log(np.where(large, w, 1.0)) - log_k, s - w)
 
 
 def solve_plus_expit(s: Any, k: Any) -> Array:

@@ -23,9 +23,9 @@ from optlab.bregman.functions import (
     Simplex,
     SquaredDistance,
 )
-from optlab.bregman.functions.base import Array, check_broadcast
-from optlab.bregman.resolvents.general import weighted_mean
-from optlab.bregman.resolvents.registry import register_resolvent
+from optlab.bregman.functions.base import Array, check_broadcast, check_shape
+from optlab.bregman.resolvents.general import Shape, prepared_mean
+from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import decreasing_root, solve_plus_exp
 from optlab.core.errors import DomainError
 
@@ -51,58 +51,85 @@ def log_sum_exp(y: Array, axis: int | None = None) -> Any:
 # --- separable terms ------------------------------------------------------------------------------------------------
 
 
-@register_resolvent(NegativeEntropy, ShannonEntropy)
-def negative_entropy(function: NegativeEntropy, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(NegativeEntropy, ShannonEntropy)
+def negative_entropy(function: NegativeEntropy, kernel: Any, shape: Shape) -> Prepared:
     """``x = z^{1/(1+gt)}``."""
-    check_broadcast(function.weight, "weight", mirror)
-    return np.asarray(mirror / (1.0 + step_size * function.weight))
+    check_shape(function.weight, "weight", shape)
+    return lambda mirror, step_size: mirror / (1.0 + step_size * function.weight)
 
 
-@register_resolvent(KullbackLeibler, ShannonEntropy)
-def kullback_leibler(function: KullbackLeibler, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(KullbackLeibler, ShannonEntropy)
+def kullback_leibler(function: KullbackLeibler, kernel: Any, shape: Shape) -> Prepared:
     """``x = z^{1/(1+gt)} q^{gt/(1+gt)}``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    return weighted_mean(mirror, function.log_q, step_size * function.weight)
+    check_shape(function.q + function.weight, "q or weight", shape)
+    return prepared_mean(np.log(function.q), function.weight)
 
 
-@register_resolvent(Poisson, ShannonEntropy)
-def poisson(function: Poisson, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Poisson, ShannonEntropy)
+def poisson(function: Poisson, kernel: Any, shape: Shape) -> Prepared:
     """``y - g t q exp(-y) = m - g t``, that is ``x = g t q / W(g t q e^{g t} / z)``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    with np.errstate(divide="ignore"):  # q = 0: no exponential term
-        log_k = np.log(strength) + np.log(function.q)
-    return -solve_plus_exp(strength - mirror, log_k)
+    check_shape(function.q + function.weight, "q or weight", shape)
+
+    def of(step_size: float) -> tuple[Any, Any]:
+        strength = step_size * function.weight
+        with np.errstate(divide="ignore"):  # q = 0: no exponential term
+            return strength, np.log(strength) + np.log(function.q)
+
+    constants = per_step_size(of)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        strength, log_k = constants(step_size)
+        return -solve_plus_exp(strength - mirror, log_k)
+
+    return root
 
 
-@register_resolvent(ItakuraSaito, ShannonEntropy)
-def itakura_saito(function: ItakuraSaito, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(ItakuraSaito, ShannonEntropy)
+def itakura_saito(function: ItakuraSaito, kernel: Any, shape: Shape) -> Prepared:
     """``y - g t exp(-y) = m - g t / q``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    return -solve_plus_exp(strength / function.q - mirror, np.log(strength))
+    check_shape(function.q + function.weight, "q or weight", shape)
+
+    def of(step_size: float) -> tuple[Any, Any]:
+        strength = step_size * function.weight
+        return strength / function.q, np.log(strength)
+
+    constants = per_step_size(of)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        pull, log_k = constants(step_size)
+        return -solve_plus_exp(pull - mirror, log_k)
+
+    return root
 
 
-@register_resolvent(SquaredDistance, ShannonEntropy)
-def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(SquaredDistance, ShannonEntropy)
+def squared_distance(function: SquaredDistance, kernel: Any, shape: Shape) -> Prepared:
     """``y + g t exp(y) = m + g t q``, that is ``x = W(g t z e^{g t q}) / (g t)``."""
-    check_broadcast(function.q, "q or weight", mirror)
-    check_broadcast(function.weight, "q or weight", mirror)
-    strength = step_size * function.weight
-    with np.errstate(divide="ignore"):  # a weight of 0 leaves its coordinate alone
-        return solve_plus_exp(mirror + strength * function.q, np.log(strength))
+    check_shape(function.q + function.weight, "q or weight", shape)
+
+    def of(step_size: float) -> tuple[Any, Any]:
+        strength = step_size * function.weight
+        with np.errstate(divide="ignore"):  # a weight of 0 leaves its coordinate alone
+            return strength * function.q, np.log(strength)
+
+    constants = per_step_size(of)
+
+    def root(mirror: Array, step_size: float) -> Array:
+        pull, log_k = constants(step_size)
+        with np.errstate(divide="ignore"):
+            return solve_plus_exp(mirror + pull, log_k)
+
+    return root
 
 
 # --- one linear constraint ------------------------------------------------------------------------------------------
 
 
-@register_resolvent(Simplex, ShannonEntropy)
-def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
+@register_prepared(Simplex, ShannonEntropy)
+def simplex(function: Simplex, kernel: Any, shape: Shape) -> Prepared:
     """``x = total z / sum z``."""
-    return np.asarray(mirror + (np.log(function.total) - log_sum_exp(mirror)))
+    log_total = np.log(function.total)
+    return lambda mirror, step_size: mirror + (log_total - log_sum_exp(mirror))
 
 
 @register_resolvent(CappedSimplex, ShannonEntropy)

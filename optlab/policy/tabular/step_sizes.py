@@ -20,7 +20,7 @@ import numpy as np
 
 from optlab.bregman.mirror_maps import MirrorMap
 from optlab.core.validation import as_number
-from optlab.splitting.schedules import Constant, Geometric
+from optlab.schedules import Constant, Geometric
 
 __all__ = [
     "AdaptiveStepSize",

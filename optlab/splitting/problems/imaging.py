@@ -57,6 +57,10 @@ class PoissonFit(Function):
         self.q, self.blur, self.background = observation, blur, background
         self.sensitivity = blur.adjoint(np.ones_like(observation))
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(np.shape(self.q))
+
     def mean(self, x: Array) -> Array:
         """Return the expected counts ``H x + background``."""
         return self.blur.apply(x) + self.background

@@ -25,8 +25,8 @@ import numpy as np
 
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number, one_of
+from optlab.schedules import Geometric
 from optlab.splitting.protocols import SPLIT_ORACLES, TWO_BLOCK_ORACLES
-from optlab.splitting.schedules import Geometric
 from optlab.transport.balanced.plan import TransportPlan
 from optlab.transport.balanced.warm_start import potentials_of_plan
 from optlab.transport.costs.sparse import checked_sparse
