@@ -104,6 +104,7 @@ def _classes() -> list[Entry]:
     import optlab
 
     found = []
+    seen: set[type] = set()  # a class that two floors export is listed once
     for module in pkgutil.iter_modules(optlab.__path__):
         if not module.ispkg or module.name in _NO_FAMILIES or module.name.startswith("_"):
             continue
@@ -115,8 +116,9 @@ def _classes() -> list[Entry]:
             found.append(Entry("broken", f"optlab.{module.name}", module.name, reason))
             continue
         for member in members:
-            if not inspect.isclass(member) or getattr(member, "_is_protocol", False):
+            if not inspect.isclass(member) or getattr(member, "_is_protocol", False) or member in seen:
                 continue
+            seen.add(member)
             first = (inspect.getdoc(member) or "").partition("\n")[0]
             if hasattr(member, "init") and hasattr(member, "iterate"):
                 found.append(Entry("method", f"{module.name}.{member.__name__}", module.name, first, member))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -225,7 +225,7 @@ class MonotoneInclusion:
         self.shape = self._find_shape(shape, (A, B))
         if default_step_size is not None:
             default_step_size = as_number(default_step_size, "default_step_size", above=0)
-        self.default_step_size = default_step_size or self._proven_step_size()
+        self._given_step_size = default_step_size
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.A!r}, {self.B!r}, {self.kernel!r}, shape={self.shape})"
@@ -244,6 +244,11 @@ class MonotoneInclusion:
         if self.reference is not None and self.reference.shape != found:
             raise ValueError(f"reference must have shape {found}, got {self.reference.shape}")
         return found
+
+    @cached_property
+    def default_step_size(self) -> float:
+        """The one given, or ``1/L`` where B is known to be L-smooth relative to the kernel, else 1."""
+        return self._given_step_size or self._proven_step_size()
 
     def _proven_step_size(self) -> float:
         constants = getattr(self.B, "relative_smoothness", lambda kernel: None)(self.kernel)

@@ -437,19 +437,16 @@ class Domains:
             bound = 1.0 if term.operator is None else term.operator.norm
             residual += bound * ray.error + ROUNDING * bound * length(ray.direction)
             summands = max(summands, length(back))
-        for i, support_at in ((absorbing, None), (None, domain_support(self.kernel))):
-            if i is not None:
-                support_at = support_of(self.terms[i].outer)
-            elif support_at is None:
-                continue
-            ray = support_at(-total)
-            if ray is None:
-                continue
-            if i is not None:
-                used[i] = ray.direction
+        if absorbing is not None:
+            ray = support_of(self.terms[absorbing].outer)(-total)
+            if ray is not None:
+                used[absorbing] = ray.direction
                 summands = max(summands, length(ray.direction))
-            total = total + ray.direction
-            margin, size, residual = margin - ray.value, size + ray.size, residual + ray.error
+                total, residual = total + ray.direction, residual + ray.error
+                margin, size = margin - ray.value, size + ray.size
+        ray = domain_support(self.kernel)(-total)
+        if ray is not None:
+            total, margin, size = total + ray.direction, margin - ray.value, size + ray.size
         residual += length(total)
         if not (summands > 0 and margin > 0):
             return math.inf

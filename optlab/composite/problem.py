@@ -160,14 +160,14 @@ class CompositeProblem(MonotoneInclusion):
         self.by_pairs = len(functions) == 2 and (positional or dual_bound is not None or feasible_point is not None)
         self.functions = tuple(functions)
         if self.by_pairs:
-            self._init_pair(*functions, kernel, shape, reference, default_step_size)
+            self._init_pair(functions, kernel, shape, reference, default_step_size)
             self.primary_metric = "residual" if dual_bound is None else "gap"
             return
         self._init_space(functions, kernel, shape, reference)
         if self.is_pair:
-            self._init_pair(*functions, kernel, self.shape, reference, default_step_size)
+            self._init_pair(functions, kernel, self.shape, reference, default_step_size)
         elif default_step_size is not None:
-            self.default_step_size = as_number(default_step_size, "default_step_size", above=0)
+            raise TypeError("default_step_size is for problems of two terms with resolvents")
         self.has_gap = self.certifier.has_upper and self.certifier.has_lower
         if not self.certifier.has_pairs:
             lacking = next(t for t in self.certifier.atoms if not t.offers & {"gradient", "proximal", "dual_proximal"})
@@ -179,8 +179,8 @@ class CompositeProblem(MonotoneInclusion):
 
     has_gap = False
 
-    def _init_pair(self, f: Any, g: Any, kernel: Any, shape: Any, reference: Any, step: float | None) -> None:
-        self.f, self.g = f, g
+    def _init_pair(self, pair: Sequence[Any], kernel: Any, shape: Any, reference: Any, step: float | None) -> None:
+        self.f, self.g = f, g = pair
         MonotoneInclusion.__init__(self, f, g, kernel, shape=shape, reference=reference, default_step_size=step)
 
     def _init_space(self, functions: Sequence[Any], kernel: Any, shape: Any, reference: Any) -> None:

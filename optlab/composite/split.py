@@ -152,6 +152,7 @@ class StackedPart:
         self.operators: list[LinearMap] = [t.operator if t.operator is not None else Identity(shape) for t in terms]
         self.matvecs = sum(term.operator is not None for term in terms)
         self._proximals = [term.outer_proximal for term in terms]
+        self._dual_proximals = [term.dual_proximal for term in terms]
 
     @cached_property
     def norm(self) -> float:
@@ -182,9 +183,8 @@ class StackedPart:
         return [proximal(part, step) for proximal, part in zip(self._proximals, z)]
 
     def dual_proximal(self, z: Sequence[Array], step: float) -> list[Array]:
-        """Return ``prox_{step h*}(z) = z - step prox_{h/step}(z/step)`` (Moreau)."""
-        inverse = 1.0 / step
-        return [part - step * proximal(inverse * part, inverse) for proximal, part in zip(self._proximals, z)]
+        """Return ``prox_{step h*}(z)``: a projection where ``h*`` is an indicator, else by Moreau's identity."""
+        return [proximal(part, step) for proximal, part in zip(self._dual_proximals, z)]
 
 
 class Split:

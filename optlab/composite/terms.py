@@ -144,6 +144,20 @@ class Term:
         """The map (z, step) -> z of the outer function in the Euclidean geometry."""
         return bind_resolvent(self.outer, _EUCLIDEAN)
 
+    @cached_property
+    def dual_proximal(self) -> Any:
+        """The map (z, step) -> prox of ``step f*``, f the outer function."""
+        project = getattr(self.outer, "project_dual", None)
+        if project is not None:
+            return lambda z, step: project(z)
+        proximal = self.outer_proximal
+
+        def by_moreau(z: Array, step: float) -> Array:
+            inverse = 1.0 / step
+            return z - step * proximal(inverse * z, inverse)
+
+        return by_moreau
+
 
 _EUCLIDEAN = SquaredEuclidean()
 

@@ -19,7 +19,7 @@ _EXPORTS = {
     "PointCloudCost": "costs.point_cloud",
     "SparseCost": "costs.sparse",
     "InfeasibleError": "costs.feasibility",
-    "as_cost": "costs.dense",
+    "as_cost": "costs.convert",
     "EntropicStepSize": "balanced.step_sizes",
     "ExactPlan": "exact.rounds",
     "ExactTransport": "exact.rounds",
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from optlab.transport.balanced.step_sizes import EntropicStepSize as EntropicStepSize
     from optlab.transport.batch import BatchTransport as BatchTransport
     from optlab.transport.batch import batch_transport as batch_transport
+    from optlab.transport.costs.convert import as_cost as as_cost
     from optlab.transport.costs.dense import DenseCost as DenseCost
     from optlab.transport.costs.dense import GaugedCost as GaugedCost
-    from optlab.transport.costs.dense import as_cost as as_cost
     from optlab.transport.costs.feasibility import InfeasibleError as InfeasibleError
     from optlab.transport.costs.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.costs.sparse import SparseCost as SparseCost

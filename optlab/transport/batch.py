@@ -18,7 +18,7 @@ import numpy as np
 
 from optlab.core.threads import run_tasks, thread_count
 from optlab.core.validation import as_float_array, as_integer, as_number, first_index
-from optlab.transport.costs.dense import check_size
+from optlab.transport.costs.base import check_size
 from optlab.transport.plans.marginals import SUM_TOLERANCE
 from optlab.transport.plans.relative_gap import relative_gap
 

@@ -20,7 +20,7 @@ from optlab.splitting import (
     HalpernDouglasRachford,
 )
 from optlab.transport.balanced.problem import OptimalTransport
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.point_cloud import PointCloudCost
 from optlab.transport.entropic.anderson import AndersonSinkhorn
 from optlab.transport.entropic.ipot import IPOT

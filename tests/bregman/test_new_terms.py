@@ -187,6 +187,16 @@ def check_by_inequality(term, p, s, z, t):
         assert term.value(u) >= lower - 1e-9 * (1 + abs(lower) + np.linalg.norm(s) * np.linalg.norm(u - p))
 
 
+@pytest.mark.parametrize("name", [name for name in TERMS if TERMS[name][0].project_dual is not None])
+def test_the_projection_onto_the_dual_ball_is_moreaus(name):
+    term, shape = TERMS[name]
+    for z, t in points(name, shape):
+        np.testing.assert_allclose(
+            term.project_dual(z), z - t * resolvent(term, E2, z / t, 1 / t), atol=1e-12 + 1e-9 * t
+        )
+        assert math.isfinite(term.conjugate_value(term.project_dual(z)))
+
+
 @pytest.mark.parametrize("name", [*NOT_KNOWN, *NOT_CONVEX])
 def test_the_proximal_point_is_not_beaten(name):
     term, shape = {**NOT_KNOWN, **NOT_CONVEX}[name]

@@ -204,9 +204,10 @@ def test_the_templates_for_contributors_work(tmp_path):
     from optlab.reproduce import FIGURES, THEOREMS
 
     blocks = rst_blocks(DOCS / "guide" / "extend.rst")
-    assert len(blocks) == 5
-    terms, wrapped, theorem, figure, bench = (run(block, tmp_path, "extend.rst") for block in blocks)
+    assert len(blocks) == 6
+    terms, sums, wrapped, theorem, figure, bench = (run(block, tmp_path, "extend.rst") for block in blocks)
     assert terms["ThreeTerms"].offers["gradient"] == ("s",)
+    assert [slot.name for slot in sums["slots"]] == ["f", "g"]
     assert {"variable", "with_variable"} <= wrapped.keys()
     try:
         check = theorem["rate"]

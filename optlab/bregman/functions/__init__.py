@@ -14,16 +14,7 @@ from optlab.bregman.functions.balls import (
     Slab,
     SpectralBall,
 )
-from optlab.bregman.functions.base import (
-    FEASIBILITY_TOLERANCE,
-    BlockSum,
-    Function,
-    Linear,
-    MonotoneOperator,
-    SmoothFunction,
-    Sum,
-    Zero,
-)
+from optlab.bregman.functions.base import FEASIBILITY_TOLERANCE, Function, Linear, MonotoneOperator, Zero
 from optlab.bregman.functions.calculus import Composed, Conjugate, Dilated, MoreauEnvelope, Scaled, Translated
 from optlab.bregman.functions.divergences import (
     BregmanDistance,
@@ -59,6 +50,7 @@ from optlab.bregman.functions.sets import (
     RowMarginal,
     Simplex,
 )
+from optlab.bregman.functions.sums import BlockSum, SmoothFunction, Sum
 
 __all__ = [
     "AffineSet",

@@ -35,7 +35,7 @@ def scaled(function: Function, factor: Any) -> Function:
             f"0 * {type(function).__name__} would drop its domain; leave the term out, or put an indicator in its place"
         )
     if dataclasses.is_dataclass(function) and any(f.name == "weight" for f in dataclasses.fields(function)):
-        return dataclasses.replace(function, weight=factor * function.weight)  # type: ignore[attr-defined]
+        return dataclasses.replace(function, weight=factor * function.weight)
     return Scaled(function, factor)
 
 
@@ -230,7 +230,7 @@ class Composed(Function):
             return super().support(direction)
         return self._pulled(self.outer.support(self.operator.apply(direction) / self.operator.tight), 1.0)
 
-    def _pulled(self, ray: Ray | None, nu: float) -> Ray | None:
+    def _pulled(self, ray: Ray | None, nu: float | None) -> Ray | None:
         return None if ray is None else ray._replace(direction=self.operator.adjoint(ray.direction) / nu)
 
     def recession(self, direction: Array) -> Ray | None:

@@ -465,6 +465,10 @@ class L1Norm(Function):
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * np.abs(x)))
 
+    def project_dual(self, y: Array) -> Array:
+        """Return y clipped to the box."""
+        return np.clip(y, -self.weight, self.weight).astype(y.dtype, copy=False)
+
     def conjugate_value(self, y: Array) -> float:
         return 0.0 if np.all(np.abs(y) <= self.weight * (1.0 + 1e-12)) else math.inf
 

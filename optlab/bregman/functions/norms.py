@@ -67,6 +67,11 @@ class L2Norm(Homogeneous):
     def gauge(self, y: Array) -> float:
         return _over(float(np.linalg.norm(np.ravel(y))), self.weight)
 
+    def project_dual(self, y: Array) -> Array:
+        """Return y scaled into the ball."""
+        size = float(np.linalg.norm(np.ravel(y)))
+        return y if size <= self.weight else (self.weight / size) * y
+
 
 @dataclass(frozen=True, eq=False)
 class LInfNorm(Homogeneous):
@@ -247,6 +252,12 @@ class GroupNorm(Homogeneous):
 
     def value(self, x: Array) -> float:
         return float(np.sum(self.weight * self.norms(x)))
+
+    def project_dual(self, y: Array) -> Array:
+        """Return every group scaled into its ball."""
+        norms = self.norms(y)
+        factors = np.divide(self.weight, norms, out=np.ones_like(norms), where=norms > self.weight)
+        return y * self.spread(factors)
 
     def gauge(self, y: Array) -> float:
         norms = self.norms(y)

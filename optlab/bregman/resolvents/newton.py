@@ -18,7 +18,8 @@ import numpy as np
 from scipy import linalg
 
 from optlab.bregman.euclidean import Mahalanobis
-from optlab.bregman.functions.base import Array, Function, Sum
+from optlab.bregman.functions.base import Array, Function
+from optlab.bregman.functions.sums import Sum
 from optlab.bregman.legendre import Legendre
 from optlab.bregman.resolvents.bounds import domain_bounds, dual_bounds
 from optlab.bregman.resolvents.registry import (

@@ -92,7 +92,8 @@ def squared_distance(function: SquaredDistance, kernel: Any, mirror: Array, step
     check_broadcast(function.q, "q or weight", mirror)
     check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
-    return solve_plus_exp(mirror + strength * function.q, np.log(strength))
+    with np.errstate(divide="ignore"):  # a weight of 0 leaves its coordinate alone
+        return solve_plus_exp(mirror + strength * function.q, np.log(strength))
 
 
 # --- one linear constraint ------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def taut_string(z: Array, weights: Array) -> Array:
 
 
 @njit(cache=True)
-def _dynamic_programme(z, w):  # pragma: no cover - compiled
+def _dynamic_programme(z: Array, w: Array) -> Array:  # pragma: no cover - compiled
     n = z.size
     u = np.empty(n)
     low, high = np.empty(n - 1), np.empty(n - 1)

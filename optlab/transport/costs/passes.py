@@ -1,7 +1,7 @@
 """One call per pass over a transport cost: cuts it into row ranges, converts natural to binary logs.
 
 Every function takes the cost's storage (`data`, ``n``, ``m``; see `optlab.transport.kernels.half_steps`) with rows
-being the rows of the storage; `optlab.transport.costs.dense.Cost` turns a transposed view round. Potentials and inverse
+being the rows of the storage; `optlab.transport.costs.base.Cost` turns a transposed view round. Potentials and inverse
 temperatures are in natural units here, and so are the results.
 
 How a pass is cut into ranges depends on the shape alone, never on the number of threads, so that results are

@@ -10,7 +10,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array, one_of
 from optlab.transport.costs import passes
-from optlab.transport.costs.dense import LARGEST_COST, Cost
+from optlab.transport.costs.base import LARGEST_COST, Cost
 from optlab.transport.kernels import half_steps
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock")

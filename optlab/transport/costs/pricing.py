@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.point_cloud import PointCloudCost
 from optlab.transport.costs.tasks import gathered
 from optlab.transport.kernels import list_kernels, pricing_kernels

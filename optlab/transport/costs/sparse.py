@@ -1,20 +1,19 @@
 """A transport cost known on some pairs only: all others are forbidden.
 
-`SparseCost` offers the passes of `optlab.transport.costs.dense.Cost` in time and memory of the stored pairs, so that
+`SparseCost` offers the passes of `optlab.transport.costs.base.Cost` in time and memory of the stored pairs, so that
 every method that reaches the cost through passes runs on it. It has no products ``C v``: with forbidden pairs they are
 infinite.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from optlab.core.validation import as_float_array
-from optlab.transport.costs.dense import Cost, check_size
+from optlab.transport.costs.base import Cost, check_size, finite_statistics
 from optlab.transport.costs.feasibility import Pattern
 from optlab.transport.kernels import sparse_kernels
 
@@ -241,11 +240,3 @@ class SparseCost(Cost):
 
     def __repr__(self) -> str:
         return f"SparseCost(shape={self.shape}, allowed={self._rows[2].size})"
-
-
-def finite_statistics(values: np.ndarray) -> tuple[float, float, float, float]:
-    """Return minimum, maximum, mean and standard deviation of the costs of allowed pairs."""
-    if values.size == 0:
-        return 0.0, 0.0, 0.0, 0.0
-    mean = math.fsum(values.tolist()) / values.size
-    return float(values.min()), float(values.max()), mean, float(np.std(values))

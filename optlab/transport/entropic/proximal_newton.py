@@ -41,7 +41,8 @@ from optlab.core import DomainError, Method, State
 from optlab.core.validation import as_integer, as_number, one_of
 from optlab.transport.balanced.plan import TransportPlan
 from optlab.transport.balanced.problem import OptimalTransport
-from optlab.transport.costs.dense import Cost, DenseCost, GaugedCost
+from optlab.transport.costs.base import Cost
+from optlab.transport.costs.dense import DenseCost, GaugedCost
 from optlab.transport.costs.point_cloud import PointCloudCost
 from optlab.transport.entropic.newton import column_sums, newton_step
 from optlab.transport.entropic.sinkhorn import against_transport, start_at

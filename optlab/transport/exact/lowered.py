@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from optlab.transport.balanced.problem import OptimalTransport
-from optlab.transport.costs.dense import LARGEST_SPREAD, DenseCost
+from optlab.transport.costs.base import LARGEST_SPREAD
+from optlab.transport.costs.dense import DenseCost
 from optlab.transport.costs.sparse import SparseCost
 from optlab.transport.plans.relative_gap import ROUNDING
 

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.threads import run_tasks
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.point_cloud import PointCloudCost
 from optlab.transport.costs.pricing import BLOCK_POINTS, BlockedCost, PairList
 from optlab.transport.entropic.sinkhorn import relaxed

@@ -34,7 +34,8 @@ from optlab.core.stopping import Verdict
 from optlab.core.validation import as_integer
 from optlab.transport.balanced.plan import TransportPlan
 from optlab.transport.balanced.problem import OptimalTransport
-from optlab.transport.costs.dense import Cost, DenseCost
+from optlab.transport.costs.base import Cost
+from optlab.transport.costs.dense import DenseCost
 from optlab.transport.costs.feasibility import fill_up
 from optlab.transport.costs.point_cloud import PointCloudCost
 from optlab.transport.costs.pricing import BlockedCost

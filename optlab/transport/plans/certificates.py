@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.feasibility import fill_up
 from optlab.transport.plans.potentials import MirrorPlan
 from optlab.transport.plans.relative_gap import ROUNDING

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array
-from optlab.transport.costs.dense import LARGEST_SPREAD, SPREAD_ADVICE, Cost, as_cost, warn_of_spread
+from optlab.transport.costs.base import LARGEST_SPREAD, SPREAD_ADVICE, Cost, warn_of_spread
+from optlab.transport.costs.convert import as_cost
 from optlab.transport.costs.feasibility import check_feasible
 from optlab.transport.plans.relative_gap import NOTHING_PROVEN
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.costs.feasibility import InfeasibleError, Pattern, _some, fill_up
 from optlab.transport.costs.sparse import SparseCost
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array
 from optlab.transport.balanced.plan import TransportPlan
-from optlab.transport.costs.dense import Cost
+from optlab.transport.costs.base import Cost
 from optlab.transport.kernels import forest_kernels, quadratic_kernels
 from optlab.transport.plans.certificates import ArrayEntries, DualBound, RoundedPlan, _round_on_allowed, exact_dot
 from optlab.transport.plans.relative_gap import relative_gap

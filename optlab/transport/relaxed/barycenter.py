@@ -25,7 +25,8 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.costs.dense import Cost, as_cost, warn_of_spread
+from optlab.transport.costs.base import Cost, warn_of_spread
+from optlab.transport.costs.convert import as_cost
 from optlab.transport.plans.certificates import PotentialEntries, certified_gap, cost_terms, round_to_marginals
 from optlab.transport.plans.marginals import SUM_TOLERANCE, gap_advice
 from optlab.transport.plans.potentials import MirrorPlan

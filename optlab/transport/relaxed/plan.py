@@ -31,7 +31,8 @@ import numpy as np
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number
 from optlab.splitting.schedules import Geometric
-from optlab.transport.costs.dense import Cost, as_cost, warn_of_spread
+from optlab.transport.costs.base import Cost, warn_of_spread
+from optlab.transport.costs.convert import as_cost
 from optlab.transport.plans.certificates import DualBound, PotentialEntries, certified_gap, cost_terms, exact_dot
 from optlab.transport.plans.marginals import gap_advice, uniform_if_none
 from optlab.transport.plans.matrix_like import MatrixLike
