@@ -1,6 +1,6 @@
 """PANOC+ and ZeroFPR: proximal gradient made fast by L-BFGS directions, safe by a line search on an envelope.
 
-The forward-backward envelope (Patrinos, Bemporad 2013), with ``z = prox_{gamma g}(x - gamma grad f(x))``, ``r = x - z``:
+The forward-backward envelope (Patrinos, Bemporad), where ``z = prox_{gamma g}(x - gamma grad f(x))``, ``r = x - z``:
 
     E(x) = f(x) - <grad f(x), r> + ||r||^2 / (2 gamma) + g(z)
 
