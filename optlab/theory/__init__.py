@@ -14,11 +14,13 @@ from optlab.theory.classes import (
     ProblemClass,
     SmoothConvex,
 )
+from optlab.theory.composite import CompositeConvex
 from optlab.theory.relative import RelativelySmoothPair
 from optlab.theory.worst import WorstCase, worst_case
 
 __all__ = [
     "CocoercivePair",
+    "CompositeConvex",
     "ConvexPair",
     "MonotoneLipschitz",
     "MonotonePair",
