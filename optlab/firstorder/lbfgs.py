@@ -30,8 +30,8 @@ class LBFGSState(WorkState):
 class LBFGS(FirstOrderMethod):
     """L-BFGS-B of SciPy (Byrd, Lu, Nocedal, Zhu 1995), for a smooth f, alone or on a box.
 
-    SciPy's state cannot be kept between calls. Each record interval runs again from the start, and is counted and timed
-    as the work it is: ask for few records (the default ``record="log"`` costs about three times one run).
+    SciPy's state cannot be kept between calls. Each record interval runs again from the start; counted is one run,
+    timed is what was done: ask for few records (the default ``record="log"`` costs several runs).
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class LBFGS(FirstOrderMethod):
         options = {"maxiter": limit, "maxfun": 10**9, "maxcor": self.memory, "ftol": 0.0, "gtol": 0.0}
         found = minimize(value_and_gradient, x0.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         x = np.asarray(found.x, dtype=x0.dtype).reshape(x0.shape)
-        return LBFGSState(limit, state.work + oracles.work, x0, x, found.nit < limit)
+        return LBFGSState(limit, oracles.work, x0, x, found.nit < limit)
 
     def iterate(self, problem: Any, state: LBFGSState) -> Any:
         """Return x."""

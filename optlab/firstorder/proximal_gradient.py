@@ -24,6 +24,7 @@ from optlab.firstorder.base import (
     certified,
     inverse,
     is_euclidean,
+    needs_whole_space,
     optional_step,
 )
 
@@ -166,6 +167,12 @@ class MirrorDescent(BregmanForwardBackward):
     def __post_init__(self) -> None:
         object.__setattr__(self, "step_size", as_number(self.step_size, "step_size", above=0))
         one_of(self.decay, "decay", ("sqrt", "constant"))
+
+    def accepts(self, problem: Any) -> str | None:
+        """Return a reason against gradients that are infinite somewhere, and kernels that long steps lead out of."""
+        if not problem.kernel.full_dual:
+            return f"takes steps of any length, and grad h of {type(problem.kernel).__name__} does not reach all points"
+        return needs_whole_space(problem, self.slots)
 
     def init(self, problem: Any, x0: Any, rng: Any) -> DescentState:
         """Return the state at iteration 0."""

@@ -26,7 +26,7 @@ from optlab.core.validation import as_integer, as_number
 from optlab.linalg.lbfgs import inner, lbfgs_direction, lbfgs_update
 
 Array = Any
-_HALVINGS = 10
+_HALVINGS = 20
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Worst cases of the first-order methods' own steps, against the closed forms of the literature and PEPit's examples."""
+"""Worst cases of the first-order methods' own steps, against closed forms of the literature and PEPit's examples."""
 
 from __future__ import annotations
 
