@@ -67,8 +67,8 @@ def _frank_wolfe(scale: str, seed: int, share: float) -> Evidence:
     id="frank-wolfe-gap",
     paper=PAPER,
     title="Frank-Wolfe: the gap with the curvature constant",
-    statement="""With steps 2/(k + 2), f(x_k) - f* <= 2 C/(k + 2), where C is the curvature constant of f on the set; for least
-    squares on the simplex the largest squared distance of two columns.""",
+    statement="""With steps 2/(k + 2), f(x_k) - f* <= 2 C/(k + 2), where C is the curvature constant of f on the set;
+    for least squares on the simplex the largest squared distance of two columns.""",
     assumptions=("f convex and smooth", "a compact convex set"),
     source="Jaggi 2013, Theorem 1",
 )
