@@ -21,7 +21,7 @@ class CondatVu(PrimalDualMethod):
     Parameters
     ----------
     step_size : float, optional
-        tau. Default: as large as the condition allows.
+        tau. Default: as large as the condition allows, at most 1/L.
     dual_step_size : float, optional
         sigma. Default: ``1/(ratio ||K||)``, or what the condition leaves where tau is given.
     ratio : float, default 1.0

@@ -57,7 +57,7 @@ def combined(a: float, first: list[Array], b: float, second: list[Array]) -> lis
 class PrimalDualMethod(FirstOrderMethod):
     """Base of the methods on ``f(x) + g(x) + h(K x)``; fields `step_size`, `dual_step_size`, `ratio`.
 
-    Default step sizes: ``sigma = 1/(ratio ||K||)`` and ``1/tau = L/2 + sigma ||K||^2``.
+    Default step sizes: ``sigma = 1/(ratio ||K||)`` and ``1/tau = max(L, L/2 + sigma ||K||^2)``.
     """
 
     step_size: float | None
@@ -80,7 +80,8 @@ class PrimalDualMethod(FirstOrderMethod):
             sigma = 1.0 / (self.ratio * K) if K > 0 else 1.0
         if self.step_size is not None:
             return self.step_size, sigma
-        curvature = 0.5 * L + coupling * sigma * K**2
+        # without K, or nearly so, the condition alone would allow the step 2/L, at which nothing contracts
+        curvature = max(L, 0.5 * L + coupling * sigma * K**2)
         return (1.0 / curvature if curvature > 0 else 1.0), sigma
 
     def _initial(self, problem: Any, x0: Any, coupling: float = 1.0) -> PrimalDualState:
