@@ -66,7 +66,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ),
     ]
     caption = (
-        f"Certified relative duality gap against gradients on a lasso of {m} x {n} Gaussian entries, weight a twentieth "
-        "of the largest useful one.",
+        f"Certified relative duality gap against gradients on a lasso of {m} x {n} Gaussian entries, weight a "
+        "twentieth of the largest useful one."
     )
     return optlab.Figure(rows, draw, claims, caption)
