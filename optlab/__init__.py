@@ -40,6 +40,7 @@ _SUBMODULES = (
     "composite",
     "core",
     "datasets",
+    "firstorder",
     "linalg",
     "multiview",
     "plotting",
@@ -53,7 +54,7 @@ _SUBMODULES = (
     "wrappers",
 )
 # the packages whose public classes are methods; `optlab.applicable` and the conformance tests walk them
-METHOD_PACKAGES = ("wrappers", "splitting", "transport", "stochastic", "policy", "multiview")
+METHOD_PACKAGES = ("wrappers", "splitting", "firstorder", "transport", "stochastic", "policy", "multiview")
 
 __all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]
 

@@ -18,6 +18,7 @@ PAGES = {
     "composite": ("optlab.composite",),
     "wrappers": ("optlab.wrappers",),
     "splitting": ("optlab.splitting",),
+    "firstorder": ("optlab.firstorder",),
     "problems": ("optlab.splitting.problems",),
     "transport": ("optlab.transport",),
     "stochastic": ("optlab.stochastic",),

@@ -15,6 +15,7 @@ import numpy as np
 
 from optlab.composite.terms import Term
 from optlab.core import State
+from optlab.core.validation import as_data
 from optlab.linalg import Blocks, Identity, LinearMap
 
 Array = Any
@@ -90,6 +91,19 @@ class SmoothPart:
     def quadratic(self) -> bool:
         """Whether all its terms are quadratic."""
         return all("quadratic" in term.offers for term in self.terms)
+
+    @cached_property
+    def hessian(self) -> Array:
+        """The (n, n) Hessian of a quadratic part of n variables, from n gradients."""
+        n = math.prod(next(term.operator.shape_in for term in self.terms if term.operator is not None))
+        zero = np.zeros(n)
+        at_zero = self.gradient(zero)
+        columns = np.empty((n, n))
+        for i in range(n):
+            zero[i] = 1.0
+            columns[i] = self.gradient(zero) - at_zero
+            zero[i] = 0.0
+        return columns
 
     def value(self, x: Array) -> float:
         """Return the value at x."""
@@ -189,6 +203,8 @@ class Split:
 
     def __init__(self, problem: Any, placed: Mapping[str, tuple[Term, ...]]) -> None:
         self.problem, self.kernel, self.slots = problem, problem.kernel, dict(placed)
+        #: What methods have worked out of the terms, by keys of their own; no part of any state.
+        self.cache: dict[Any, Any] = {}
 
     def terms(self, slot: str) -> tuple[Term, ...]:
         """Return the terms in a slot; none if the method has no slot of this name."""
@@ -213,6 +229,10 @@ class Split:
     def p(self) -> ProximalPart:
         """The slot ``p``, of a second term with a proximal operator (Davis-Yin)."""
         return ProximalPart(next(iter(self.terms("p")), None))
+
+    def start(self, x0: Any) -> Array:
+        """Return a start as a new array in its own precision, checked against the problem's shape."""
+        return np.array(as_data(x0, "x0", shape=self.problem.shape))
 
     def counted(self) -> Oracles:
         """Return the oracles with counters at zero: one for each call of `step` or `advance`."""

@@ -16,6 +16,7 @@ from optlab.splitting.anderson import AndersonDouglasRachford
 from optlab.splitting.constrained import BlockSolution, LinearlyConstrained
 from optlab.splitting.douglas_rachford import BregmanDouglasRachford, SplittingState
 from optlab.splitting.halpern import HalpernDouglasRachford
+from optlab.splitting.line_search import DouglasRachfordLineSearch
 from optlab.splitting.multipliers import ExponentialMultipliers
 from optlab.splitting.peaceman_rachford import BregmanPeacemanRachford
 from optlab.splitting.protocols import SplitProblem, TwoBlockProblem
@@ -33,6 +34,7 @@ __all__ = [
     "Certificate",
     "CompositeProblem",
     "Constant",
+    "DouglasRachfordLineSearch",
     "ExponentialMultipliers",
     "Geometric",
     "HalpernDouglasRachford",

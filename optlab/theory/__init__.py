@@ -15,6 +15,7 @@ from optlab.theory.classes import (
     ProblemClass,
     SmoothConvex,
 )
+from optlab.theory.composite import CompositeConvex
 from optlab.theory.rates import Rate, rate
 from optlab.theory.relative import RelativelySmoothPair
 from optlab.theory.scanning import scanned_step
@@ -22,6 +23,7 @@ from optlab.theory.worst import WorstCase, worst_case
 
 __all__ = [
     "CocoercivePair",
+    "CompositeConvex",
     "ConvexPair",
     "MonotoneLipschitz",
     "MonotonePair",

@@ -122,6 +122,11 @@ def _splitting() -> Iterator[Any]:
     own = np.random.default_rng(10)
     loss = LeastSquares(own.standard_normal((8, 5)), own.standard_normal(8))
     yield "gap", CompositeProblem(loss, 0.5 * L1Norm())
+    yield "smooth", CompositeProblem(loss)
+    yield (
+        "terms",
+        CompositeProblem(loss, 0.1 * L1Norm(), 0.2 * L1Norm() @ FiniteDifferences(5), kernel=SquaredEuclidean()),
+    )
     yield "", CompositeProblem(loss).constrained(lower=-0.2, upper=0.2)
     yield "", CompositeProblem(Box(-0.5, 0.5), SquaredDistance(own.standard_normal(5))).dual()
     signal = SquaredDistance(own.standard_normal(6)) + 0.1 * L1Norm()

@@ -1,0 +1,1 @@
+"""Rates of first-order methods on sums of terms, with their constants."""
