@@ -153,19 +153,16 @@ def test_a_sweep_stops_and_keeps_the_rows_that_are_whole(interrupt, monkeypatch,
     with pytest.raises(KeyboardInterrupt):
         sweep_of(tmp_path)
     monkeypatch.undo()
-    assert len(list(tmp_path.glob("*.json"))) == finished
+    assert len(list(tmp_path.rglob("*.npz"))) == finished
     again, anew = sweep_of(tmp_path), sweep_of(tmp_path / "fresh")
     for column in set(anew.columns) - {"solve_time"}:
         np.testing.assert_array_equal(again[column], anew[column])
 
 
-def test_rows_that_were_kept_half_finished_are_run_again(tmp_path):
-    import json
-
+def test_a_row_whose_file_is_half_written_is_run_again(tmp_path):
     first = sweep_of(tmp_path)
-    path = min(tmp_path.glob("*.json"))
-    row = json.loads(path.read_text())
-    path.write_text(json.dumps(row | {"status": "interrupted", "iterations": 3, "final": 99.0}))
+    path = min(tmp_path.rglob("*.npz"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     again = sweep_of(tmp_path)
     np.testing.assert_array_equal(again["final"], first["final"])
     assert "interrupted" not in set(again["status"])

@@ -102,8 +102,9 @@ def test_every_public_package_has_a_page(pages):
 
 
 def test_every_public_name_is_on_a_page(pages):
-    listed = set()
+    listed, objects = set(), []
     for page in pages.PAGES:
+        objects += pages.entries(page).values()
         text = pages.listing(page)
         listed |= set(re.findall(r"^   ~(\S+)$", text, re.MULTILINE)) | set(re.findall(r"py:data:: (\S+)", text))
     for modules in pages.PAGES.values():
@@ -113,7 +114,9 @@ def test_every_public_name_is_on_a_page(pages):
                 value = getattr(module, public)
                 if inspect.ismodule(value) or public == "__version__":
                     continue
-                assert f"{name}.{public}" in listed or f"optlab.{public}" in listed, f"{name}.{public} is on no page"
+                there = f"{name}.{public}" in listed or f"optlab.{public}" in listed
+                # what has moved is listed once, where it lives
+                assert there or any(value is other for other in objects), f"{name}.{public} is on no page"
 
 
 def test_every_public_object_has_a_docstring(pages):

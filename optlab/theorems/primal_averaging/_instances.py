@@ -32,7 +32,7 @@ def path(problem: Any, wrapper: Any, x0: Any, n: int, seed: int = 0) -> Path:
     state = wrapper.init(problem, x0, np.random.default_rng(seed))
     x, z, mu = [], [], []
     for k in range(n):
-        x.append(state.mean.copy())
+        x.append(np.array(wrapper.variable(state)))
         z.append(state.inner.x.copy())
         mu.append(float(wrapper.coefficients(k, 1, np.ones(1), np.ones(9))[1][0]))
         state = wrapper.step(problem, state)

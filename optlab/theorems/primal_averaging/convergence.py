@@ -244,7 +244,7 @@ def _stability(scale: str, seed: int, share: float) -> Evidence:
         wrapper = PrimalAveraging(SGD(share * limit), mu_y, mu_x)
         state = wrapper.init(problem, np.ones(1), np.random.default_rng(0))
         end = wrapper.advance(problem, state, n)
-        ratios.append(float(abs(end.mean[0]) + abs(end.inner.x[0])))
+        ratios.append(float(abs(wrapper.variable(end)[0]) + abs(end.inner.x[0])))
         pairs.append(limit)
     return Evidence(pairs, ratios, 1e-3, xlabel="largest stable gamma h", ylabel=f"size after {n} iterations")
 
@@ -280,7 +280,7 @@ def _variance(scale: str, seed: int, formula: Any) -> Evidence:
             samples = []
             for _ in range(at_scale(scale, 8000, 30_000)):
                 state = wrapper.advance(problem, state, 40)
-                samples.append(state.mean[0])
+                samples.append(wrapper.variable(state)[0])
             deviations.append(abs(np.mean(np.square(samples[100:])) / formula(q, mu_x, mu_y) - 1.0))
     return Evidence(
         np.repeat(qs, 3), deviations, kind="identity", slack=0.1, xlabel="gamma h", ylabel="measured / formula - 1"
@@ -332,7 +332,7 @@ def _lag(scale: str, seed: int, interpolation: float) -> Evidence:
         wrapper = PrimalAveraging(SGD(0.01), interpolation, mu_x)
         state = wrapper.advance(problem, wrapper.init(problem, np.zeros(1), np.random.default_rng(0)), 1500)
         lag = mu_x / (1 - mu_x) * 0.01
-        deviations.append(abs(state.mean[0] - state.inner.x[0] - (lag if interpolation else 0.0)) / lag)
+        deviations.append(abs(wrapper.variable(state)[0] - state.inner.x[0] - (lag if interpolation else 0.0)) / lag)
     return Evidence(averages, deviations, kind="identity", slack=1e-9, xlabel="mu_x", ylabel="relative deviation")
 
 
