@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -148,18 +148,21 @@ class Term:
     def dual_proximal(self) -> Any:
         """The map (z, step) -> prox of ``step f*``, f the outer function."""
         project = getattr(self.outer, "project_dual", None)
-        if project is not None:
-            return lambda z, step: project(z)
-        proximal = self.outer_proximal
-
-        def by_moreau(z: Array, step: float) -> Array:
-            inverse = 1.0 / step
-            return z - step * proximal(inverse * z, inverse)
-
-        return by_moreau
+        return partial(_by_moreau, self.outer_proximal) if project is None else partial(_projected, project)
 
 
 _EUCLIDEAN = SquaredEuclidean()
+
+
+def _projected(project: Any, z: Array, step: float) -> Array:
+    answer: Array = project(z)
+    return answer
+
+
+def _by_moreau(proximal: Any, z: Array, step: float) -> Array:
+    inverse = 1.0 / step
+    answer: Array = z - step * proximal(inverse * z, inverse)
+    return answer
 
 
 def _is_quadratic(function: Function) -> bool:

@@ -78,8 +78,7 @@ class PDHG(PrimalDualMethod):
     It converges for ``tau sigma ||K||^2 <= 1``; then ``L(X_K, v) - L(u, Y_K) <= P(z - z_0)/(2K)`` for the means of K
     points. With ``strong_convexity`` the step sizes change so that ``||x_k - x*||^2 = O(1/k^2)``.
 
-    In the geometry of a kernel the primal step is the resolvent of g in mirror points (Chambolle and Pock 2016). The
-    kernel must be strongly convex where g is finite: Shannon's on a simplex, the Fermi-Dirac entropy.
+    Euclidean only: problems in another geometry are refused.
 
     Parameters
     ----------

@@ -112,13 +112,15 @@ def register_prepared(
     """
 
     def enter(factory: _FactoryT) -> _FactoryT:
-        def solver(function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
-            answer: Array = factory(function, kernel, mirror.shape)(mirror, step_size)
-            return answer
-
+        solver = functools.partial(_prepared_at_once, factory)  # no closure: problems that hold it are pickled
         return prepares(register_resolvent(function_type, kernel_type, available=available)(solver))(factory)
 
     return enter
+
+
+def _prepared_at_once(factory: Any, function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+    answer: Array = factory(function, kernel, mirror.shape)(mirror, step_size)
+    return answer
 
 
 def prepares(solver: Solver) -> Callable[[_FactoryT], _FactoryT]:
