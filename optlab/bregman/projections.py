@@ -20,6 +20,7 @@ from optlab.bregman.elementary import quiet
 from optlab.bregman.entropy import ShannonEntropy, SimplexEntropy
 from optlab.bregman.euclidean import SquaredEuclidean
 from optlab.bregman.legendre import Array, Legendre, as_point
+from optlab.core.backend import like
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_integer, as_number
 
@@ -171,17 +172,18 @@ def project_hyperplane(
     array([1.5, 0.5])
     """
     xp, x = as_point(x, "x")
-    _require_numpy(xp, "project_hyperplane")
     _check_geometry(kernel, axis, x)
     offset = as_number(offset, "offset")
     directions = _broadcast(as_float_array(normal, "normal"), x, "normal")
     if not np.all(np.any(directions != 0, axis=axis)):
         raise ValueError("normal must not be zero")
     if kernel is None or isinstance(kernel, SquaredEuclidean):
-        size = np.abs(directions).max(axis=axis, keepdims=True)  # <normal, normal> must neither overflow nor vanish
+        directions = directions if xp is np else like(x, directions)
+        size = xp.max(xp.abs(directions), axis=axis, keepdims=True)  # <normal, normal> must not overflow, nor vanish
         unit = directions / size
-        excess = np.sum(unit * x, axis=axis, keepdims=True) - offset / size
-        return np.asarray(x - excess / np.sum(unit * unit, axis=axis, keepdims=True) * unit, dtype=x.dtype)
+        excess = xp.sum(unit * x, axis=axis, keepdims=True) - offset / size
+        return x - excess / xp.sum(unit * unit, axis=axis, keepdims=True) * unit
+    _require_numpy(xp, "project_hyperplane under a kernel")
     from optlab.bregman.functions import Hyperplane
 
     return _by_resolvent(lambda a: Hyperplane(a, offset), kernel, x, axis, directions)
@@ -304,7 +306,8 @@ def _along_last(function: Any, axis: int | None, x: np.ndarray, *parameters: np.
 
 def _broadcast(value: np.ndarray, x: np.ndarray, name: str) -> np.ndarray:
     try:
-        return np.broadcast_to(value, x.shape).astype(x.dtype, copy=False)
+        broadcast = np.broadcast_to(value, x.shape)
+        return broadcast.astype(x.dtype, copy=False) if isinstance(x, np.ndarray) else np.array(broadcast)
     except ValueError:
         raise ValueError(f"{name} of shape {value.shape} does not fit a point of shape {x.shape}") from None
 

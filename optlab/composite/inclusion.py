@@ -3,6 +3,9 @@
 Follows section 1 of Ma, Xiao, Zhao (2025, arXiv 2509.08739). Since the iterates stay in dom h, the inclusion solved is
 ``0 in A(x) + B(x) + N_C(x)`` with C the closure of dom h: a Shannon kernel adds x >= 0 by itself.
 
+Where x0 is an array of another library (CuPy, array-API), the iterations run on its arrays, with the parameters of the
+terms moved there once; what is measured or handed out is moved to the host then, at recorded iterations only.
+
 The residual is computed from what the resolvents reveal, ``a in A(y)`` and ``b in B(x)``, so it is small only if x
 nearly solves the problem, whatever the step size. What this file does not do: certify a distance to the solution.
 """
@@ -22,6 +25,7 @@ from optlab.composite.domains import project_closure
 from optlab.composite.infeasibility import Certificate, displacement_hint, search, separated, separation_parts
 from optlab.composite.iteration import SplitOracles, resolve_both
 from optlab.core import DomainError
+from optlab.core.backend import is_foreign, to_numpy
 from optlab.core.validation import as_data, as_integer, as_number
 
 Array = Any
@@ -269,6 +273,11 @@ class MonotoneInclusion:
             return x0.mirror  # exact, also where x0 itself has underflowed to the boundary
         if x0 is None:
             x0 = self.default_start(np.random.default_rng(0))
+        if is_foreign(x0):  # the run goes on in its library
+            if tuple(x0.shape) != self.shape:
+                raise ValueError(f"x0 must have shape {self.shape}, got {tuple(x0.shape)}")
+            self.kernel.check_domain(x0, "x0")
+            return self.kernel.gradient(x0)
         point = as_data(x0, "x0", shape=self.shape).view(np.ndarray)
         self.kernel.check_domain(point, "x0")
         return self.kernel.gradient(point)
@@ -298,11 +307,13 @@ class MonotoneInclusion:
 
     def primal(self, mirror: Array, drift: Any = None) -> SplitPoint:
         """Return the primal point of a mirror point."""
-        return SplitPoint(self.kernel.conjugate_gradient(mirror), mirror=mirror)
+        return SplitPoint(to_numpy(self.kernel.conjugate_gradient(mirror)), mirror=mirror)
 
     def primal_pair(self, x: Array, y: Array, a: Array, b: Array) -> SplitPoint:
         """Return the primal point of the mirror point `x`, with the companion y and the operator values."""
         to_primal = self.kernel.conjugate_gradient
+        if is_foreign(x):  # points are measured and handed out on the host
+            return SplitPoint(*map(to_numpy, (to_primal(x), to_primal(y), a, b)), mirror=x)
         return SplitPoint(to_primal(x), to_primal(y), a, b, mirror=x)
 
     def check_mirror(self, mirror: Array) -> None:
@@ -319,13 +330,14 @@ class MonotoneInclusion:
 
     def mirror_distance(self, x: Array, y: Array) -> float:
         """Return the relative Euclidean distance of the primal points of two mirror points."""
-        return relative_difference(self.kernel.conjugate_gradient(x), self.kernel.conjugate_gradient(y))
+        return relative_difference(*(to_numpy(self.kernel.conjugate_gradient(m)) for m in (x, y)))
 
     def local_coordinates(self, difference: Array, at: Array) -> Array:
         """Return a difference of mirror points, scaled so that its norm is that of the metric of h* at `at`.
 
         For kernels that are not separable it is returned as it is.
         """
+        difference, at = to_numpy(difference), to_numpy(at)
         if not getattr(self.kernel, "separable", False):
             return np.ravel(difference)
         with np.errstate(all="ignore"):
@@ -344,6 +356,7 @@ class MonotoneInclusion:
         displacement : ndarray
             Of the splitting, as a mirror point: ``y - x``, or its mean over some iterations where it oscillates.
         """
+        x, y, displacement = map(to_numpy, (x, y, displacement))
         mirrors, points = (x, y), [self.kernel.conjugate_gradient(m) for m in (x, y)]
         moves = [displacement]
         if points[0] is not x and not np.array_equal(points[1] - points[0], moves[0]):
@@ -365,7 +378,7 @@ class MonotoneInclusion:
 
     def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
         """Return the length of the displacement, where it is not small: then there may be nothing to find."""
-        return displacement_hint(_norm(getattr(state, "y", 0.0) - getattr(state, "x", 0.0)), metrics)
+        return displacement_hint(_norm(to_numpy(getattr(state, "y", 0.0) - getattr(state, "x", 0.0))), metrics)
 
     # ------------------------------------------------------------------ how good an iterate is
 
@@ -407,6 +420,7 @@ class MonotoneInclusion:
                 inside = x + 1e-12 * (self.default_start(np.random.default_rng(0)) - x)
                 self.kernel.check_domain(inside, "iterate")
             mirror = self.kernel.gradient(inside)
+        mirror = to_numpy(mirror)
         gamma = self.default_step_size
         z = mirror + gamma * self._guess_b(x)
         new_x, _, reflected, y = resolve_both(SplitOracles(self.resolvent_A, self.resolvent_B, None), z, gamma, gamma)

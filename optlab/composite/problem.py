@@ -28,6 +28,7 @@ from optlab.composite.infeasibility import Certificate, Domains, domain_recessio
 from optlab.composite.split import Split
 from optlab.composite.terms import Term, as_term_list
 from optlab.core import IncompatibleError
+from optlab.core.backend import to_numpy
 from optlab.core.slots import Slot, assign
 from optlab.core.validation import as_data, as_number
 
@@ -375,7 +376,7 @@ class CompositeProblem(MonotoneInclusion):
         """Return the primal point of a mirror point, made feasible."""
         if self.by_pairs:
             return super().primal(mirror, drift)
-        return _term_point(self.certifier.feasible(self.kernel.conjugate_gradient(mirror)), None, mirror)
+        return _term_point(self.certifier.feasible(to_numpy(self.kernel.conjugate_gradient(mirror))), None, mirror)
 
     def primal_pair(self, x: Array, y: Array, a: Array, b: Array) -> SplitPoint:
         """Return the point of a splitting, with the operator values as subgradients of f at y and of g at x."""
@@ -386,7 +387,7 @@ class CompositeProblem(MonotoneInclusion):
         if not math.isfinite(self.objective(point)):
             point = self.certifier.feasible(pair.y)
         f, g = self.terms
-        duals = {f.name: (pair.y, a), g.name: (np.asarray(pair), b)}
+        duals = {f.name: (pair.y, pair.a), g.name: (np.asarray(pair), pair.b)}
         # of a term behind an operator the resolvent reveals the pulled-back subgradient only
         kept = {term.name: duals[term.name] for term in self.terms if term.operator is None}
         return _term_point(point, kept, x)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from optlab.core.backend import is_foreign, to_numpy
+
 
 def first_index(mask: np.ndarray) -> str:
     """Return the first index where `mask` is true as text: ``[3]`` or ``[3, 0]``."""
@@ -75,7 +77,7 @@ def as_float_array(
             f"{name} must be a dense array, got a linear operator ({type(value).__name__}), which holds no entries"
         )
     try:
-        array = np.asarray(value)
+        array = to_numpy(value) if is_foreign(value) else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers with rows of equal length: {error}") from None
     if array.dtype == object or array.dtype.kind not in "buif":

@@ -16,6 +16,7 @@ _EXPORTS = {
     "MirrorPlan": "plans.potentials",
     "DenseCost": "costs.dense",
     "GaugedCost": "costs.dense",
+    "NamespaceCost": "costs.foreign",
     "PointCloudCost": "costs.point_cloud",
     "SparseCost": "costs.sparse",
     "InfeasibleError": "costs.feasibility",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from optlab.transport.costs.dense import DenseCost as DenseCost
     from optlab.transport.costs.dense import GaugedCost as GaugedCost
     from optlab.transport.costs.feasibility import InfeasibleError as InfeasibleError
+    from optlab.transport.costs.foreign import NamespaceCost as NamespaceCost
     from optlab.transport.costs.point_cloud import PointCloudCost as PointCloudCost
     from optlab.transport.costs.sparse import SparseCost as SparseCost
     from optlab.transport.entropic.anderson import AndersonSinkhorn as AndersonSinkhorn

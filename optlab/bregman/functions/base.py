@@ -81,6 +81,9 @@ class MonotoneOperator:
         """The shape of the points, if the parameters show it; None for an operator on points of any shape."""
         return None
 
+    def __getstate__(self) -> dict[str, Any]:  # copies for other libraries are made anew where they are needed
+        return {name: value for name, value in vars(self).items() if name not in ("_moved", "_mirror_boxes")}
+
     def operator_value(self, x: Array) -> Array:
         """Return the operator at `x`, if it is single-valued there."""
         raise TypeError(f"{type(self).__name__} is not single-valued: only its resolvents can be evaluated")

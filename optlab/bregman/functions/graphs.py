@@ -73,7 +73,7 @@ class Graph(Indicator):
         return lambda v: v - A.adjoint(linalg.cho_solve(factor, np.ravel(A.apply(v))).reshape(A.shape_out))
 
     def __getstate__(self) -> dict[str, Any]:  # the solver is a function: made anew where it is needed
-        return {name: value for name, value in vars(self).items() if name != "_solve"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_solve"}
 
     def project(self, v: Array) -> Array:
         """Return the nearest point of the graph."""

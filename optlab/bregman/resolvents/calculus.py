@@ -80,7 +80,7 @@ def _squares_apart(function: Sum) -> tuple[Any, list[Any], float, Any]:
     return cost, rest, weight, pull
 
 
-@register_resolvent(Sum, SquaredEuclidean, available=_with_square)
+@register_resolvent(Sum, SquaredEuclidean, available=_with_square, namespaces=True)
 def sum_with_square(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``prox((z + t w c)/(1 + t w), t/(1 + t w))`` for one term beside ``w/2 ||x - c||^2``: the elastic net."""
     cost, others, weight, pull = _squares_apart(function)

@@ -29,10 +29,12 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.functions.base import Array, check_broadcast, check_shape
+from optlab.bregman.projections import project_simplex
 from optlab.bregman.resolvents.general import Shape, prepared_mean
 from optlab.bregman.resolvents.newton import smooth_resolvent
 from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import positive_quadratic_root, solve_plus_expit, solve_plus_log
+from optlab.core.backend import namespace
 
 
 def _check_vector(shape: Shape, size: int, what: str) -> None:
@@ -196,19 +198,24 @@ def hyperplane_mahalanobis(function: Hyperplane, kernel: Mahalanobis, mirror: Ar
 # --- one linear constraint ------------------------------------------------------------------------------------------
 
 
-@register_resolvent(Hyperplane, SquaredEuclidean)
+@register_resolvent(Hyperplane, SquaredEuclidean, namespaces=True)
 def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``m - mu a`` with ``mu = (<a, m> - b) / ||a||^2``."""
     check_broadcast(function.normal, "normal", mirror)
-    normal = np.broadcast_to(function.normal, mirror.shape)
-    unit = normal / np.max(np.abs(normal))
-    offset = function.offset / np.max(np.abs(normal))
-    return np.asarray(mirror - (np.sum(unit * mirror) - offset) / np.sum(unit * unit) * unit)
+    xp = namespace(mirror)
+    normal = function.normal if xp is not np else np.broadcast_to(function.normal, mirror.shape)
+    if isinstance(normal, float):
+        normal = xp.full_like(mirror, normal)
+    top = xp.max(xp.abs(normal))
+    unit, offset = normal / top, function.offset / top
+    return mirror - (xp.sum(unit * mirror) - offset) / xp.sum(unit * unit) * unit
 
 
-@register_resolvent(Simplex, SquaredEuclidean)
+@register_resolvent(Simplex, SquaredEuclidean, namespaces=True)
 def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``max(m - mu, 0)``, mu exactly by sorting."""
+    if type(mirror) is not np.ndarray:
+        return project_simplex(mirror, function.total)
     below = mirror - np.max(mirror)  # the multiplier is measured from the largest coordinate: no digits lost there
     ordered = np.sort(below, axis=None)[::-1]
     candidates = (np.cumsum(ordered) - function.total) / np.arange(1, ordered.size + 1)

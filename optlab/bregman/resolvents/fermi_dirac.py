@@ -14,21 +14,27 @@ from scipy import special
 from optlab.bregman.fermi_dirac import FermiDirac
 from optlab.bregman.functions import CappedSimplex, Hyperplane, Simplex, SquaredDistance
 from optlab.bregman.functions.base import Array, check_broadcast
+from optlab.bregman.legendre import as_array_like
+from optlab.bregman.resolvents import general
 from optlab.bregman.resolvents.bounds import mirror_box
 from optlab.bregman.resolvents.registry import register_resolvent
 from optlab.bregman.resolvents.roots import decreasing_root, expand_bracket, solve_plus_expit_pair
+from optlab.core.backend import is_foreign, namespace
 from optlab.core.errors import DomainError
 
 
-@register_resolvent(SquaredDistance, FermiDirac)
+@register_resolvent(SquaredDistance, FermiDirac, namespaces=True)
 def squared_distance(function: SquaredDistance, kernel: FermiDirac, mirror: Array, step_size: float) -> Array:
     """``y + g t x(y) = m + g t q``, a bracketed Newton iteration (see `solve_plus_expit_pair`)."""
     check_broadcast(function.q, "q or weight", mirror)
     check_broadcast(function.weight, "q or weight", mirror)
     strength = step_size * function.weight
-    low = mirror + strength * (function.q - kernel.lower)
-    high = mirror + strength * (function.q - kernel.upper)
-    return solve_plus_expit_pair(low, high, strength * (kernel.upper - kernel.lower))
+    ends = kernel.lower, kernel.upper
+    if is_foreign(mirror):
+        ends = tuple(as_array_like(namespace(mirror), end, mirror) for end in ends)
+    low = mirror + strength * (function.q - ends[0])
+    high = mirror + strength * (function.q - ends[1])
+    return solve_plus_expit_pair(low, high, strength * (ends[1] - ends[0]))
 
 
 def _constrained(
@@ -71,16 +77,20 @@ def _constrained(
     return np.asarray(np.clip(mirror - mu * normal, lower, upper))
 
 
-@register_resolvent(Hyperplane, FermiDirac)
+@register_resolvent(Hyperplane, FermiDirac, namespaces=True)
 def hyperplane(function: Hyperplane, kernel: FermiDirac, mirror: Array, step_size: float) -> Array:
     """``y = m - mu a``, one multiplier."""
+    if is_foreign(mirror):
+        return general.hyperplane(function, kernel, mirror, step_size)
     check_broadcast(function.normal, "normal", mirror)
     return _constrained(kernel, mirror, function.normal, function.offset, -np.inf, np.inf, "the hyperplane")
 
 
-@register_resolvent(Simplex, FermiDirac)
+@register_resolvent(Simplex, FermiDirac, namespaces=True)
 def simplex(function: Simplex, kernel: FermiDirac, mirror: Array, step_size: float) -> Array:
     """``y = max(m - mu, mirror of 0)``."""
+    if is_foreign(mirror):
+        return general.simplex(function, kernel, mirror, step_size)
     lower, upper = mirror_box(kernel, 0.0, np.inf, mirror.shape, "the simplex")
     return _constrained(kernel, mirror, np.ones(()), function.total, lower, upper, "the simplex")
 

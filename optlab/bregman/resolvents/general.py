@@ -42,6 +42,7 @@ from optlab.bregman.resolvents.registry import (
     unavailable,
 )
 from optlab.bregman.resolvents.roots import decreasing_root, expand_bracket
+from optlab.core.backend import is_foreign, like, namespace
 from optlab.core.errors import DomainError
 
 Shape = tuple[int, ...]
@@ -65,7 +66,7 @@ def _own_distance(function: Any, kernel: Any) -> bool:
     return bool(function.kernel == kernel or newton_applies(function, kernel))
 
 
-@register_resolvent(BregmanDistance, Legendre, available=_own_distance)
+@register_resolvent(BregmanDistance, Legendre, available=_own_distance, namespaces=True)
 def bregman_distance(function: BregmanDistance, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``(m + g t grad h(q)) / (1 + g t)`` if the distance is that of the kernel; numerically otherwise."""
     if function.kernel != kernel:
@@ -84,7 +85,7 @@ def prepared_bregman_distance(function: BregmanDistance, kernel: Any, shape: Sha
 def weighted_mean(mirror: Array, reference: Any, strength: Any) -> Array:
     """Return ``(m + s r) / (1 + s)``: the resolvent of the geometry's own distance, as a convex combination."""
     share = strength / (1.0 + strength)
-    return np.asarray(mirror / (1.0 + strength) + share * reference)
+    return mirror / (1.0 + strength) + share * reference
 
 
 def prepared_mean(reference: Any, weight: Any) -> Prepared:
@@ -174,25 +175,30 @@ def constrained(kernel: Any, mirror: Array, normal: Any, offset: float, lower: A
     The constraint is a decreasing function of mu. Its root is found to rounding of the sum; where rounding leaves an
     interval of roots (all coordinates saturated) the end nearest to 0 is taken, the one that moves the point least.
     """
-    normal = np.broadcast_to(normal, mirror.shape)
+    xp = namespace(mirror)
+    if xp is np:
+        normal = np.broadcast_to(normal, mirror.shape)
+    else:
+        normal = normal if is_foreign(normal) else xp.full_like(mirror, normal)
+        lower, upper = (like(mirror, end) if isinstance(end, np.ndarray) else end for end in (lower, upper))
 
     def excess(mu: float) -> tuple[float, float]:
         free = mirror - mu * normal
-        y = np.clip(free, lower, upper)
-        products = normal * np.asarray(kernel.conjugate_gradient(y))
-        curvature = np.asarray(kernel.conjugate_hessian_diagonal(y))
-        derivative = -float(np.sum(np.where(y == free, normal**2 * curvature, 0.0)))
-        value = float(np.sum(products)) - offset
-        noise = 2.0 * np.finfo(float).eps * (float(np.sum(np.abs(products))) + abs(offset))
+        y = xp.clip(free, lower, upper)
+        products = normal * kernel.conjugate_gradient(y)
+        curvature = kernel.conjugate_hessian_diagonal(y)
+        derivative = -float(xp.sum(xp.where(y == free, normal**2 * curvature, xp.zeros_like(y))))
+        value = float(xp.sum(products)) - offset
+        noise = 2.0 * float(np.finfo(float).eps) * (float(xp.sum(xp.abs(products))) + abs(offset))
         return (0.0 if abs(value) <= noise else value), derivative
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        scale = max(1.0, float(np.max(np.abs(mirror))) * 1e-3) / float(np.max(np.abs(normal)))
+        scale = max(1.0, float(xp.max(xp.abs(mirror))) * 1e-3) / float(xp.max(xp.abs(normal)))
         bracket = expand_bracket(excess, scale)
         if bracket is None:
             raise DomainError(f"{what} does not meet the interior of the domain ({kernel.domain})")
         mu = decreasing_root(excess, bracket[0], bracket[1], start=bracket[2])
-    return np.asarray(np.clip(mirror - mu * normal, lower, upper))
+    return xp.clip(mirror - mu * normal, lower, upper)
 
 
 def _require_separable(function: Any, kernel: Any) -> None:
@@ -200,7 +206,7 @@ def _require_separable(function: Any, kernel: Any) -> None:
         raise unavailable(function, kernel, "the scalar root find needs a separable kernel with a full mirror space")
 
 
-@register_resolvent(Hyperplane, Legendre, available=_full_separable_kernel)
+@register_resolvent(Hyperplane, Legendre, available=_full_separable_kernel, namespaces=True)
 def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``m - mu a``, one multiplier."""
     _require_separable(function, kernel)
@@ -208,7 +214,7 @@ def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: floa
     return constrained(kernel, mirror, function.normal, function.offset, -np.inf, np.inf, "the hyperplane")
 
 
-@register_resolvent(Simplex, Legendre, available=_full_separable_kernel)
+@register_resolvent(Simplex, Legendre, available=_full_separable_kernel, namespaces=True)
 def simplex(function: Simplex, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``max(m - mu, grad h(0))``."""
     _require_separable(function, kernel)

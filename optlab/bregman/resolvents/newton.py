@@ -26,6 +26,7 @@ from optlab.bregman.resolvents.registry import (
     Prepared,
     ResolventError,
     has_resolvent,
+    not_array_expression,
     per_step_size,
     prepared_resolvent,
     prepares,
@@ -33,6 +34,7 @@ from optlab.bregman.resolvents.registry import (
     resolvent,
     unavailable,
 )
+from optlab.core.backend import is_foreign
 from optlab.core.errors import DomainError
 
 #: Residual at which the dense Newton iteration must end, relative to the largest of ``y``, ``m``, ``g grad f`` and the
@@ -51,6 +53,8 @@ def newton_applies(function: Any, kernel: Any) -> bool:
 @register_resolvent(Function, Legendre, available=newton_applies)
 def smooth_resolvent(function: Function, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Return the resolvent of a smooth term by a safeguarded Newton iteration (see the top of this file)."""
+    if is_foreign(mirror):
+        raise not_array_expression(function, kernel, mirror)
     if not function.smooth:
         raise unavailable(function, kernel, "the term is not smooth, so the generic Newton solve does not apply")
     if function.matrix_free:
@@ -68,7 +72,7 @@ def sum_available(function: Any, kernel: Any) -> bool:
     return not others or (len(others) == 1 and has_resolvent(others[0], kernel)) or newton_applies(function, kernel)
 
 
-@register_resolvent(Sum, Legendre, available=sum_available)
+@register_resolvent(Sum, Legendre, available=sum_available, namespaces=True)
 def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -> Array:
     """Move the linear terms into the mirror variable; what is left has a resolvent of its own or must be smooth."""
     cost, others = function.split_linear()
@@ -78,7 +82,7 @@ def sum_resolvent(function: Sum, kernel: Any, mirror: Array, step_size: float) -
             return smooth_resolvent(function, kernel, mirror, step_size)
         kernel.check_dual_domain(shifted, "mirror - step_size * cost")
     if not others:
-        return np.asarray(shifted)
+        return shifted
     if len(others) == 1:
         return resolvent(others[0], kernel, shifted, step_size)
     return smooth_resolvent(Sum(others), kernel, shifted, step_size)

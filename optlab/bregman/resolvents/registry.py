@@ -10,6 +10,7 @@ kernel that has none of its own. This file knows no formula.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from optlab.bregman.functions.base import Array, MonotoneOperator
-from optlab.bregman.legendre import Legendre
+from optlab.bregman.legendre import Legendre, as_point
+from optlab.core.backend import is_foreign, like
 from optlab.core.errors import DomainError
 from optlab.core.validation import as_float_array, as_number
 
@@ -33,6 +35,7 @@ Condition = Callable[[Any, Any], bool]
 
 _TABLE: dict[tuple[type, type], tuple[Solver, Condition | None]] = {}
 _FACTORIES: dict[Solver, Factory] = {}  # of the solvers in the table that are made from one
+_ARRAY_EXPRESSIONS: dict[tuple[type, type], Solver] = {}  # what runs on arrays of any library
 
 
 class ResolventError(FloatingPointError):
@@ -40,7 +43,7 @@ class ResolventError(FloatingPointError):
 
 
 def register_resolvent(
-    function_type: type, kernel_type: type, *, available: Condition | None = None
+    function_type: type, kernel_type: type, *, available: Condition | None = None, namespaces: bool = False
 ) -> Callable[[_SolverT], _SolverT]:
     """Return a decorator that enters a solver for one pair of term and kernel types into the table.
 
@@ -56,6 +59,9 @@ def register_resolvent(
     available : callable, optional
         ``(function, kernel) -> bool``: whether this function and this kernel have it, for `has_resolvent`. Default: all
         of these types.
+    namespaces : bool, default False
+        Whether the solver is an array expression that runs on any array-API library. It is then called with a term
+        whose arrays are of the library, dtype and device of `mirror`.
 
     Raises
     ------
@@ -81,6 +87,8 @@ def register_resolvent(
 
     def enter(solver: _SolverT) -> _SolverT:
         _TABLE[function_type, kernel_type] = solver, available
+        if namespaces:
+            _ARRAY_EXPRESSIONS[function_type, kernel_type] = solver
         _find.cache_clear()
         return solver
 
@@ -121,6 +129,16 @@ def register_prepared(
 def _prepared_at_once(factory: Any, function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
     answer: Array = factory(function, kernel, mirror.shape)(mirror, step_size)
     return answer
+
+
+def array_expression(function_type: type, kernel_type: type) -> Callable[[_SolverT], _SolverT]:
+    """Return a decorator that enters the form of a prepared solver for arrays of other libraries than NumPy."""
+
+    def enter(solver: _SolverT) -> _SolverT:
+        _ARRAY_EXPRESSIONS[function_type, kernel_type] = solver
+        return solver
+
+    return enter
 
 
 def prepares(solver: Solver) -> Callable[[_FactoryT], _FactoryT]:
@@ -181,8 +199,8 @@ def prepared_resolvent(function: Any, kernel: Any, shape: tuple[int, ...]) -> Pr
         return None
 
     def prepared(mirror: Array, step_size: float) -> Array:
-        # float32 has too few digits for exponentials: `resolvent` computes in float64 and rounds
-        if mirror.dtype != _DOUBLE:
+        # float32 has too few digits for exponentials, and other libraries have forms of their own
+        if type(mirror) is not np.ndarray or mirror.dtype != _DOUBLE:
             return resolvent(function, kernel, mirror, step_size)
         return formula(mirror, step_size)
 
@@ -286,6 +304,8 @@ def _answer_of_its_own(own: Any, kernel: Any, mirror: Array, step_size: float) -
 
 
 def _answer(solver: Any, function: Any, kernel: Any, mirror: Array, step_size: float) -> Array:
+    if type(mirror) is not np.ndarray and is_foreign(mirror):
+        return _foreign_resolvent(function, kernel, mirror, step_size)
     answer = solver(function, kernel, mirror, step_size)
     return answer if answer.dtype == mirror.dtype else answer.astype(mirror.dtype)
 
@@ -361,6 +381,8 @@ def resolvent(function: MonotoneOperator, kernel: Legendre, mirror: Any, step_si
     if not isinstance(kernel, Legendre):
         raise TypeError(f"kernel must be a Legendre kernel, got {type(kernel).__name__}")
     step_size = as_number(step_size, "step_size", above=0)
+    if is_foreign(mirror):
+        return _foreign_resolvent(function, kernel, mirror, step_size)
     given = as_float_array(mirror, "mirror")
     point = given.astype(np.float64, copy=False)  # float32 has too few digits for exponentials; cast back at the end
     if not kernel.full_dual:
@@ -369,9 +391,63 @@ def resolvent(function: MonotoneOperator, kernel: Legendre, mirror: Any, step_si
     if solver is None:
         raise unavailable(function, kernel)
     answer = solver(function, kernel, point, step_size)
+    _check_answer(function, kernel, answer, step_size)
+    return np.asarray(answer, dtype=given.dtype)
+
+
+def _check_answer(function: Any, kernel: Legendre, answer: Any, step_size: float) -> None:
     if not kernel.full_dual and not kernel.in_dual_domain(answer):
         raise DomainError(
             f"the resolvent of {type(function).__name__} under {type(kernel).__name__} does not exist at this point: "
             f"its mirror variable would leave the domain of the conjugate. Try a smaller step_size (now {step_size:g})"
         )
-    return np.asarray(answer, dtype=given.dtype)
+
+
+def _foreign_resolvent(function: Any, kernel: Legendre, mirror: Any, step_size: float) -> Any:
+    """Return what `resolvent` does where `mirror` is an array of another library: the formula, on its arrays."""
+    xp, _ = as_point(mirror, "mirror")
+    point = xp.astype(mirror, xp.float64)
+    if not kernel.full_dual:
+        kernel.check_dual_domain(point, "mirror")
+    pairs = ((f, k) for f in type(function).__mro__ for k in type(kernel).__mro__)
+    nearest = next((pair for pair in pairs if pair in _TABLE), None)
+    if nearest is None:
+        raise unavailable(function, kernel)
+    solver = _ARRAY_EXPRESSIONS.get(nearest)
+    if solver is None:
+        raise not_array_expression(function, kernel, mirror)
+    answer = solver(moved(function, point), kernel, point, step_size)
+    _check_answer(function, kernel, answer, step_size)
+    return xp.astype(answer, mirror.dtype)
+
+
+def not_array_expression(function: Any, kernel: Any, mirror: Any) -> TypeError:
+    """Return the error for a resolvent that is computed, on NumPy arrays, by more than a formula."""
+    return TypeError(
+        f"the resolvent of {type(function).__name__} under {type(kernel).__name__} is no array expression: it takes "
+        f"NumPy arrays only, got {type(mirror).__module__}.{type(mirror).__qualname__}"
+    )
+
+
+def moved(function: Any, array: Any) -> Any:
+    """Return a copy of a term with its arrays in the library, dtype and device of `array`; made once and kept by it."""
+    from array_api_compat import device
+
+    copies = vars(function).setdefault("_moved", {})
+    key = (type(array), str(array.dtype), str(device(array)))
+    if key not in copies:
+        other = copy.copy(function)
+        for name in [*vars(function), *_derived(type(function))]:
+            value = getattr(function, name)
+            if isinstance(value, np.ndarray):  # a single number stays one: it goes with every library
+                vars(other)[name] = like(array, np.array(value)) if value.ndim else float(value)
+            elif name == "terms":
+                vars(other)[name] = tuple(moved(term, array) for term in value)
+        vars(other)["_moved"] = {}
+        copies[key] = other
+    return copies[key]
+
+
+def _derived(kind: type) -> list[str]:
+    """Return the names of what a term computes from its parameters once: arrays to be moved with them."""
+    return [n for c in kind.__mro__ for n, v in vars(c).items() if isinstance(v, functools.cached_property)]

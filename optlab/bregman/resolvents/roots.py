@@ -7,13 +7,17 @@ leaves it: a plain Newton iteration was seen to fail on both kinds).
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import special
 
+from optlab.bregman.elementary import expit, quiet, wright_omega
 from optlab.bregman.functions.base import Array
+from optlab.core.backend import is_foreign, namespace
 
 _EPS = float(np.finfo(float).eps)
 
@@ -30,6 +34,12 @@ def solve_plus_exp(s: Any, log_k: Any) -> Array:
     >>> float(abs(y + np.exp(y) - 1e8)) < 1e-6
     True
     """
+    if is_foreign(s):
+        xp = namespace(s)
+        z = s + log_k
+        with quiet():
+            w = wright_omega(xp, z)
+            return xp.where(w > 1.0, xp.log(w) - xp.where(w > 1.0, log_k + xp.zeros_like(z), xp.zeros_like(z)), s - w)
     s, log_k = np.asarray(s, dtype=float), np.asarray(log_k, dtype=float)
     with np.errstate(under="ignore"):
         w = special.wrightomega(s + log_k)
@@ -60,19 +70,25 @@ def solve_plus_expit_pair(low: Any, high: Any, k: Any) -> Array:
 
     The second form of the same equation, ``v - k expit(-v) = high``, is the one that keeps its digits for ``v > 0``.
     """
-    low, high, k = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (low, high, k)))
+    xp, sigmoid = np, special.expit
+    if is_foreign(low):
+        xp = namespace(low)
+        sigmoid = functools.partial(expit, xp)
+        k = k + xp.zeros_like(low)
+    else:
+        low, high, k = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (low, high, k)))
     flip = low + high > 0.0  # then the root is positive
-    s = np.where(flip, -high, low)
+    s = xp.where(flip, -high, low)
     with np.errstate(divide="ignore"):
-        log_k = np.log(k)
-    lower = np.minimum(solve_plus_exp(s, log_k), 0.0)
-    v = np.minimum(solve_plus_exp(s, log_k - np.log(2.0)), 0.0)
+        log_k = xp.log(k)
+    lower = xp.clip(solve_plus_exp(s, log_k), None, 0.0)
+    v = xp.clip(solve_plus_exp(s, log_k - math.log(2.0)), None, 0.0)
     with np.errstate(under="ignore"):
         for _ in range(8):  # the gap of log 2 squares at each step; four were enough in all tests
-            p = special.expit(v)
-            slope = 1.0 + k * p * special.expit(-v)
-            v = np.clip(v - (v + k * p - s) / slope, lower, 0.0)
-    return np.where(flip, -v, v)
+            p = sigmoid(v)
+            slope = 1.0 + k * p * sigmoid(-v)
+            v = xp.clip(v - (v + k * p - s) / slope, lower, 0.0)
+    return xp.where(flip, -v, v)
 
 
 def positive_quadratic_root(b: Any, c: Any) -> Array:
@@ -167,5 +183,21 @@ def solve_plus_log(ratio: Any, k: Any) -> Array:
     >>> float(solve_plus_log(1.0, 1.0))
     1.0
     """
+    if is_foreign(ratio):
+        with quiet():
+            return k * wright_omega(namespace(ratio), ratio - logarithm(k))
     with np.errstate(under="ignore"):
         return np.asarray(k * special.wrightomega(ratio - np.log(k)))
+
+
+def logarithm(strength: Any) -> Any:
+    """Return the logarithm of a number, or of an array of any library.
+
+    Examples
+    --------
+    >>> logarithm(1.0)
+    0.0
+    """
+    if type(strength) is float:
+        return float(np.log(strength))
+    return namespace(strength).log(strength)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from optlab.bregman.elementary import logsumexp
 from optlab.bregman.entropy import ShannonEntropy
 from optlab.bregman.functions import (
     CappedSimplex,
@@ -24,9 +25,11 @@ from optlab.bregman.functions import (
     SquaredDistance,
 )
 from optlab.bregman.functions.base import Array, check_broadcast, check_shape
+from optlab.bregman.resolvents import general
 from optlab.bregman.resolvents.general import Shape, prepared_mean
 from optlab.bregman.resolvents.registry import Prepared, per_step_size, register_prepared, register_resolvent
 from optlab.bregman.resolvents.roots import decreasing_root, solve_plus_exp
+from optlab.core.backend import is_foreign, namespace
 from optlab.core.errors import DomainError
 
 
@@ -38,6 +41,9 @@ def log_sum_exp(y: Array, axis: int | None = None) -> Any:
     >>> float(round(log_sum_exp(np.array([1e8, 1e8])) - 1e8, 6))
     0.693147
     """
+    if type(y) is not np.ndarray and (xp := namespace(y)) is not np:
+        total = logsumexp(xp, y, axis)
+        return float(xp.reshape(total, ())) if axis is None else xp.squeeze(total, axis=axis)
     if axis is None:
         top = y.max()
         with np.errstate(under="ignore"):
@@ -160,13 +166,15 @@ def capped_simplex(function: CappedSimplex, kernel: Any, mirror: Array, step_siz
     return answer.reshape(mirror.shape)
 
 
-@register_resolvent(Hyperplane, ShannonEntropy)
+@register_resolvent(Hyperplane, ShannonEntropy, namespaces=True)
 def hyperplane(function: Hyperplane, kernel: Any, mirror: Array, step_size: float) -> Array:
     """``x = z exp(-mu a)``: one multiplier, found in logarithms.
 
     With the positive terms on one side and the negative ones on the other, both sides are log-sum-exps of mu, their
     difference decreases with a slope between two known bounds, and so the root has a known bracket.
     """
+    if is_foreign(mirror):
+        return general.hyperplane(function, kernel, mirror, step_size)
     check_broadcast(function.normal, "normal", mirror)
     normal = np.broadcast_to(function.normal, mirror.shape)
     sign = -1.0 if function.offset < 0 else 1.0

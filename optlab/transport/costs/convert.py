@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optlab.core.backend import is_foreign
 from optlab.transport.costs.base import Cost
 from optlab.transport.costs.dense import DenseCost
 from optlab.transport.costs.sparse import SparseCost
@@ -11,6 +12,8 @@ from optlab.transport.costs.sparse import SparseCost
 
 def as_cost(cost: Any) -> Cost:
     """Return `cost` as a `Cost`; arrays become a `DenseCost`, SciPy sparse ones a `SparseCost`.
+
+    Arrays of other libraries become a `NamespaceCost`.
 
     Examples
     --------
@@ -23,4 +26,8 @@ def as_cost(cost: Any) -> Cost:
         return cost
     if hasattr(cost, "tocsr"):
         return SparseCost(cost)
+    if is_foreign(cost):
+        from optlab.transport.costs.foreign import NamespaceCost
+
+        return NamespaceCost(cost)
     return DenseCost(cost)
