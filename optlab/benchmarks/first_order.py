@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
@@ -110,16 +111,18 @@ def _peers(A: Array, b: Array, lam: float) -> dict[str, Callable[[float], Array]
         model = Lasso(alpha=lam / m, tol=tol, fit_intercept=False, max_iter=100_000)
         return quiet(lambda: model.fit(A, b).coef_)
 
-    found = {"scikit-learn": sklearn, "cvxpy, Clarabel": clarabel}
+    found: dict[str, Any] = {"scikit-learn": sklearn, "cvxpy, Clarabel": clarabel}
     for name in ("celer", "skglm"):
         try:
             peer = __import__(name).Lasso
         except ImportError:
             continue
-        found[name] = lambda tol, peer=peer: quiet(
-            lambda: peer(alpha=lam / m, tol=tol, fit_intercept=False).fit(np.asfortranarray(A), b).coef_
-        )
+        found[name] = functools.partial(_of_peer, quiet, peer, lam / m, np.asfortranarray(A), b)
     return found
+
+
+def _of_peer(quiet: Any, peer: Any, alpha: float, A: Array, b: Array, tol: float) -> Array:
+    return quiet(lambda: peer(alpha=alpha, tol=tol, fit_intercept=False).fit(A, b).coef_)
 
 
 @benchmark(id="first-order-accuracy", title="Time to a certified gap on a lasso")

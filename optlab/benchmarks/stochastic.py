@@ -144,14 +144,18 @@ def stochastic_wrappers(scale: str, seed: int) -> list[Row]:
         "SAGA": SAGA(0.01),
     }
     for name, method in lazy.items():
-        wrappers = {"Averaged": (Averaged(method), "<= 1.3")}
+        wrappers: dict[str, tuple[Any, str | None]] = {"Averaged": (Averaged(method), "<= 1.3")}
         if name in ("SGD", "NGN"):
             wrappers |= {"PrimalAveraging": (PrimalAveraging(method), None)}
         rows += _beside_the_base(wide, method, wrappers, 4000, f"{name}, sparse {A.shape[0]} x {A.shape[1]}")
     B, labels = dense_data(2000 if scale == "smoke" else 20_000, 200, seed)
     dense = LogisticRegression(B, labels, l2=RIDGE, f_star=None)
     classes = SoftmaxRegression(B, (labels > 0).astype(int) + (B[:, 0] > 0), l2=RIDGE, f_star=None)
-    cases = [("SGD", dense, SGD(0.1), 4000), ("NGN", dense, NGN(1.0), 4000), ("Adam", dense, Adam(0.01), 2000)]
+    cases: list[tuple[str, Any, Any, int]] = [
+        ("SGD", dense, SGD(0.1), 4000),
+        ("NGN", dense, NGN(1.0), 4000),
+        ("Adam", dense, Adam(0.01), 2000),
+    ]
     cases.append(("NGN, batches of 32, softmax", classes, NGN(1.0, batch_size=32), 200))
     for name, problem, method, steps in cases:
         around = {

@@ -313,7 +313,8 @@ class MonotoneInclusion:
         """Return the primal point of the mirror point `x`, with the companion y and the operator values."""
         to_primal = self.kernel.conjugate_gradient
         if is_foreign(x):  # points are measured and handed out on the host
-            return SplitPoint(*map(to_numpy, (to_primal(x), to_primal(y), a, b)), mirror=x)
+            first, second, a, b = map(to_numpy, (to_primal(x), to_primal(y), a, b))
+            return SplitPoint(first, second, a, b, mirror=x)
         return SplitPoint(to_primal(x), to_primal(y), a, b, mirror=x)
 
     def check_mirror(self, mirror: Array) -> None:

@@ -57,10 +57,10 @@ def reason_against(problem: Any, method: Any) -> str | None:
         )
     slots = getattr(method, "slots", ())
     if slots:
-        terms = getattr(problem, "terms", None)
-        if terms is None:  # what it calls by the same name is something else
+        all_terms = getattr(problem, "terms", None)
+        if all_terms is None:  # what it calls by the same name is something else
             return f"needs {getattr(method, 'needs', None) or 'a problem of terms'}, but {name} has no terms"
-        placed = assign(terms, slots)
+        placed = assign(all_terms, slots)
         if isinstance(placed, str):
             return placed
     accepts = getattr(method, "accepts", None)

@@ -213,7 +213,7 @@ class SmoothOverSet(CertifiedProblem):
         reference: Array | None,
         default_step_size: float,
     ) -> None:
-        self.cost, self._linear_minimum, self._smallest, self._interior = cost, linear_minimum, smallest, interior
+        self.cost, self._linear_minimum, self._smallest, self._inside = cost, linear_minimum, smallest, interior
         f = constraint + Linear(cost) if np.any(cost) else constraint
         super().__init__(
             f,
@@ -229,7 +229,7 @@ class SmoothOverSet(CertifiedProblem):
 
     def default_start(self, rng: np.random.Generator) -> Array:
         """Return a point inside the set; nothing is drawn at random."""
-        return self._interior
+        return self._inside
 
     def _linearized_bound(self, point: SplitPoint) -> float:
         best = self._smallest + self._linear_minimum(self.cost)
@@ -245,4 +245,4 @@ class SmoothOverSet(CertifiedProblem):
 
     def _feasible_point(self, point: SplitPoint) -> Array:
         # y satisfies the constraint to rounding; x may lie within the slack of the indicator, which is more than that
-        return point.y if math.isfinite(self.objective(point.y)) else self._interior
+        return point.y if math.isfinite(self.objective(point.y)) else self._inside

@@ -153,7 +153,8 @@ def _(scale: str, seed: int) -> Evidence:
 
 
 def _schedule_free(scale: str, seed: int, make: Any) -> Evidence:
-    ks, observed, bounds = [], [], []
+    ks: list[int] = []
+    observed, bounds = [], []
     n = at_scale(scale, 50, 300)
     for s in range(at_scale(scale, 3, 15)):
         problem, solution, smoothness = regression(seed + s)
