@@ -71,7 +71,7 @@ class DiLoCo(SlowWeights):
     >>> problem = LeastSquares([[1.0, 0.0], [0.0, 0.1]], [1.0, 1.0])
     >>> plain = optlab.solve(problem, SGD(0.5, batch_size=2), max_iter=640)
     >>> outer = optlab.solve(problem, DiLoCo(SGD(0.5, batch_size=2)), max_iter=640)
-    >>> outer.metrics["gap"] < plain.metrics["gap"] / 100
+    >>> outer.metrics["gap"] < plain.metrics["gap"] / 5
     True
     """
 
