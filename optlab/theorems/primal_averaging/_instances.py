@@ -34,7 +34,7 @@ def path(problem: Any, wrapper: Any, x0: Any, n: int, seed: int = 0) -> Path:
     for k in range(n):
         x.append(np.array(wrapper.variable(state)))
         z.append(state.inner.x.copy())
-        mu.append(float(wrapper.coefficients(k, 1, np.ones(1), np.ones(9))[1][0]))
+        mu.append(float(wrapper.coefficients(k, 1, np.ones(1), state.numbers.copy())[1][0]))
         state = wrapper.step(problem, state)
     xs, zs, weight = np.array(x), np.array(z), np.array(mu)[:, None]
     y = weight * xs + (1.0 - weight) * zs
