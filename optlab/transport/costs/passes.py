@@ -148,6 +148,10 @@ def plan_moments(
     data: Data, n: int, m: int, F: np.ndarray, G: np.ndarray, kappa: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row sums, column sums and ``sum_j C_ij X_ij`` (per row) of ``X = exp(F + G - kappa C)``."""
+    if (C := whole.small(data)) is not None:
+        X = plan_dense(data, n, m, F, G, kappa)
+        with np.errstate(over="ignore"):
+            return X.sum(axis=1), X.sum(axis=0), whole.costs(C, X)
     row_sums, row_costs = np.empty(n), np.empty(n)
     partial = np.zeros((len(row_ranges(n, m)), m))
     _over_ranges(
@@ -195,6 +199,9 @@ def plan_entropic(
     data: Data, n: int, m: int, F: np.ndarray, G: np.ndarray, kappa: float, p: np.ndarray, q: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return, per row, ``sum_j C Y`` and ``sum_j Y (log Y - 1)`` of ``Y = X + p q^T``."""
+    if (C := whole.small(data)) is not None:
+        Y = plan_dense(data, n, m, F, G, kappa) + p[:, None] * q
+        return whole.costs(C, Y), whole.entropies(Y)
     costs, entropies = np.empty(n), np.empty(n)
     _over_ranges(
         n, m, plan_kernels.plan_entropic_rows,

@@ -2,7 +2,8 @@
 
 What `optlab.transport.costs.passes` does in compiled blocks, for dense costs of at most `ENTRIES` entries. There a pass
 costs microseconds either way, while compiling its kernel costs a new process a quarter of a second. Results agree with
-the kernels' to rounding. Passes over the plan stay compiled: all of them must round its exponents in the same way.
+the kernels' to rounding. The plan's entries come from one kernel everywhere: all passes must round their exponents in
+the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,21 @@ def small(data: tuple[Any, ...]) -> np.ndarray | None:
     if len(data) != 1 or data[0].ndim != 2 or data[0].size > ENTRIES:
         return None
     return np.asarray(data[0])
+
+
+def costs(C: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return ``sum_j C_ij X_ij``; a forbidden pair, which would be 0 * inf, adds nothing."""
+    with np.errstate(over="ignore"):
+        out: np.ndarray = np.multiply(C, X, out=np.zeros(X.shape), where=X > 0.0).sum(axis=1)
+    return out
+
+
+def entropies(Y: np.ndarray) -> np.ndarray:
+    """Return ``sum_j Y (log Y - 1)``."""
+    logs = np.log(Y, out=np.zeros(Y.shape), where=Y > 0.0)
+    with np.errstate(over="ignore"):
+        out: np.ndarray = (Y * (logs - 1.0)).sum(axis=1)
+    return out
 
 
 def minimum(C: np.ndarray, v: np.ndarray, axis: int) -> np.ndarray:
