@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 import optlab
+from optlab.plotting import INK
 from optlab.reproduce import at_scale
 from optlab.stochastic import SGD, LeastSquares
 from optlab.wrappers import PrimalAveraging
@@ -49,7 +50,9 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         image = ax.imshow(np.log10(grid), cmap="RdBu_r", vmin=-1.5, vmax=1.5, aspect="auto", origin="lower")
         for i, row in enumerate(grid):
             for j, value in enumerate(row):
-                ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7)
+                color = "white" if abs(np.log10(value)) > 0.8 else INK
+                ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7, color=color)
+        ax.grid(False)
         ax.set_xticks(range(len(HORIZONS)), [f"{h:g}" for h in HORIZONS])
         ax.set_yticks(range(len(INTERPOLATIONS)), [f"{mu:g}" for mu in INTERPOLATIONS])
         ax.set(xlabel=r"horizon $1/(1-\mu_x)$", ylabel=r"$\mu_y$", title=f"gap after {STEPS} steps, by SGD's")
