@@ -17,7 +17,7 @@ from optlab.theory.classes import (
 )
 from optlab.theory.composite import CompositeConvex
 from optlab.theory.rates import Rate, rate
-from optlab.theory.relative import RelativelySmoothPair
+from optlab.theory.relative import RelativelySmooth, RelativelySmoothPair
 from optlab.theory.scanning import scanned_step
 from optlab.theory.worst import WorstCase, worst_case
 
@@ -29,6 +29,7 @@ __all__ = [
     "MonotonePair",
     "ProblemClass",
     "Rate",
+    "RelativelySmooth",
     "RelativelySmoothPair",
     "SmoothConvex",
     "WorstCase",

@@ -18,10 +18,12 @@ class ProblemClass:
     """Base of the classes: a frozen description with the names of its metrics.
 
     A class of your own implements ``build(pep)`` and returns an object with the oracles that the method requires,
-    ``measures``, the metrics by name, and ``distance_to_solution(method, state)``, which the program bounds by 1.
+    ``measures``, the metrics by name, and ``distance_to_solution(method, state)``, which the program bounds by 1. If
+    other quantities may be bounded at the start, their names are in ``starts``, and the object has them in its own.
     """
 
     metrics: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ("distance",)
 
     def build(self, pep: Any) -> Any:
         """Return a symbolic problem of this class, declared in the PEPit problem `pep`."""
@@ -126,6 +128,8 @@ class MonotonePair(ProblemClass):
     ----------
     strong_monotonicity : float, default 0
         mu: of B.
+    lipschitz : float, default inf
+        Of A. The conditions on Lipschitz monotone operators are necessary, not sufficient: values are upper bounds.
 
     Notes
     -----
@@ -134,16 +138,21 @@ class MonotonePair(ProblemClass):
     """
 
     strong_monotonicity: float = 0.0
+    lipschitz: float = float("inf")
     metrics = ("residual", "distance")
 
     def __post_init__(self) -> None:
         value = as_number(self.strong_monotonicity, "strong_monotonicity", minimum=0)
         object.__setattr__(self, "strong_monotonicity", value)
+        object.__setattr__(self, "lipschitz", as_number(self.lipschitz, "lipschitz", above=0, finite=False))
 
     def build(self, pep: Any) -> SymbolicPair:
         """Return a symbolic pair."""
         operators = pepit().operators
-        A = pep.declare_function(operators.MonotoneOperator)
+        if np.isinf(self.lipschitz):
+            A = pep.declare_function(operators.MonotoneOperator)
+        else:
+            A = pep.declare_function(operators.LipschitzStronglyMonotoneOperatorCheap, mu=0, L=self.lipschitz)
         if self.strong_monotonicity:
             B = pep.declare_function(operators.StronglyMonotoneOperator, mu=self.strong_monotonicity)
         else:
@@ -214,9 +223,11 @@ class ConvexPair(ProblemClass):
         return SymbolicPair(f, declared(pep, self.strong_convexity, self.smoothness))
 
 
-def declared(pep: Any, mu: float, L: float) -> Any:
+def declared(pep: Any, mu: float, L: float, quadratic: bool = False) -> Any:
     """Return a symbolic function that is mu-strongly convex and L-smooth (0 and inf: neither)."""
     functions = pepit().functions
+    if quadratic:
+        return pep.declare_function(functions.SmoothStronglyConvexQuadraticFunction, mu=mu, L=L)
     if np.isinf(L):
         return pep.declare_function(functions.StronglyConvexFunction, mu=mu)
     return pep.declare_function(functions.SmoothStronglyConvexFunction, mu=mu, L=L)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -21,17 +23,17 @@ class SymbolicComposite(Symbolic):
 
     kernel = SquaredEuclidean()
 
-    def __init__(self, pep: Any, mu: float, L: float, terms: int) -> None:
+    def __init__(self, pep: Any, mu: float, L: float, terms: tuple[tuple[float, float], ...], quadratic: bool) -> None:
         super().__init__()
         PEPit = pepit()
         self.L, self.mu, self.work = L, mu, Work()
-        self.f = declared(pep, mu, L)
-        self.g = [pep.declare_function(PEPit.functions.ConvexFunction) for _ in range(terms)]
+        smooth = [(declared(pep, mu, L, quadratic), _SMOOTH)] if L else []
+        symbols = smooth + [(declared(pep, *constants), _PROXIMAL) for constants in terms]
         self.terms = tuple(
             SimpleNamespace(
                 name=f"term {i + 1}", offers=offers, function=SimpleNamespace(whole_space=True), symbol=symbol
             )
-            for i, (symbol, offers) in enumerate([(self.f, _SMOOTH), *((g, _PROXIMAL) for g in self.g)])
+            for i, (symbol, offers) in enumerate(symbols)
         )
         # a solution, with subgradients of all terms that add up to zero
         self.solution, self.values = PEPit.Point(name="solution"), []
@@ -64,6 +66,18 @@ class SymbolicComposite(Symbolic):
             return self.solution
         (term,) = split.terms("g")
         return self.solution + method.step_size_of(state) * self.slopes[self.terms.index(term)]
+
+    @property
+    def starts(self) -> dict[str, Any]:
+        """What may be bounded by 1 at the start, beside the distance."""
+
+        def gap(method: Any, state: Any) -> Any:
+            return self.measures["gap"](method, state, None)
+
+        def energy(method: Any, state: Any) -> Any:
+            return gap(method, state) + 0.5 * self.mu * (method.iterate(self, state) - self.solution) ** 2
+
+        return {"gap": gap, "energy": energy}
 
     def distance_to_solution(self, method: Any, state: Any) -> Any:
         """Return the squared distance of the variable, or of the iterate, to where it converges."""
@@ -111,9 +125,8 @@ class SymbolicSplit:
         return x
 
     def gradient(self, x: Any) -> Any:
-        """Return the gradient of slot f."""
-        (term,) = self.terms("f")
-        return term.symbol.gradient(x)
+        """Return the gradient of slot f, 0 without a term in it."""
+        return sum((term.symbol.gradient(x) for term in self.terms("f")), pepit().null_point)
 
     def _proximal(self, slot: str, z: Any, step: float) -> Any:
         terms = self.terms(slot)
@@ -138,29 +151,46 @@ class CompositeConvex(ProblemClass):
     Parameters
     ----------
     smoothness : float, default 1
-        L.
+        L; 0 leaves f out.
     strong_convexity : float, default 0
         mu, of f.
-    terms : int, default 1
-        m.
+    terms : int or sequence of (float, float), default 1
+        m; or modulus and smoothness (inf: none) of each g.
+    quadratic : bool, default False
+        Whether f is quadratic.
 
     Notes
     -----
     Metrics, each divided by ``||z_0 - z*||^2`` (of the iterate; of the variable z in Davis-Yin splitting): ``gap``,
-    ``F(x_k) - F*``; ``distance``; ``residual``, the squared displacement of the method's map.
+    ``F(x_k) - F*``; ``distance``; ``residual``, the squared displacement of the method's map. They may also be divided
+    by ``gap``, ``F(x_0) - F*``, or by ``energy``, ``F(x_0) - F* + mu/2 ||x_0 - x*||^2``.
     """
 
     smoothness: float = 1.0
     strong_convexity: float = 0.0
-    terms: int = 1
+    terms: int | Sequence[tuple[float, float]] = 1
+    quadratic: bool = False
     metrics = ("gap", "distance", "residual")
+    starts = ("distance", "gap", "energy")
 
     def __post_init__(self) -> None:
         value = as_number(self.strong_convexity, "strong_convexity", minimum=0)
         object.__setattr__(self, "strong_convexity", value)
-        object.__setattr__(self, "smoothness", as_number(self.smoothness, "smoothness", above=value))
-        object.__setattr__(self, "terms", as_integer(self.terms, "terms", minimum=0))
+        smoothness = as_number(self.smoothness, "smoothness", minimum=0)
+        if smoothness <= value and (smoothness or value):
+            raise ValueError(f"smoothness must be above strong_convexity = {value:g}, got {smoothness:g}")
+        object.__setattr__(self, "smoothness", smoothness)
+        if isinstance(self.terms, Sequence):
+            pairs = []
+            for i, (mu, L) in enumerate(self.terms):
+                mu = as_number(mu, f"terms[{i}][0]", minimum=0)
+                pairs.append((mu, as_number(L, f"terms[{i}][1]", above=mu, finite=False)))
+            object.__setattr__(self, "terms", tuple(pairs))
+        else:
+            count = as_integer(self.terms, "terms", minimum=0 if smoothness else 1)
+            object.__setattr__(self, "terms", count * ((0.0, math.inf),))
 
     def build(self, pep: Any) -> SymbolicComposite:
         """Return a symbolic problem."""
-        return SymbolicComposite(pep, self.strong_convexity, self.smoothness, self.terms)
+        terms = tuple(self.terms)  # type: ignore[arg-type]
+        return SymbolicComposite(pep, self.strong_convexity, self.smoothness, terms, self.quadratic)

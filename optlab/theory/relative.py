@@ -1,4 +1,4 @@
-"""Pairs with B = grad g smooth relative to the kernel h, for any kernel at once or for the quadratic one.
+"""Sums with one term smooth relative to the kernel h, for any kernel at once or for the quadratic one.
 
 Any kernel: with convex d_1, d_2 put ``h = (d_1 + d_2) / (L - mu)`` and ``g = d_1 + mu h``. Then ``L h - g = d_2`` and
 ``g - mu h = d_1`` are convex, and every pair with these two properties is of this form (take them for d_1 and d_2). A
@@ -9,8 +9,11 @@ that values are upper bounds of the worst case.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
+from optlab.composite.split import Work
+from optlab.core.slots import assign
 from optlab.core.validation import as_number, one_of
 from optlab.theory.classes import ProblemClass, Symbolic, declared, pepit
 
@@ -25,7 +28,7 @@ class _Evaluation:
 class SymbolicRelativePair(Symbolic):
     """min f + g in the geometry of a kernel; `points_B` and `points_A` are the resolvents' answers in their order."""
 
-    def __init__(self, pep: Any, mu: float, L: float, euclidean: bool) -> None:
+    def __init__(self, pep: Any, mu: float, L: float, euclidean: bool, smooth: bool = True) -> None:
         super().__init__()
         self.mu, self.L, self.euclidean = mu, L, euclidean
         functions = pepit().functions
@@ -36,8 +39,8 @@ class SymbolicRelativePair(Symbolic):
             self.d1, self.d2 = (pep.declare_function(functions.ConvexFunction) for _ in range(2))
         self.points_A: list[_Evaluation] = []
         self.points_B: list[_Evaluation] = []
-        point, element = pepit().Point(name="solution"), pepit().Point()
-        self.solution = self._evaluate(point, gradient=element)
+        point, element = pepit().Point(name="solution"), pepit().Point() if smooth else pepit().null_point
+        self.solution = self._evaluate(point, gradient=element if smooth else None)
         self.solution.f = pepit().Expression()
         self.f.add_point((point, -element, self.solution.f))
 
@@ -149,3 +152,95 @@ class RelativelySmoothPair(ProblemClass):
     def build(self, pep: Any) -> SymbolicRelativePair:
         """Return a symbolic pair."""
         return SymbolicRelativePair(pep, self.strong_convexity, self.smoothness, self.kernel == "euclidean")
+
+
+class SymbolicRelativeSum(SymbolicRelativePair):
+    """The same sum for methods that take the gradient of g and the resolvent of f, all in mirror points."""
+
+    def __init__(self, pep: Any, mu: float, L: float, first: bool) -> None:
+        super().__init__(pep, mu, L, euclidean=False, smooth=first)
+        self.first = first
+        self.kernel = SimpleNamespace(conjugate_gradient=self._behind, full_dual=True)
+        smooth = ("smooth", {"value", "gradient", "relative_smoothness", "convex"})
+        others = ("proximal", {"value", "proximal", "convex"})
+        self.terms = tuple(
+            SimpleNamespace(name=name, offers=offers, function=SimpleNamespace(whole_space=True))
+            for name, offers in ([smooth] if first else []) + [others]
+        )
+        # mirror points with what is known of the points behind them; the start is the first
+        self.known = [self._evaluate(pepit().Point(), self.start)]
+
+    def split(self, slots: Any) -> Any:
+        """Return the oracles of the terms in their slots; a point is what has been evaluated there."""
+        placed: Any = assign(self.terms, slots)  # the checker has seen that they fit
+        oracles = SimpleNamespace(
+            problem=self,
+            kernel=self.kernel,
+            f=SimpleNamespace(relative_smoothness=(self.L, self.mu) if self.first else (0.0, 0.0)),
+            gradient=lambda at: at.gradient if self.first else pepit().null_point,
+            proximal=self._proximal,
+            terms=lambda slot: placed.get(slot, ()),
+            point=lambda at, **pairs: SimpleNamespace(at=at),
+            work=Work(),
+        )
+        oracles.counted = lambda: oracles
+        return oracles
+
+    def _behind(self, mirror: Any) -> _Evaluation:
+        return next(at for at in self.known if at.mirror is mirror)
+
+    def _proximal(self, mirror: Any, step_size: float) -> Any:
+        self.resolvent_A(mirror, step_size)
+        self.known.append(self.points_A[-1])
+        return self.known[-1].mirror
+
+    def distance_to_solution(self, method: Any, state: Any) -> Any:
+        """Return ``D_h(x*, x_0)``."""
+        star, at = self.solution, self.known[0]
+        return star.h - at.h - at.mirror * (star.x - at.x)
+
+    def _gap_of_the_sum(self, method: Any, state: Any, following: Any) -> Any:
+        at = method.iterate(self, state).at
+        if at.f is None:
+            raise ValueError("the gap needs k of at least 1: at the start it is infinite")
+        return self._gap(at) if self.first else at.f - self.solution.f
+
+    @property
+    def measures(self) -> dict[str, Any]:
+        """Gap of the last point."""
+        return {"gap": self._gap_of_the_sum}
+
+
+@dataclass(frozen=True)
+class RelativelySmooth(ProblemClass):
+    """min f + g as in `RelativelySmoothPair`, over all kernels, for (Bregman) `ProximalGradient` and `MirrorDescent`.
+
+    Parameters
+    ----------
+    smoothness : float, default 1
+        L: g is L-smooth relative to the kernel h; 0 leaves g out (the Bregman proximal point method).
+    strong_convexity : float, default 0
+        mu: g is mu-strongly convex relative to h.
+
+    Notes
+    -----
+    Metric, divided by ``D_h(x*, x_0)``: ``gap``, ``(f + g)(x_k) - opt``, at most ``1 / (gamma k)`` for
+    ``gamma <= 1/L`` (Dragomir, Taylor, d'Aspremont, Bolte 2021, who show that no method of this kind is better).
+    """
+
+    smoothness: float = 1.0
+    strong_convexity: float = 0.0
+    metrics = ("gap",)
+
+    def __post_init__(self) -> None:
+        value = as_number(self.strong_convexity, "strong_convexity", minimum=0)
+        smoothness = as_number(self.smoothness, "smoothness", minimum=0)
+        if smoothness <= value and (smoothness or value):
+            raise ValueError(f"smoothness must be above strong_convexity = {value:g}, got {smoothness:g}")
+        object.__setattr__(self, "strong_convexity", value)
+        object.__setattr__(self, "smoothness", smoothness)
+
+    def build(self, pep: Any) -> SymbolicRelativeSum:
+        """Return a symbolic sum."""
+        first = self.smoothness > 0
+        return SymbolicRelativeSum(pep, self.strong_convexity, self.smoothness if first else 1.0, first)

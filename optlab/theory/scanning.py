@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, one_of
 from optlab.theory.classes import SmoothConvex, declared, pepit
 from optlab.theory.worst import WorstCase, _optimum
 
 
-def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9) -> WorstCase:
-    """Return the worst ``||x_1 - x*||^2 / ||x_0 - x*||^2`` of one step on functions with minimum 0.
+def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9, metric: str = "distance") -> WorstCase:
+    """Return the worst case of one step on functions with minimum 0.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9) -> W
     problem_class : SmoothConvex
     points : int, default 9
         Values of the ratio on a grid, before the largest is refined.
+    metric : {"distance", "gap"}, default "distance"
+        ``||x_1 - x*||^2 / ||x_0 - x*||^2`` or ``f(x_1) / f(x_0)``.
 
     Returns
     -------
@@ -51,6 +53,7 @@ def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9) -> W
         raise TypeError(f"method must have a step rule and a constant step size, as NGN(0.1) has, got {method!r}")
     if not isinstance(problem_class, SmoothConvex):
         raise TypeError(f"problem_class must be SmoothConvex, got {problem_class!r}")
+    one_of(metric, "metric", ("distance", "gap"))
     pepit()
     began = time.perf_counter()
     rule, size = method.rule.get(), float(getattr(method, method.schedule))
@@ -58,7 +61,7 @@ def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9) -> W
 
     def solved(ratio: float) -> float:
         gamma = float(rule(1.0, ratio, size, 0, none, none))
-        return _one(gamma, ratio, problem_class)
+        return after_one_step(gamma, ratio, problem_class, metric)
 
     # ||g||^2 lies between 2 mu f and 2 L f
     low, high = 2 * problem_class.strong_convexity, 2 * problem_class.smoothness
@@ -71,13 +74,19 @@ def scanned_step(method: Any, problem_class: SmoothConvex, points: int = 9) -> W
     return WorstCase(value, "scanned", "CLARABEL", time.perf_counter() - began)
 
 
-def _one(gamma: float, ratio: float, c: SmoothConvex) -> float:
+def after_one_step(step_size: float, ratio: float, problem_class: SmoothConvex, metric: str) -> float:
+    """Return the worst case of one gradient step at points where ``||g||^2 = ratio (f - f*)``."""
     pep = pepit().PEP()
-    f = declared(pep, c.strong_convexity, c.smoothness)
+    f = declared(pep, problem_class.strong_convexity, problem_class.smoothness)
     solution, _, optimum = f.stationary_point(return_gradient_and_function_value=True)
     start = pep.set_initial_point()
     gradient, value = f.oracle(start)
     pep.add_constraint(gradient**2 == ratio * (value - optimum))
-    pep.set_initial_condition((start - solution) ** 2 <= 1)
-    pep.set_performance_metric((start - gamma * gradient - solution) ** 2)
+    after = start - step_size * gradient
+    if metric == "gap":
+        pep.set_initial_condition(value - optimum <= 1)
+        pep.set_performance_metric(f(after) - optimum)
+    else:
+        pep.set_initial_condition((start - solution) ** 2 <= 1)
+        pep.set_performance_metric((after - solution) ** 2)
     return _optimum(pep, "CLARABEL")[0]

@@ -51,6 +51,7 @@ def worst_case(
     *,
     k: int | Iterable[int],
     metric: str,
+    start: str = "distance",
     confirm: bool = True,
     rtol: float = 1e-3,
 ) -> WorstCase:
@@ -67,6 +68,9 @@ def worst_case(
         Iterations, at least 0.
     metric : str
         One of ``problem_class.metrics``; see there what it is divided by.
+    start : str, default "distance"
+        What the metric is divided by: the squared distance of the start to a solution, or another one of
+        ``problem_class.starts``.
     confirm : bool, default True
         Solve with a second solver too.
     rtol : float, default 1e-3
@@ -101,11 +105,12 @@ def worst_case(
     if not isinstance(problem_class, ProblemClass):
         raise TypeError(f"problem_class must be a class of optlab.theory such as MonotonePair(), got {problem_class!r}")
     one_of(metric, "metric", problem_class.metrics)
+    one_of(start, "start", problem_class.starts)
     rtol = as_number(rtol, "rtol", above=0)
     several = isinstance(k, Iterable)
     counts = [as_integer(n, "k", minimum=0) for n in (k if several else [k])]  # type: ignore[union-attr, list-item]
     began = time.perf_counter()
-    found = [_solve(method, problem_class, n, metric, confirm, rtol) for n in counts]
+    found = [_solve(method, problem_class, n, metric, start, confirm, rtol) for n in counts]
     values, statuses, multipliers = zip(*found) if found else ((), (), ())
     solver = ", ".join(_SOLVERS if confirm else _SOLVERS[:1])
     seconds = time.perf_counter() - began
@@ -115,11 +120,11 @@ def worst_case(
 
 
 def _solve(
-    method: Any, problem_class: ProblemClass, k: int, metric: str, confirm: bool, rtol: float
+    method: Any, problem_class: ProblemClass, k: int, metric: str, start: str, confirm: bool, rtol: float
 ) -> tuple[float, str, dict[str, float]]:
     pep = pepit().PEP()
     problem = problem_class.build(pep)
-    _run(method, problem, k, metric, pep)
+    _run(method, problem, k, metric, start, pep)
     value, multipliers = _optimum(pep, _SOLVERS[0])
     if np.isinf(value):
         return value, "unbounded", {}
@@ -131,15 +136,16 @@ def _solve(
     return float("nan"), "inconclusive", multipliers
 
 
-def _run(method: Any, problem: Any, k: int, metric: str, pep: Any) -> None:
+def _run(method: Any, problem: Any, k: int, metric: str, start: str, pep: Any) -> None:
     """Iterate on symbolic points, then state the initial condition and the metric."""
     check_compatible(problem, method)
     try:
-        start = state = method.init(problem, problem.default_start(None), None)
+        first = state = method.init(problem, problem.default_start(None), None)
         for _ in range(k):
             state = method.step(problem, state)
         performance = problem.measures[metric](method, state, lambda: method.step(problem, state))
-        pep.set_initial_condition(problem.distance_to_solution(method, start) <= 1)
+        unit = problem.distance_to_solution if start == "distance" else problem.starts[start]
+        pep.set_initial_condition(unit(method, first) <= 1)
     except IncompatibleError:
         raise
     except (TypeError, AttributeError, DomainError) as error:

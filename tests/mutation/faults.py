@@ -75,6 +75,7 @@ TARGETS = [
         ("admm.py", "BregmanADMM.step", 5, _SPLIT),
         ("multipliers.py", "ExponentialMultipliers.step", 4, ("*multipliers*", "badmm-*")),
     ),
+    Target("splitting", "optlab/schedules.py", "Geometric.__call__", 2, ("tests/splitting",), ("bdrs-*", "ot-*")),
     *_all(
         "composite",
         "composite",

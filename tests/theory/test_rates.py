@@ -1,51 +1,15 @@
 """Linear rates from the library's own steps, against closed forms; and what has none."""
 
 import builtins
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from script_methods import Descent, Extragradient
 
-from optlab.core import Method, State
 from optlab.splitting import AndersonDouglasRachford, BregmanDouglasRachford, HalpernDouglasRachford
 from optlab.theory import CocoercivePair, ConvexPair, MonotoneLipschitz, MonotonePair, SmoothConvex, rate
 from optlab.theory.rates import _matrices, _TracedPair
 from optlab.wrappers import Halpern, Lookahead
-
-
-@dataclass
-class Point(State):
-    x: object
-
-
-@dataclass(frozen=True)
-class Descent(Method):
-    step_size: float
-    requires = ("gradient",)
-
-    def init(self, problem, x0, rng):
-        return Point(0, x0)
-
-    def step(self, problem, state):
-        return Point(state.k + 1, state.x - self.step_size * problem.gradient(state.x))
-
-    def iterate(self, problem, state):
-        return state.x
-
-    def variable(self, state):
-        return state.x
-
-    def with_variable(self, problem, state, value):
-        return Point(state.k, value)
-
-
-@dataclass(frozen=True)
-class Extragradient(Descent):
-    requires = ("operator",)
-
-    def step(self, problem, state):
-        middle = state.x - self.step_size * problem.operator(state.x)
-        return Point(state.k + 1, state.x - self.step_size * problem.operator(middle))
 
 
 def test_without_the_package_the_message_says_what_to_install(monkeypatch):

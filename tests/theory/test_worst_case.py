@@ -1,12 +1,12 @@
 """Worst cases from the library's own steps: closed forms of the literature, and what cannot be said."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from script_methods import Descent, Extragradient
 
 import optlab
-from optlab.core import Method, State
+from optlab.core.errors import IncompatibleError
+from optlab.firstorder import GradientDescent, ProximalGradient
 from optlab.splitting import (
     AndersonDouglasRachford,
     BregmanADMM,
@@ -19,9 +19,11 @@ from optlab.wrappers import Averaged, Halpern, Lookahead
 pytest.importorskip("PEPit")
 from optlab.theory import (
     CocoercivePair,
+    CompositeConvex,
     ConvexPair,
     MonotoneLipschitz,
     MonotonePair,
+    RelativelySmooth,
     RelativelySmoothPair,
     SmoothConvex,
     worst_case,
@@ -106,43 +108,6 @@ def test_stronger_assumptions_give_smaller_worst_cases():
     assert both <= rate ** (2 * 2) * (1 + 1e-4)
 
 
-@dataclass
-class Point(State):
-    x: object
-
-
-@dataclass(frozen=True)
-class Descent(Method):
-    """A stranger's method: gradient descent."""
-
-    step_size: float
-    requires = ("gradient",)
-
-    def init(self, problem, x0, rng):
-        return Point(0, x0)
-
-    def step(self, problem, state):
-        return Point(state.k + 1, state.x - self.step_size * problem.gradient(state.x))
-
-    def iterate(self, problem, state):
-        return state.x
-
-    def variable(self, state):
-        return state.x
-
-    def with_variable(self, problem, state, value):
-        return Point(state.k, value)
-
-
-@dataclass(frozen=True)
-class Extragradient(Descent):
-    requires = ("operator",)
-
-    def step(self, problem, state):
-        middle = state.x - self.step_size * problem.operator(state.x)
-        return Point(state.k + 1, state.x - self.step_size * problem.operator(middle))
-
-
 def test_a_method_of_a_script():
     L = 2.0
     found = worst_case(Descent(1 / L), SmoothConvex(L), k=[1, 4], metric="gap")
@@ -177,3 +142,16 @@ def test_what_cannot_be_said_is_said():
         worst_case(BregmanDouglasRachford(1.0), MonotonePair(), k=1, metric="gap")
     with pytest.raises(TypeError, match="problem_class must be a class of"):
         worst_case(BregmanDouglasRachford(1.0), optlab, k=1, metric="gap")
+
+
+def test_a_class_without_the_slots_of_a_method_is_refused():
+    with pytest.raises(IncompatibleError, match="hold all"):
+        worst_case(ProximalGradient(0.5), CompositeConvex(terms=2), k=1, metric="gap")
+    with pytest.raises(IncompatibleError, match="the term 'smooth'"):
+        worst_case(GradientDescent(0.5), RelativelySmooth(), k=1, metric="gap")
+    with pytest.raises(ValueError, match="start must be"):
+        worst_case(GradientDescent(0.5), SmoothConvex(), k=1, metric="gap", start="gap")
+    with pytest.raises(ValueError, match=r"terms\[0\]\[1\]"):
+        CompositeConvex(terms=[(1.0, 0.5)])
+    with pytest.raises(ValueError, match="smoothness must be above"):
+        RelativelySmooth(1.0, 2.0)
