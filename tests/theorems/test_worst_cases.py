@@ -11,7 +11,7 @@ from optlab.reproduce.theorems import THEOREMS
 from optlab.theorems.worst_cases._cases import CASES
 from optlab.theorems.worst_cases._values import VALUES
 
-for name in ("splitting", "relative_smoothness", "steps"):
+for name in ("splitting", "relative_smoothness", "steps", "sums"):
     importlib.import_module(f"optlab.theorems.worst_cases.{name}")
 
 
@@ -33,7 +33,14 @@ def test_the_check_passes_and_its_control_is_refuted(id):
 
 
 @pytest.mark.parametrize(
-    "id", ["worst-dr-residual-1-5", "worst-halpern-finding", "worst-bregman-gap-any-0-5", "worst-ngn-step-1-0-1"]
+    "id",
+    [
+        "worst-dr-residual-1-5",
+        "worst-halpern-finding",
+        "worst-bregman-gap-any-0-5",
+        "worst-ngn-step-1-0-1",
+        "worst-heavy-ball",
+    ],
 )
 def test_the_table_is_what_the_solver_says(id):
     pytest.importorskip("PEPit")

@@ -137,6 +137,7 @@ class Case:
     wrong_class: Any = None
     proved: bool = True
     assumptions: tuple[str, ...] = field(default=())
+    start: str = "distance"  # what the metric is divided by
 
     def computed(self, wrong: bool, confirm: bool = True) -> list[float]:
         """Return the worst cases from the solver; NaN where it failed."""
@@ -145,7 +146,8 @@ class Case:
             method, c = self.wrong or method, self.wrong_class or c
         if self.metric == "step":
             return [scanned_step(method, c).value]
-        return [float(v) for v in worst_case(method, c, k=self.ks, metric=self.metric, confirm=confirm).value]
+        options: dict[str, Any] = {"metric": self.metric, "start": self.start, "confirm": confirm}
+        return [float(v) for v in worst_case(method, c, k=self.ks, **options).value]
 
     def observed(self, wrong: bool) -> Array:
         """Return the largest values measured on members of the class of the theorem."""
@@ -177,6 +179,11 @@ class Case:
             detail=detail,
             ylabel=self.metric.replace("_", " "),
         )
+
+
+def in_an_id(value: float) -> str:
+    """Return a number as it stands in an id."""
+    return f"{value:g}".replace(".", "-")
 
 
 CASES: dict[str, Case] = {}

@@ -1,7 +1,6 @@
 """Worst cases of the classes, by check: written by `_write`, not by hand."""
 
 from math import inf as INFINITY
-from math import nan as NAN  # noqa: F401
 
 VALUES: dict = {
     "worst-bregman-gap-any-0-3": {
@@ -62,6 +61,21 @@ VALUES: dict = {
     "worst-bregman-linear-euclidean-1": {
         "value": [0.694444449152899, 0.3348979824505121],
         "control": [1.0000000027088374, 1.0000000735549743],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-bregman-proximal-gradient-0-3": {
+        "value": [3.3333333331013657, 1.6666666666703187, 0.8333333333364349],
+        "control": [INFINITY, INFINITY, INFINITY],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-bregman-proximal-gradient-1": {
+        "value": [1.0000000003056893, 0.49999999955144875, 0.25000000033741876],
+        "control": [INFINITY, INFINITY, INFINITY],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-davis-yin-residual": {
+        "value": [0.427540891881129, 0.23590167628069325, 0.12766899879699434],
+        "control": [14.062500321933447, 31.640624754268263, 160.17970448707072],
         "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
     },
     "worst-dr-distance-0-5": {
@@ -174,6 +188,21 @@ VALUES: dict = {
         "control": [17.305600006586047, 44.30233484159241, 290.33964001289587],
         "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
     },
+    "worst-fista-gap": {
+        "value": [0.1250000021059535, 0.037511612826165386, 0.012647122408106429],
+        "control": [0.1250000021059535, 0.05000000080328474, 0.0250000093376797],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-fista-strong": {
+        "value": [0.5479387748215439, 0.21538970332092397, 0.0447496193369854],
+        "control": [0.5479387748215439, 0.3104934494121295, 0.15173497274484804],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-gradient-gap": {
+        "value": [0.16666667252389805, 0.10000000094664617, 0.05555555583226297],
+        "control": [0.7199999968249496, 1.0367999677821638, 2.1499085196392556],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
     "worst-gradient-step-0-5": {
         "value": [0.9025000209255013],
         "control": [4.0000000055918745],
@@ -239,6 +268,11 @@ VALUES: dict = {
         "control": [1.8571429584409447, 2.5261736252262432],
         "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
     },
+    "worst-heavy-ball": {
+        "value": [0.9024999532381609, 0.7534931391559496, 0.43678798791982304],
+        "control": [0.9999994219745051, 0.9999994120008688, 0.9999988748137639],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
     "worst-ngn-step-0-5-0-1": {
         "value": [0.9070294997761649],
         "control": [4.0000000055918745],
@@ -282,6 +316,21 @@ VALUES: dict = {
     "worst-pr-residual": {
         "value": [4.00000000640772, 3.9999999668653756, 3.999999904043223],
         "control": [17.305600006586047, 44.30233484159241, 290.33964001289587],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-proximal-gradient-contraction": {
+        "value": [0.7225000201130061, 0.5220062501320425, 0.37714953070843077],
+        "control": [1.000000021434132, 1.0000000266041782, 1.0000000000259934],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-proximal-gradient-gap": {
+        "value": [0.2500000093691786, 0.1250000021059535, 0.06250000085761054],
+        "control": [0.720000012366779, 1.036799967588876, 2.1499082476651554],
+        "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
+    },
+    "worst-proximal-point-gap": {
+        "value": [0.12500000153527965, 0.06250000031479296, 0.031250000277630474],
+        "control": [0.2500000011390803, 0.12500000168472192, 0.06250000205184296],
         "solvers": "pepit 0.5.1 clarabel 0.11.1 scs 3.3.1",
     },
     "worst-quadratic-gap-finding-0-3": {

@@ -14,7 +14,7 @@ from optlab.theorems.worst_cases._values import VALUES
 
 def main(parts: list[str]) -> None:
     """Compute the worst cases whose id has one of `parts` in it (default: all) and write the table."""
-    for name in ("splitting", "relative_smoothness", "steps"):
+    for name in ("splitting", "relative_smoothness", "steps", "sums"):
         importlib.import_module(f"optlab.theorems.worst_cases.{name}")
     versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("pepit", "clarabel", "scs"))
     controls: dict[str, list[float]] = {}
@@ -30,8 +30,9 @@ def main(parts: list[str]) -> None:
         text = json.dumps(table, indent=1).replace("NaN", "NAN").replace("Infinity", "INFINITY")
         Path(__file__).with_name("_values.py").write_text(
             '"""Worst cases of the classes, by check: written by `_write`, not by hand."""\n\n'
-            "from math import inf as INFINITY\nfrom math import nan as NAN  # noqa: F401\n\n"
-            f"VALUES: dict = {text}\n",
+            + "".join(f"from math import {n[:3].lower()} as {n}\n" for n in ("INFINITY", "NAN") if n in text)
+            + "\n"
+            + f"VALUES: dict = {text}\n",
             encoding="utf-8",
         )
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from optlab.splitting import BregmanDouglasRachford
-from optlab.theorems.worst_cases._cases import Case, register
+from optlab.theorems.worst_cases._cases import Case, in_an_id, register
 from optlab.theory import RelativelySmoothPair
 
 _DERIVED = "derived here, with proof: see bdrs-smooth-inequality"
 _MU = 0.2
 
 
-def _name(value: float) -> str:
-    return f"{value:g}".replace(".", "-")
-
-
 for _gamma in (0.3, 0.5, 1.0):
     for _kernel in ("any", "euclidean"):
         register(
             Case(
-                id=f"worst-bregman-gap-{_kernel}-{_name(_gamma)}",
+                id=f"worst-bregman-gap-{_kernel}-{in_an_id(_gamma)}",
                 title=f"Relatively smooth B, gamma L = {_gamma:g}, {_kernel} kernel: mean gap",
                 statement="""The mean of (f+g)(y_j) - opt over j < k is at most V_0 / (gamma k) for gamma <= 1/L. Over
                 all kernels this is attained.""",
@@ -35,7 +31,7 @@ for _gamma in (0.3, 0.5, 1.0):
         )
         register(
             Case(
-                id=f"worst-bregman-linear-{_kernel}-{_name(_gamma)}",
+                id=f"worst-bregman-linear-{_kernel}-{in_an_id(_gamma)}",
                 title=f"Relatively strongly convex B, gamma L = {_gamma:g}, {_kernel} kernel: linear rate",
                 statement="V_k <= (1 + gamma mu)^-k V_0 for gamma <= 1/L, mu = L/5. Over all kernels this is attained.",
                 source=_DERIVED,
@@ -52,7 +48,7 @@ for _gamma in (0.3, 0.5, 1.0):
 for _gamma in (0.3, 1.0):
     register(
         Case(
-            id=f"worst-quadratic-gap-finding-{_name(_gamma)}",
+            id=f"worst-quadratic-gap-finding-{in_an_id(_gamma)}",
             title=f"Finding: the mean gap for the quadratic kernel, gamma L = {_gamma:g}",
             statement="""For the quadratic kernel the mean of (f+g)(y_j) - opt over j < k is at most
             V_0 / (gamma (k+1)): found by semidefinite programming for the k shown, without a proof for all k.""",
@@ -69,7 +65,7 @@ for _gamma in (0.3, 1.0):
     )
     register(
         Case(
-            id=f"worst-quadratic-linear-finding-{_name(_gamma)}",
+            id=f"worst-quadratic-linear-finding-{in_an_id(_gamma)}",
             title=f"Finding: the linear rate for the quadratic kernel, gamma L = {_gamma:g}",
             statement="""For the quadratic kernel V_k <= (1 + gamma mu)^(-2k) V_0: found by semidefinite programming for
             the k shown, without a proof.""",

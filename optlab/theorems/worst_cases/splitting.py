@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optlab.splitting import BregmanDouglasRachford, BregmanPeacemanRachford, HalpernDouglasRachford
-from optlab.theorems.worst_cases._cases import Case, register
+from optlab.theorems.worst_cases._cases import Case, in_an_id, register
 from optlab.theory import ConvexPair, MonotonePair
 from optlab.wrappers import Halpern
 
@@ -13,14 +13,10 @@ BEYOND = BregmanDouglasRachford(1.0, 2.0)
 object.__setattr__(BEYOND, "relaxation", 2.6)  # no method for sale: relaxations end at 2
 
 
-def _name(value: float) -> str:
-    return f"{value:g}".replace(".", "-")
-
-
 for _relaxation in (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75):
     register(
         Case(
-            id=f"worst-dr-residual-{_name(_relaxation)}",
+            id=f"worst-dr-residual-{in_an_id(_relaxation)}",
             title=f"Douglas-Rachford, relaxation {_relaxation:g}: residual",
             statement=f"""||z_k - T(z_k)||^2 <= r / ((2 - r)(k + 1)) ||z_0 - z*||^2 for relaxation r = {_relaxation:g}
             and any two monotone operators.""",
@@ -68,7 +64,7 @@ register(
 for _relaxation in (0.5, 1.0, 1.5, 2.0):
     register(
         Case(
-            id=f"worst-dr-distance-{_name(_relaxation)}",
+            id=f"worst-dr-distance-{in_an_id(_relaxation)}",
             title=f"Douglas-Rachford, relaxation {_relaxation:g}: distance",
             statement=f"||z_k - z*|| <= ||z_0 - z*|| for relaxation {_relaxation:g}; monotone operators allow no more.",
             source="classical: T is nonexpansive",
@@ -86,7 +82,7 @@ for _wrapped in (False, True):
     for _relaxation in (0.5, 1.0, 1.5, 2.0):
         register(
             Case(
-                id=f"worst-halpern-{'wrapper-' if _wrapped else ''}{_name(_relaxation)}",
+                id=f"worst-halpern-{'wrapper-' if _wrapped else ''}{in_an_id(_relaxation)}",
                 title=f"Halpern, relaxation {_relaxation:g}{', as a wrapper' if _wrapped else ''}",
                 statement="||z_k - T(z_k)||^2 <= 4 / (k+1)^2 ||z_0 - z*||^2 with weights 1/(k+2), T nonexpansive.",
                 source="Lieder 2021",
@@ -129,7 +125,7 @@ for _gamma in (0.1, 10**-0.5, 0.5, 1.0, 3.0):
     for _relaxation in (1.0, 1.5):
         register(
             Case(
-                id=f"worst-dr-linear-{_name(round(_gamma, 3))}-{_name(_relaxation)}",
+                id=f"worst-dr-linear-{in_an_id(round(_gamma, 3))}-{in_an_id(_relaxation)}",
                 title=f"Douglas-Rachford on convex functions, step size {_gamma:.3g}, relaxation {_relaxation:g}",
                 statement="""For g 1-strongly convex and 10-smooth, ||z_k - z*|| <= (|1 - r/2| + (r/2) d)^k ||z_0 - z*||
                 with d = max((1 - gamma mu)/(1 + gamma mu), (gamma L - 1)/(gamma L + 1)).""",

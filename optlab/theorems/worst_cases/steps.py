@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from optlab.stochastic import NGN, SGD
-from optlab.theorems.worst_cases._cases import Case, register
+from optlab.theorems.worst_cases._cases import Case, in_an_id, register
 from optlab.theory import SmoothConvex
-
-
-def _name(value: float) -> str:
-    return f"{value:g}".replace(".", "-")
-
 
 _WRONG = SGD(3.0, batch_size=2)
 
@@ -17,7 +12,7 @@ for _t in (0.5, 1.0, 10.0, 1000.0):
     for _mu in (0.1, 0.4):
         register(
             Case(
-                id=f"worst-ngn-step-{_name(_t)}-{_name(_mu)}",
+                id=f"worst-ngn-step-{in_an_id(_t)}-{in_an_id(_mu)}",
                 title=f"NGN, one step, sigma L = {_t:g}, mu / L = {_mu:g}",
                 statement="""||x_1 - x*||^2 <= (1 - mu sigma / (1 + sigma L)) ||x_0 - x*||^2 for f mu-strongly convex,
                 L-smooth and with minimum 0, for every sigma.""",
@@ -35,7 +30,7 @@ for _t in (0.5, 1.0, 10.0, 1000.0):
 for _step in (0.5, 1.0, 1.5, 1.8):
     register(
         Case(
-            id=f"worst-gradient-step-{_name(_step)}",
+            id=f"worst-gradient-step-{in_an_id(_step)}",
             title=f"Gradient step {_step:g}/L",
             statement="||x_1 - x*||^2 <= max(1 - s mu, s L - 1)^2 ||x_0 - x*||^2, attained.",
             source="classical",
