@@ -1,7 +1,8 @@
 """The two constants of primal averaging: the gap after a run of SGD at a constant step, over mu_x and mu_y.
 
 Least squares with noise in the targets, one sample a step, the mean over seeds, relative to SGD alone. The average
-takes noise away with a longer horizon 1/(1 - mu_x) until the horizon is not small beside the run; then it lags.
+takes noise away with a longer horizon 1/(1 - mu_x) until the horizon is not small beside the run; then it lags. Where
+the gradient is taken at the average itself (mu_y = 1) it is the heavy ball, whose stationary noise is that of SGD.
 """
 
 from __future__ import annotations
@@ -59,12 +60,23 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         ax.figure.colorbar(image, ax=ax, label=r"$\log_{10}$ of the ratio")
 
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    best, lagging, plain = float(grid[:, 4].max()), float(grid[:, -1].min()), float(np.abs(grid[:, 0] - 1.0).max())
+    apart, at_average = float(grid[:3, 4].max()), float(grid[-1].min())
+    lagging, plain = float(grid[:, -1].min()), float(np.abs(grid[:, 0] - 1.0).max())
+    enough = scale != "smoke"  # seeds
     return optlab.Figure(
         columns,
         draw,
         claims=[
-            ("A horizon of 300 of the 2000 steps leaves less than half of SGD's gap, at every mu_y", best < 0.5, best),
+            (
+                "A horizon of 300 of the 2000 steps leaves less than half of SGD's gap for mu_y <= 0.7",
+                apart < 0.5,
+                apart,
+            ),
+            (
+                "At mu_y = 1, the heavy ball, no horizon leaves less than nine tenths of it",
+                at_average > 0.9 if enough else None,
+                at_average,
+            ),
             ("A horizon five times as long as the run is worse than SGD, at every mu_y", lagging > 1.0, lagging),
             ("A horizon of one step is SGD itself", plain < 1e-9, plain),
         ],

@@ -209,17 +209,24 @@ def _agrees(
     x: Array,
     mean: Array,
 ) -> bool:
-    """Return whether the library's NGN is where the paths are after n steps: smallest and largest sigma."""
+    """Return whether the library's NGN is where the paths are after n steps: smallest and largest sigma.
+
+    On losses that are not convex a run with a large sigma may be chaotic, and rounding grows from step to step: what
+    the library's own runs from two starts a trillionth apart differ by is allowed.
+    """
     problem = OfTerms(terms, len(x0)) if terms.problem is None else terms.problem
     for j, s in ((0, 0), (len(sigmas) - 1, len(seeds) - 1)):
         sigma = Decaying(float(sigmas[j])) if decaying else float(sigmas[j])
         inner = NGN(sigma, momentum=float(beta[j, 0, 0]))
         method = Averaged(inner, weights="schedule")
-        state = method.init(problem, x0, np.random.default_rng(seeds[s]))
-        state = method.advance(problem, state, n)
-        for ours, theirs in ((x, inner.point(state)), (mean, method.iterate(problem, state))):
-            if not np.allclose(ours[j, s], theirs, rtol=1e-7, atol=1e-9):
-                return False
+        ends = []
+        for start in (x0, x0 * (1 + 1e-12)):
+            state = method.init(problem, start, np.random.default_rng(seeds[s]))
+            state = method.advance(problem, state, n)
+            ends.append(np.concatenate([inner.point(state), method.iterate(problem, state)]))
+        ours = np.concatenate([x[j, s], mean[j, s]])
+        if np.any(np.abs(ours - ends[0]) > 1e-9 + 1e-7 * np.abs(ends[0]) + np.abs(ends[1] - ends[0])):
+            return False
     return True
 
 
