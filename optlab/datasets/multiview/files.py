@@ -53,8 +53,10 @@ class MultiviewDataset:
 
     def frames(self) -> dict[str, Any]:
         """The views as DataFrames (needs pandas)."""
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("frames() needs pandas: pip install pandas") from None
         return {
             name: pd.DataFrame(X, columns=self.feature_names[name], index=self.sample_names, copy=True)
             for name, X in self.views.items()
