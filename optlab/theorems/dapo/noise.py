@@ -32,7 +32,7 @@ def _steps(start: float, growth: float) -> Any:
     return lambda k: min(start * growth**k, 1e12)
 
 
-def _cases(scale: str, seed: int, growth: float) -> Any:
+def noisy_runs(scale: str, seed: int, growth: float) -> Any:
     """Yield named noisy runs: environments, maps, noise of the dual point and of the critic."""
     n = at_scale(scale, 10, 60)
     levels = at_scale(scale, ((0.3, 0.0), (1.0, 0.02)), ((0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (1.0, 0.02)))
@@ -45,7 +45,7 @@ def _cases(scale: str, seed: int, growth: float) -> Any:
 
 def _improvement_evidence(scale: str, seed: int, counted: float) -> Evidence:
     cases = []
-    for name, run, critic in _cases(scale, seed, 1.0):
+    for name, run, critic in noisy_runs(scale, seed, 1.0):
         gamma = run.mdp.discount
         allowed = dual_improvement_bound(counted * run.dual_error, run.steps, gamma, critic)
         everywhere = dual_improvement_bound(counted * run.largest_dual_error, run.steps, gamma, critic)
@@ -75,7 +75,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _average_evidence(scale: str, seed: int, counted: float) -> Evidence:
     cases = []
-    for name, run, critic in _cases(scale, seed, 1.0):
+    for name, run, critic in noisy_runs(scale, seed, 1.0):
         n = len(run.steps)
         observed = np.cumsum(run.gap)[:n] / np.arange(1, n + 1)
         arguments = (run.steps, counted * run.drift, counted * run.dual_error, run.mismatch[1:].max())
@@ -116,7 +116,7 @@ def _linear_evidence(scale: str, seed: int, counted: float, noise: float | None 
     cases = []
     growth = 1.12
     if noise is None:
-        runs = _cases(scale, seed, growth)
+        runs = noisy_runs(scale, seed, growth)
     else:
         mdp = garnet(30, 4, 5, discount=0.9, seed=1)
         method = NoisyMirrorDescent(NegativeEntropyMap(), _steps(1.0, growth), 0.3, noise, seed=seed)
@@ -150,7 +150,7 @@ def _(scale: str, seed: int) -> Evidence:
 
 def _sup_evidence(scale: str, seed: int, counted: float) -> Evidence:
     cases = []
-    for name, run, critic in _cases(scale, seed, 1.3):
+    for name, run, critic in noisy_runs(scale, seed, 1.3):
         errors = counted * (run.greedy_divergence + run.largest_dual_error) / run.steps
         discount = run.mdp.discount
         # step by step: over a run the bound is touched at its start only, whatever the terms of a step are
