@@ -26,7 +26,7 @@ from optlab.theorems.bregman_splitting._instances import (
     singular_values,
     states,
 )
-from optlab.transport import MirrorPlan, OptimalTransport, Sinkhorn
+from optlab.transport import EntropicStepSize, MirrorPlan, OptimalTransport, Sinkhorn
 
 _STEP = "step in mirror coordinates"
 
@@ -209,7 +209,8 @@ def _entropic(scale: str, family: str, eps: float, seed: int) -> tuple[OptimalTr
 
 
 def _best_step(sigma: float, eps: float) -> float:
-    return float(2 * sigma * np.sqrt(1 - sigma**2) / eps)
+    """Return the library's own step size for a known sigma_2."""
+    return EntropicStepSize.step_size_for(sigma**2) / eps
 
 
 def _entropic_steps(
