@@ -16,19 +16,19 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _EXPORTS = {
-    "solve": "optlab.core.solver",
-    "iterate": "optlab.core.solver",
-    "History": "optlab.core.history",
-    "Result": "optlab.core.result",
-    "Status": "optlab.core.result",
+    "solve": "optlab.core.running.solver",
+    "iterate": "optlab.core.running.solver",
+    "History": "optlab.core.records.history",
+    "Result": "optlab.core.records.result",
+    "Status": "optlab.core.records.result",
     "study": "optlab.core.studies",
     "Study": "optlab.core.studies",
-    "compare": "optlab.core.comparison",
+    "compare": "optlab.core.studies.comparison",
     "cite": "optlab.core.citation",
-    "applicable": "optlab.core.capabilities",
+    "applicable": "optlab.core.contract.capabilities",
     "IncompatibleError": "optlab.core.errors",
-    "check_problem": "optlab.core.conformance",
-    "check_method": "optlab.core.conformance",
+    "check_problem": "optlab.core.running.conformance",
+    "check_method": "optlab.core.running.conformance",
     "theorem": "optlab.reproduce",
     "Evidence": "optlab.reproduce",
     "figure": "optlab.reproduce",
@@ -60,19 +60,19 @@ __all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]
 
 if TYPE_CHECKING:
     from optlab.core import stopping as stopping
-    from optlab.core.capabilities import applicable as applicable
     from optlab.core.citation import cite as cite
-    from optlab.core.comparison import compare as compare
-    from optlab.core.conformance import check_method as check_method
-    from optlab.core.conformance import check_problem as check_problem
+    from optlab.core.contract.capabilities import applicable as applicable
     from optlab.core.errors import IncompatibleError as IncompatibleError
-    from optlab.core.history import History as History
-    from optlab.core.result import Result as Result
-    from optlab.core.result import Status as Status
-    from optlab.core.solver import iterate as iterate
-    from optlab.core.solver import solve as solve
+    from optlab.core.records.history import History as History
+    from optlab.core.records.result import Result as Result
+    from optlab.core.records.result import Status as Status
+    from optlab.core.running.conformance import check_method as check_method
+    from optlab.core.running.conformance import check_problem as check_problem
+    from optlab.core.running.solver import iterate as iterate
+    from optlab.core.running.solver import solve as solve
     from optlab.core.studies import Study as Study
     from optlab.core.studies import study as study
+    from optlab.core.studies.comparison import compare as compare
     from optlab.reproduce import Evidence as Evidence
     from optlab.reproduce import Figure as Figure
     from optlab.reproduce import figure as figure

@@ -12,7 +12,7 @@ from typing import Any
 # page -> the modules whose public names it lists
 PAGES = {
     "optlab": ("optlab",),
-    "core": ("optlab.core", "optlab.core.stopping", "optlab.core.studies", "optlab.core.tables"),
+    "core": ("optlab.core", "optlab.core.stopping", "optlab.core.studies", "optlab.core.records.tables"),
     "bregman": ("optlab.bregman",),
     "linalg": ("optlab.linalg",),
     "composite": ("optlab.composite",),

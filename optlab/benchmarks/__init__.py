@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optlab.core.catalogue import module_names
+from optlab.core.contract.catalogue import module_names
 from optlab.core.interrupts import raising, terminable
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optlab.benchmarks import Row, benchmark, compare_row, interleave
-from optlab.core.run import prepared
+from optlab.core.running.run import prepared
 
 
 def _step(problem: Any, method: Any) -> Callable[[], Any]:

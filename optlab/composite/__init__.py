@@ -3,9 +3,9 @@
 `CompositeProblem` takes any number of terms (``f``, ``0.1 * f``, ``f @ A``, sums) and a kernel as geometry. It holds
 no algorithm. How a method gets at the terms:
 
-**It declares slots.** ``requires = ("split",)`` and ``slots``, a tuple of `optlab.core.slots.Slot`, one for each
-place that the method has for terms: a name, the oracles that every term in it must offer (the keys of `ORACLES`), and
-how many it holds. `optlab.solve`, `optlab.applicable` and the conformance tests accept a problem if *all* its terms
+**It declares slots.** ``requires = ("split",)`` and ``slots``, a tuple of `optlab.core.contract.slots.Slot`, one for
+each place that the method has for terms: a name, the oracles that every term in it must offer (the keys of `ORACLES`),
+and how many it holds. `optlab.solve`, `optlab.applicable` and the conformance tests accept a problem if *all* its terms
 find a place; a term goes into the first slot, in the order given, that leaves the others one. Names with a meaning
 here:
 
@@ -39,7 +39,7 @@ For example, proximal gradient descent, as a whole:
 >>> import numpy as np, optlab
 >>> from optlab.composite import CompositeProblem, Work, WorkState
 >>> from optlab.core import Method
->>> from optlab.core.slots import Slot
+>>> from optlab.core.contract.slots import Slot
 >>> @dataclass
 ... class DescentState(WorkState):
 ...     x: np.ndarray

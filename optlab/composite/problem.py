@@ -29,7 +29,7 @@ from optlab.composite.split import Split
 from optlab.composite.terms import Term, as_term_list
 from optlab.core import IncompatibleError
 from optlab.core.backend import to_numpy
-from optlab.core.slots import Slot, assign
+from optlab.core.contract.slots import Slot, assign
 from optlab.core.validation import as_data, as_number
 
 Array = Any

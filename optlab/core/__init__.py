@@ -2,13 +2,13 @@
 
 from optlab.core import stopping
 from optlab.core.citation import cite
-from optlab.core.comparison import compare
+from optlab.core.contract.protocols import Method, Problem, State
 from optlab.core.errors import CheckpointError, CheckpointWarning, DomainError, IncompatibleError
-from optlab.core.history import History
-from optlab.core.protocols import Method, Problem, State
-from optlab.core.result import Result, Status
-from optlab.core.solver import iterate, solve
+from optlab.core.records.history import History
+from optlab.core.records.result import Result, Status
+from optlab.core.running.solver import iterate, solve
 from optlab.core.studies import Study, study
+from optlab.core.studies.comparison import compare
 
 __all__ = [
     "CheckpointError",

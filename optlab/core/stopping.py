@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optlab.core.history import History
-from optlab.core.result import Status
+from optlab.core.records.history import History
+from optlab.core.records.result import Status
 from optlab.core.validation import as_integer, as_number
 
 __all__ = ["AllOf", "AnyOf", "Diverged", "Rule", "Stalled", "TimeLimit", "Tolerance", "Verdict"]

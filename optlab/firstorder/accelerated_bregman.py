@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optlab.composite.split import Work
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number
 from optlab.firstorder.base import DescentState, FirstOrderMethod, is_euclidean
 from optlab.firstorder.proximal_gradient import primal

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number
 from optlab.firstorder.base import BEHIND_OPERATORS, PROXIMAL, SMOOTH
 from optlab.firstorder.primal_dual import PrimalDualMethod, PrimalDualState, combined, revealed

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from optlab.bregman import SquaredEuclidean
 from optlab.composite.split import WorkState
 from optlab.core import Method
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number
 
 Array = Any

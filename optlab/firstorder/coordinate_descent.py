@@ -20,7 +20,7 @@ import numpy as np
 
 from optlab.bregman.functions import Box, L1Norm
 from optlab.composite.split import Work
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_integer, one_of
 from optlab.firstorder.base import DescentState, FirstOrderMethod, needs_whole_space
 from optlab.linalg import DenseMatrix, SparseMatrix

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from optlab.composite.split import Work, WorkState
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number
 from optlab.firstorder.base import PROXIMAL, SMOOTH, FirstOrderMethod, inverse, optional_step
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optlab.composite.split import Work
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number, one_of
 from optlab.firstorder.base import (
     PROXIMAL,

@@ -18,7 +18,7 @@ import numpy as np
 
 from optlab.bregman.functions import Box, CappedSimplex, L1Ball, Simplex
 from optlab.composite.split import Work, WorkState
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import one_of
 from optlab.firstorder.base import FirstOrderMethod, needs_whole_space
 from optlab.linalg.lbfgs import inner

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optlab.composite.split import Work
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.firstorder.base import DescentState, FirstOrderMethod, PointMap, inverse, optional_step
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from optlab.bregman.functions import Box
 from optlab.composite.split import Work, WorkState
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_integer
 from optlab.firstorder.base import FirstOrderMethod, needs_whole_space
 

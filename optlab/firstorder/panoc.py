@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_integer, as_number
 from optlab.firstorder.base import DescentState, FirstOrderMethod, certified, needs_whole_space
 from optlab.firstorder.step_sizes import admits

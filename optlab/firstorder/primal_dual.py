@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optlab.composite.split import WorkState
-from optlab.core.fixed_point import Stacked
+from optlab.core.contract.fixed_point import Stacked
 from optlab.core.validation import as_number
 from optlab.firstorder.base import FirstOrderMethod, optional_step
 

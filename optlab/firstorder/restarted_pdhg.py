@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from optlab.composite.split import WorkState
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_number
 from optlab.firstorder.base import BEHIND_OPERATORS, PROXIMAL, FirstOrderMethod
 from optlab.firstorder.primal_dual import combined, revealed

@@ -21,8 +21,8 @@ from typing import Any, ClassVar, Self
 
 from optlab.bregman import ShannonEntropy
 from optlab.core import State
-from optlab.core.fixed_point import Stacked
-from optlab.core.protocols import prepared_with
+from optlab.core.contract.fixed_point import Stacked
+from optlab.core.contract.protocols import prepared_with
 from optlab.schedules import StepSize, StepSizes, check_step_size
 from optlab.splitting.fixed_point import FixedPointMethod
 from optlab.splitting.protocols import TWO_BLOCK_ORACLES, TwoBlockProblem

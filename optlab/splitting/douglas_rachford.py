@@ -28,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from optlab.composite.iteration import SplitOracles, rescaled, resolve_both
 from optlab.core import State
-from optlab.core.protocols import prepared_with
+from optlab.core.contract.protocols import prepared_with
 from optlab.core.validation import as_number
 from optlab.schedules import StepSize, StepSizes, check_step_size
 from optlab.splitting.fixed_point import FixedPointMethod, local_coordinates, residual_length

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core import DomainError, Method, Status
-from optlab.core.fixed_point import flattened
+from optlab.core.contract.fixed_point import flattened
 from optlab.core.stopping import Verdict
 
 #: Displacements shorter than this, relative to the points, are a run that converges: nothing to certify.

@@ -21,7 +21,7 @@ import numpy as np
 from optlab.bregman import SquaredEuclidean
 from optlab.composite.split import WorkState
 from optlab.core import Method
-from optlab.core.slots import Slot
+from optlab.core.contract.slots import Slot
 from optlab.core.validation import as_integer, as_number
 from optlab.linalg.lbfgs import inner, lbfgs_direction, lbfgs_update
 

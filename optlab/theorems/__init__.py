@@ -32,7 +32,7 @@ def papers() -> dict[str, dict[str, object]]:
 
 def modules() -> list[str]:
     """Return the dotted names of the modules here, importing none; names starting with ``_`` are helpers."""
-    from optlab.core.catalogue import module_names
+    from optlab.core.contract.catalogue import module_names
 
     return module_names(__path__, __name__)
 

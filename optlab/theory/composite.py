@@ -10,7 +10,7 @@ from typing import Any
 
 from optlab.bregman import SquaredEuclidean
 from optlab.composite.split import Work
-from optlab.core.slots import assign
+from optlab.core.contract.slots import assign
 from optlab.core.validation import as_integer, as_number
 from optlab.theory.classes import ProblemClass, Symbolic, declared, pepit, proximal
 

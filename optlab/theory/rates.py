@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.capabilities import check_compatible
+from optlab.core.contract.capabilities import check_compatible
 from optlab.core.errors import DomainError, IncompatibleError
 from optlab.core.validation import as_number
 from optlab.theory.classes import (

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from optlab.composite.split import Work
-from optlab.core.slots import assign
+from optlab.core.contract.slots import assign
 from optlab.core.validation import as_number, one_of
 from optlab.theory.classes import ProblemClass, Symbolic, declared, pepit
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from optlab.core import DomainError, Method, State, Status
-from optlab.core.protocols import prepared_with
+from optlab.core.contract.protocols import prepared_with
 from optlab.core.stopping import Verdict
 
 

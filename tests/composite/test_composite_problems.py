@@ -23,7 +23,7 @@ from optlab.bregman.functions import (
 )
 from optlab.composite import CompositeProblem, TermPoint, Work, WorkState
 from optlab.core import Method
-from optlab.core.slots import Slot, assign
+from optlab.core.contract.slots import Slot, assign
 from optlab.linalg import FiniteDifferences
 from optlab.splitting import BregmanDouglasRachford
 from optlab.splitting import CompositeProblem as FromSplitting

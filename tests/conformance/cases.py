@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.catalogue import method_classes
+from optlab.core.contract.catalogue import method_classes
 from optlab.wrappers import (
     Anderson,
     Averaged,

@@ -8,7 +8,7 @@ import pytest
 from cases import PROBLEMS, methods, problem_classes, wrapped
 
 import optlab
-from optlab.core.capabilities import reason_against
+from optlab.core.contract.capabilities import reason_against
 
 METHODS = methods()
 PAIRS = [(name, method, problem) for name, method in METHODS.items() for problem in PROBLEMS]

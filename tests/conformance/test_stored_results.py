@@ -7,7 +7,7 @@ from cases import PROBLEMS, methods
 
 import optlab
 from optlab import Result
-from optlab.core.capabilities import reason_against
+from optlab.core.contract.capabilities import reason_against
 
 
 def one_run_per_problem():

@@ -11,7 +11,7 @@ from toys import ArrayState, GradientDescent, NoisyDescent, Quadratic
 
 import optlab
 from optlab.core import Method
-from optlab.core.capabilities import reason_against
+from optlab.core.contract.capabilities import reason_against
 
 
 class Terms:

@@ -346,7 +346,7 @@ def test_a_callable_step_size_resumes_in_a_new_process(tmp_path, rule):
 
 
 def test_another_version_is_a_warning_that_names_both(tmp_path, monkeypatch):
-    from optlab.core import checkpoint
+    from optlab.core.running import checkpoint
 
     path = tmp_path / "run.npz"
     here = checkpoint.environment()
@@ -359,7 +359,7 @@ def test_another_version_is_a_warning_that_names_both(tmp_path, monkeypatch):
 
 
 def test_under_another_python_functions_are_compared_by_data_only(tmp_path, monkeypatch):
-    from optlab.core import checkpoint
+    from optlab.core.running import checkpoint
 
     path = tmp_path / "run.npz"
     here = checkpoint.environment()

@@ -8,7 +8,7 @@ from toys import GradientDescent, NoisyDescent, Quadratic
 
 import optlab
 from optlab import History, Result, Status, plotting
-from optlab.core.comparison import _Curve, band
+from optlab.core.studies.comparison import _Curve, band
 
 
 @pytest.fixture(autouse=True)
@@ -250,7 +250,7 @@ def test_sizes_of_a_paper():
 
 
 def test_names_are_escaped_where_latex_sets_them():
-    from optlab.core.comparison import _words
+    from optlab.core.studies.comparison import _words
 
     with matplotlib.rc_context({"text.usetex": True}):
         assert _words("step_size & $\\gamma_0$") == r"step\_size \& $\gamma_0$"

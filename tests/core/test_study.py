@@ -18,9 +18,9 @@ from toys import Failing, GradientDescent, NoisyDescent, Quadratic
 import optlab
 from optlab import History, Result, Status
 from optlab.core.quantiles import quantiles
+from optlab.core.records.tables import Table
 from optlab.core.studies import Profile, Study, StudyRun, running
 from optlab.core.studies.plan import seeds_of
-from optlab.core.tables import Table
 
 
 @pytest.fixture(autouse=True)

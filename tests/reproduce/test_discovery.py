@@ -116,11 +116,11 @@ def test_imports_are_followed_however_they_are_written(experiments, source):
     path = experiments.write("imports", source)
     names = {file.relative_to(PACKAGE).as_posix() for file in dependencies(str(path)) if file.is_relative_to(PACKAGE)}
     assert "bregman/__init__.py" in names
-    assert "core/protocols.py" in names  # through bregman
+    assert "core/contract/protocols.py" in names  # through bregman
     assert "reproduce/evidence.py" in names  # always
     assert not any(name.startswith(("transport/", "cli", "reproduce/report")) for name in names)
 
 
 def test_a_lazy_name_of_the_top_package_leads_to_its_home(experiments):
     path = experiments.write("lazy", "import optlab\nresult = optlab.solve")
-    assert PACKAGE / "core" / "solver.py" in dependencies(str(path))
+    assert PACKAGE / "core" / "running" / "solver.py" in dependencies(str(path))

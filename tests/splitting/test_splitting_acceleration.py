@@ -18,7 +18,7 @@ from optlab.bregman.functions import (
     LeastSquares,
     SquaredDistance,
 )
-from optlab.core.fixed_point import flattened
+from optlab.core.contract.fixed_point import flattened
 from optlab.datasets import transport_family
 from optlab.splitting import (
     AndersonDouglasRachford,

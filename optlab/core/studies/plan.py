@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.capabilities import reason_against
-from optlab.core.checkpoint import environment
+from optlab.core.contract.capabilities import reason_against
 from optlab.core.errors import IncompatibleError
 from optlab.core.identity import Identity, identify
+from optlab.core.running.checkpoint import environment
 from optlab.core.validation import as_integer
 
 _OWN = {
@@ -158,7 +158,7 @@ def _made(make: Any, seed: int, name: str) -> Any:
 def _check_options(options: Any, where: str) -> None:
     from inspect import signature
 
-    from optlab.core.solver import solve
+    from optlab.core.running.solver import solve
 
     if not isinstance(options, Mapping):
         raise TypeError(f"the options{where} must be a dict, got {type(options).__name__}")

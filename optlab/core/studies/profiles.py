@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from optlab.core.tables import Table
+from optlab.core.records.tables import Table
 from optlab.core.validation import as_number, one_of
 
 if TYPE_CHECKING:

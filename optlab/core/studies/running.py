@@ -17,10 +17,10 @@ import numpy as np
 from optlab.core.files import check_writable
 from optlab.core.interrupts import lost_interrupt, raising, terminable, termination_received
 from optlab.core.parallel import WorkerDied, as_completed, worker_count
-from optlab.core.progress import ProgressBar
-from optlab.core.result import Result, Status
-from optlab.core.solver import solve
-from optlab.core.stored import load_result, save_result
+from optlab.core.records.result import Result, Status
+from optlab.core.records.stored import load_result, save_result
+from optlab.core.running.progress import ProgressBar
+from optlab.core.running.solver import solve
 from optlab.core.studies.plan import Keys, Plan, Task, make_plan
 from optlab.core.studies.runs import Study, StudyRun
 from optlab.core.validation import as_flag, as_integer, one_of

@@ -14,8 +14,8 @@ import numpy as np
 
 from optlab.core.files import check_writable, write_atomically
 from optlab.core.quantiles import quantiles as quantiles_of
-from optlab.core.result import Result, Status
-from optlab.core.tables import Table, frame_of
+from optlab.core.records.result import Result, Status
+from optlab.core.records.tables import Table, frame_of
 from optlab.core.validation import one_of
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ class Study:
         return f"Study of {len(self)} runs{missing}: {', '.join(counts)}"
 
     def _repr_html_(self) -> str:
-        from optlab.core.notebook import study_html
+        from optlab.core.records.notebook import study_html
 
         return study_html(self)
 

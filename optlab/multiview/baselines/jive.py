@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optlab.core.protocols import Method, State
-from optlab.core.solver import solve
+from optlab.core.contract.protocols import Method, State
+from optlab.core.running.solver import solve
 from optlab.core.validation import as_flag, as_integer
 from optlab.multiview.baselines.base import Baseline, per_view, truncated_svd
 from optlab.multiview.views.preparation import Prepared

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.result import Result
+from optlab.core.records.result import Result
 from optlab.multiview.estimator.scores import consensus_scores, view_strengths
 from optlab.multiview.methods.alternating import fit_problem
 from optlab.multiview.problem.components import LinkedComponents

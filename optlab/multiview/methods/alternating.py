@@ -21,10 +21,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from optlab.core.history import History
-from optlab.core.protocols import Method, State
-from optlab.core.result import Result, Status
-from optlab.core.solver import iterate, solve
+from optlab.core.contract.protocols import Method, State
+from optlab.core.records.history import History
+from optlab.core.records.result import Result, Status
+from optlab.core.running.solver import iterate, solve
 from optlab.core.validation import as_integer
 from optlab.multiview.methods.procrustes import procrustes_sweep, rotate
 from optlab.multiview.methods.refinement import component_pass

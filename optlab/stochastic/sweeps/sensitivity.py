@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core import Result, Status
-from optlab.core.capabilities import check_compatible
+from optlab.core.contract.capabilities import check_compatible
 from optlab.core.studies import study
 from optlab.core.studies.plan import seeds_of
 from optlab.core.validation import as_flag, as_float_array, as_integer, as_number, one_of

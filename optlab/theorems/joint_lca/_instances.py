@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 import optlab
-from optlab.core.result import Result
+from optlab.core.records.result import Result
 from optlab.datasets.multiview import LinkedData, make_linked_views
 from optlab.multiview import AlternatingProcrustes, LinkedComponents, permutation_test
 from optlab.reproduce import Evidence

@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from optlab.core.protocols import Method
+from optlab.core.contract.protocols import Method
 
 
 def method_classes(packages: Iterable[str] | None = None) -> Iterator[tuple[str, Any]]:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
+from optlab.core.contract.fixed_point import FixedPointMap
+from optlab.core.contract.slots import Slot
 from optlab.core.errors import IncompatibleError
-from optlab.core.fixed_point import FixedPointMap
-from optlab.core.slots import Slot
 
 
 @dataclass
@@ -53,7 +53,8 @@ class Problem(Protocol):
     array_points : bool
         Whether the points that `measure` takes are plain arrays, which can be averaged; default: no.
     offers : mapping of str to tuple of str
-        For a problem of several terms: its oracles, and the terms that each speaks for (`optlab.core.capabilities`).
+        For a problem of several terms: its oracles, and the terms that each speaks for, see
+        `optlab.core.contract.capabilities`.
 
     Optional methods:
 
@@ -194,7 +195,7 @@ class Method(FixedPointMap):
         raise IncompatibleError(f"{type(self).__name__} has no step sizes to weigh averages by")
 
     def _repr_html_(self) -> str:
-        from optlab.core.notebook import method_html
+        from optlab.core.records.notebook import method_html
 
         return method_html(self)
 

@@ -14,8 +14,8 @@ import numpy as np
 from optlab.core.identity import stable_repr
 
 if TYPE_CHECKING:
-    from optlab.core.history import History
-    from optlab.core.result import Result
+    from optlab.core.records.history import History
+    from optlab.core.records.result import Result
     from optlab.core.studies.runs import Study
 
 _MARKS = {"CONVERGED": "✔", "DIVERGED": "✘", "INFEASIBLE": "✔", "UNBOUNDED": "✔"}

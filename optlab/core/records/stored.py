@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.files import check_writable, names_of, read_arrays, write_atomically
-from optlab.core.history import History
 from optlab.core.identity import stable_repr
+from optlab.core.records.history import History
 from optlab.core.serialization import pack, unpack
 from optlab.core.validation import one_of
 
 if TYPE_CHECKING:
-    from optlab.core.result import Result
+    from optlab.core.records.result import Result
 
 _FORMAT = 1
 
@@ -80,7 +80,7 @@ def result_writer(result: Result, *, with_problem: bool) -> Callable[[IO[Any]], 
 
 def load_result(path: str | os.PathLike[str], *, problem: Any = None, method: Any = None) -> Result:
     """Read a result that `save_result` wrote; see `Result.load`."""
-    from optlab.core.result import Result, Status
+    from optlab.core.records.result import Result, Status
 
     source = Path(path)
     one_of(source.suffix, "the suffix of path", (".npz",))

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.checkpoint import Checkpoint, Saver
 from optlab.core.compilation import announcing, compilation_seconds
+from optlab.core.contract.protocols import Method
 from optlab.core.errors import CheckpointError, DomainError
-from optlab.core.history import History
 from optlab.core.identity import Identity
 from optlab.core.interrupts import (
     Terminated,
@@ -28,10 +27,11 @@ from optlab.core.interrupts import (
     raising,
     termination_received,
 )
-from optlab.core.progress import ProgressBar
-from optlab.core.protocols import Method
-from optlab.core.recording import Schedule
-from optlab.core.result import Result, Status
+from optlab.core.records.history import History
+from optlab.core.records.result import Result, Status
+from optlab.core.running.checkpoint import Checkpoint, Saver
+from optlab.core.running.progress import ProgressBar
+from optlab.core.running.recording import Schedule
 from optlab.core.serialization import pack
 from optlab.core.stopping import AnyOf, Diverged, Rule, Tolerance, Verdict
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optlab.core.history import History
 from optlab.core.identity import stable_repr
+from optlab.core.records.history import History
 
 
 class Status(enum.Enum):
@@ -117,7 +117,7 @@ class Result:
         >>> bool(back.solution.cost == result.solution.cost), back.history.equals(result.history)
         (True, True)
         """
-        from optlab.core.stored import save_result
+        from optlab.core.records.stored import save_result
 
         return save_result(self, path)
 
@@ -144,12 +144,12 @@ class Result:
         ValueError
             If the file is not a result, is damaged, or is of a class that this version of optlab does not have.
         """
-        from optlab.core.stored import load_result
+        from optlab.core.records.stored import load_result
 
         return load_result(path, problem=problem, method=method)
 
     def _repr_html_(self) -> str:
-        from optlab.core.notebook import result_html
+        from optlab.core.records.notebook import result_html
 
         return result_html(self)
 

@@ -109,7 +109,7 @@ class History:
         return list(self._buffers)
 
     def _repr_html_(self) -> str:
-        from optlab.core.notebook import history_html
+        from optlab.core.records.notebook import history_html
 
         return history_html(self)
 
@@ -153,7 +153,7 @@ class History:
 
     def to_frame(self) -> pandas.DataFrame:
         """Return the columns as a pandas DataFrame (needs pandas)."""
-        from optlab.core.tables import frame_of
+        from optlab.core.records.tables import frame_of
 
         frame = frame_of({name: self[name] for name in self._buffers}, "History.to_frame")
         frame.attrs = {"primary_metric": self.primary_metric, "metadata": self.metadata}
@@ -256,7 +256,7 @@ class History:
         **line
             Passed to ``Axes.plot``.
         """
-        from optlab.core.comparison import draw_histories
+        from optlab.core.studies.comparison import draw_histories
 
         name = line.pop("label", None)
         return draw_histories({name or "": self}, metric, against, ax, line=line)

@@ -3,9 +3,9 @@
 A problem offers *oracles*: methods of its own that answer a question about it (``gradient``, ``resolvent_A``,
 ``minimize_u``, ...). A problem that withholds some of what its class can answer, or that consists of several terms,
 says in ``offers`` which oracles it has, and which terms each speaks for. A method says in ``requires`` which ones it
-calls, in ``slots`` which kinds of terms it takes and how many (`optlab.core.slots`), and in ``accepts(problem)`` what
-these cannot say. The check is exhaustive: a method whose oracles
-leave a term out is refused, since it would solve another problem and call it converged.
+calls, in ``slots`` which kinds of terms it takes and how many (`optlab.core.contract.slots`), and in
+``accepts(problem)`` what these cannot say. The check is exhaustive: a method whose oracles leave a term out is refused,
+since it would solve another problem and call it converged.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optlab.core.catalogue import method_classes
+from optlab.core.contract.catalogue import method_classes
+from optlab.core.contract.slots import assign
 from optlab.core.errors import IncompatibleError
-from optlab.core.slots import assign
 
 if TYPE_CHECKING:
     import pandas

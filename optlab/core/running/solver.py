@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.capabilities import check_compatible
-from optlab.core.checkpoint import Checkpoint, Saver, environment, run_identity
+from optlab.core.contract.capabilities import check_compatible
 from optlab.core.files import check_writable
-from optlab.core.history import History
 from optlab.core.identity import Identity, stable_repr
 from optlab.core.interrupts import terminable
-from optlab.core.recording import Schedule
-from optlab.core.result import Result
-from optlab.core.run import Run, has_advance, prepared
+from optlab.core.records.history import History
+from optlab.core.records.result import Result
+from optlab.core.running.checkpoint import Checkpoint, Saver, environment, run_identity
+from optlab.core.running.recording import Schedule
+from optlab.core.running.run import Run, has_advance, prepared
 from optlab.core.stopping import AllOf, Rule, TimeLimit, Tolerance
 from optlab.core.validation import as_integer, as_number, one_of
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optlab.core.history import History
 from optlab.core.quantiles import quantiles as quantiles_of
-from optlab.core.result import Result, Status
+from optlab.core.records.history import History
+from optlab.core.records.result import Result, Status
 from optlab.core.studies.runs import Study
 from optlab.core.validation import one_of
 
@@ -317,7 +317,7 @@ def _words(text: str) -> str:
     """A label, escaped where LaTeX sets it."""
     import matplotlib
 
-    from optlab.core.tables import latex_text
+    from optlab.core.records.tables import latex_text
 
     return latex_text(text) if matplotlib.rcParams["text.usetex"] else text
 

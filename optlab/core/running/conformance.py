@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.run import has_advance
+from optlab.core.running.run import has_advance
+from optlab.core.running.solver import check_contract, solve
 from optlab.core.serialization import fingerprint, pack
-from optlab.core.solver import check_contract, solve
 from optlab.core.stopping import Diverged
 
 

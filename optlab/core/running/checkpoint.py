@@ -17,8 +17,8 @@ import numpy as np
 
 from optlab.core.errors import CheckpointError, CheckpointWarning
 from optlab.core.files import OwnedFile, names_of, read_arrays
-from optlab.core.history import History
 from optlab.core.identity import Identity, identify
+from optlab.core.records.history import History
 from optlab.core.serialization import dataclass_types, pack, unpack
 
 _FORMAT = 2

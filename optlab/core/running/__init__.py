@@ -1,0 +1,1 @@
+"""The one iteration loop: `solve` and `iterate`, what is recorded, checkpoints, the conformance checks."""
