@@ -8,7 +8,7 @@ from toys import GradientDescent, NoisyDescent, Quadratic
 
 import optlab
 from optlab import History, Result, Status, plotting
-from optlab.core.studies.comparison import _Curve, band
+from optlab.core.records.drawing import Curve, band
 
 
 @pytest.fixture(autouse=True)
@@ -99,13 +99,13 @@ def test_a_study_is_drawn_with_a_panel_for_each_problem():
 def test_a_band_is_the_quantiles_where_all_are_recorded_alike():
     rng = np.random.default_rng(0)
     samples = rng.random((7, 5)) + 0.1
-    x, found = band([_Curve(np.arange(5.0), row) for row in samples], (0.1, 0.9), False, False)
+    x, found = band([Curve(np.arange(5.0), row) for row in samples], (0.1, 0.9), False, False)
     assert x.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(found, np.quantile(samples, [0.1, 0.5, 0.9], axis=0), rtol=1e-14)
 
 
 def test_runs_recorded_at_different_times_are_interpolated_as_the_axis_shows_them():
-    one, two = _Curve(np.array([0.0, 2.0]), np.array([1.0, 1e-4])), _Curve(np.array([0.0, 1.0, 2.0]), np.ones(3))
+    one, two = Curve(np.array([0.0, 2.0]), np.array([1.0, 1e-4])), Curve(np.array([0.0, 1.0, 2.0]), np.ones(3))
     x, (low, _, _) = band([one, two], (0.0, 1.0), False, True)
     assert x.tolist() == [0, 1, 2]
     assert low[1] == pytest.approx(1e-2)
@@ -113,9 +113,9 @@ def test_runs_recorded_at_different_times_are_interpolated_as_the_axis_shows_the
 
 
 def test_a_run_that_ended_keeps_its_value_and_one_that_diverged_counts_as_infinite():
-    short = _Curve(np.array([0.0, 1.0]), np.array([1.0, 0.5]))
-    lost = _Curve(np.array([0.0, 1.0]), np.array([1.0, 0.5]), lost=True)
-    long = [_Curve(np.arange(4.0), np.array([1.0, 0.5, 0.2, 0.1])) for _ in range(2)]
+    short = Curve(np.array([0.0, 1.0]), np.array([1.0, 0.5]))
+    lost = Curve(np.array([0.0, 1.0]), np.array([1.0, 0.5]), lost=True)
+    long = [Curve(np.arange(4.0), np.array([1.0, 0.5, 0.2, 0.1])) for _ in range(2)]
     x, (_, middle, high) = band([short, *long], (0.1, 0.9), False, False)
     assert x[-1] == 3
     assert middle[-1] == 0.1
@@ -129,7 +129,7 @@ def test_a_run_that_ended_keeps_its_value_and_one_that_diverged_counts_as_infini
 
 def test_repetitions_may_be_in_any_order_and_some_of_them_empty():
     x, (_, middle, _) = band(
-        [_Curve(np.array([2.0, 0.0, 1.0]), np.array([3.0, 1.0, 2.0])), _Curve(np.empty(0), np.empty(0))],
+        [Curve(np.array([2.0, 0.0, 1.0]), np.array([3.0, 1.0, 2.0])), Curve(np.empty(0), np.empty(0))],
         (0.1, 0.9), False, False,
     )  # fmt: skip
     assert x.tolist() == [0, 1, 2]
@@ -139,7 +139,7 @@ def test_repetitions_may_be_in_any_order_and_some_of_them_empty():
 
 
 def test_a_long_band_has_few_points():
-    curves = [_Curve(np.arange(1e5), np.linspace(1, 2, 100_000)) for _ in range(2)]
+    curves = [Curve(np.arange(1e5), np.linspace(1, 2, 100_000)) for _ in range(2)]
     for log in (False, True):
         x, found = band(curves, (0.1, 0.9), log, False)
         assert len(x) <= 300
@@ -250,11 +250,11 @@ def test_sizes_of_a_paper():
 
 
 def test_names_are_escaped_where_latex_sets_them():
-    from optlab.core.studies.comparison import _words
+    from optlab.core.records.drawing import in_words
 
     with matplotlib.rc_context({"text.usetex": True}):
-        assert _words("step_size & $\\gamma_0$") == r"step\_size \& $\gamma_0$"
-    assert _words("step_size") == "step_size"
+        assert in_words("step_size & $\\gamma_0$") == r"step\_size \& $\gamma_0$"
+    assert in_words("step_size") == "step_size"
 
 
 def test_a_figure_is_saved_in_the_callers_style(tmp_path, monkeypatch):

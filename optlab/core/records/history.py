@@ -16,6 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from optlab.core.files import check_unpacked_size, check_writable, names_of, read_arrays, write_atomically
+from optlab.core.records.drawing import Look, curve_of, draw
+from optlab.core.records.tables import frame_of
 from optlab.core.validation import as_float_array, one_of
 
 if TYPE_CHECKING:
@@ -153,8 +155,6 @@ class History:
 
     def to_frame(self) -> pandas.DataFrame:
         """Return the columns as a pandas DataFrame (needs pandas)."""
-        from optlab.core.records.tables import frame_of
-
         frame = frame_of({name: self[name] for name in self._buffers}, "History.to_frame")
         frame.attrs = {"primary_metric": self.primary_metric, "metadata": self.metadata}
         return frame
@@ -256,10 +256,9 @@ class History:
         **line
             Passed to ``Axes.plot``.
         """
-        from optlab.core.studies.comparison import draw_histories
-
-        name = line.pop("label", None)
-        return draw_histories({name or "": self}, metric, against, ax, line=line)
+        metric = metric or self.primary_metric
+        curve = curve_of(self, metric, against, "this history")
+        return draw({line.pop("label", None) or "": [curve]}, str(metric), against, ax, line, Look(labels="none"))
 
 
 def _column(values: Any, name: str) -> np.ndarray:
