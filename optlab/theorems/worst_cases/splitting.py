@@ -116,7 +116,7 @@ register(
 )
 
 
-def _contraction(k: int, gamma: float, r: float, mu: float, L: float) -> float:
+def contraction(k: int, gamma: float, r: float, mu: float, L: float) -> float:
     reflected = max((1 - gamma * mu) / (1 + gamma * mu), (gamma * L - 1) / (gamma * L + 1))
     return float((abs(1 - r / 2) + r / 2 * reflected) ** (2 * k))
 
@@ -134,7 +134,7 @@ for _gamma in (0.1, 10**-0.5, 0.5, 1.0, 3.0):
                 problem_class=ConvexPair(10.0, 1.0),
                 metric="distance",
                 ks=(1, 2),
-                bound=lambda k, gamma=_gamma, r=_relaxation: _contraction(k, gamma, r, 1.0, 10.0),
+                bound=lambda k, gamma=_gamma, r=_relaxation: contraction(k, gamma, r, 1.0, 10.0),
                 broken="functions that are merely convex",
                 wrong_class=ConvexPair(),
             )
