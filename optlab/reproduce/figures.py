@@ -300,7 +300,7 @@ def figure(
         raise TypeError(f"figure takes panels, figsize, sharex and sharey beside its names, got {sorted(unknown)}")
 
     def register(function: Callable[[str, int], Figure | Runs]) -> FigureSpec:
-        file = sys._getframe(1).f_code.co_filename  # where the decorator stands, whatever it decorates
+        file, _ = place_of_registration()
         spec = FigureSpec(check_id(id), check_id(paper, "paper"), title, function, file, layout)
         add_unique(FIGURES, spec.id, spec, "figure")
         return spec
@@ -313,6 +313,17 @@ def check_id(value: Any, name: str = "id") -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
         raise ValueError(f"{name} must be lower-case letters, digits, '-', '_' or '.', got {value!r}")
     return value
+
+
+def place_of_registration() -> tuple[str, int]:
+    """Return the file and line that a decorator is called from; files beginning with ``_`` are looked through.
+
+    A table of checks registered by a loop belongs to the file with the table, by which it is found.
+    """
+    frame = sys._getframe(2)
+    while os.path.basename(frame.f_code.co_filename).startswith("_") and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def add_unique(registry: dict[str, Any], id: str, spec: Any, what: str) -> None:

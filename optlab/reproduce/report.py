@@ -251,10 +251,11 @@ def _theorem(record: Record) -> str:
     if record["assumptions"]:
         items = "".join(f"<li>{prose(a)}</li>" for a in record["assumptions"])
         assumptions = f'<span class="label">Assumptions</span><ul class="assume">{items}</ul>'
-    plots = [_evidence(evidence, f"{folder}/check", "Observed", look)]
+    drawn = set(record["files"])
+    plots = [_evidence(evidence, folder, "check", "Observed", look, drawn)]
     for i, control in enumerate(record["controls"], 1):
         title = f"Control: {control['description']}"
-        plots.append(_evidence(control, f"{folder}/control-{i}", title, "good" if control["passed"] else "bad"))
+        plots.append(_evidence(control, folder, f"control-{i}", title, "good" if control["passed"] else "bad", drawn))
     defects = "".join(f'<p class="defect">✘ {escape(d)}</p>' for d in record["defects"])
     badge = f'<span class="badge {look}">{escape(verdict.replace("_", " "))}</span>'
     return f"""
@@ -265,12 +266,12 @@ def _theorem(record: Record) -> str:
 </article>"""
 
 
-def _evidence(evidence: Record, stem: str, title: str, look: str) -> str:
+def _evidence(evidence: Record, folder: str, name: str, title: str, look: str, drawn: set[str]) -> str:
     verdict = evidence["verdict"].replace("_", " ")
     note = f"<br>{prose(evidence['note'])}" if evidence["note"] else ""
     picture = ""
-    if evidence["n"]:
-        image = f"{escape(stem)}.svg"
+    if evidence["n"] and f"{name}.svg" in drawn:
+        image = escape(f"{folder}/{name}.svg")
         picture = f'<a href="{image}"><img loading="lazy" src="{image}" alt="observed against bound"></a>'
     return (
         f'<figure><figcaption>{prose(title)} <span class="badge {look}">{escape(verdict)}</span></figcaption>'

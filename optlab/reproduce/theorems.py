@@ -15,7 +15,6 @@ count as refuted (`evidence.CONTROL_MARGIN`). A check without a control is a def
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 from optlab.core.interrupts import raising
 from optlab.core.validation import one_of
 from optlab.reproduce.evidence import CONTROL_MARGIN, Evidence
-from optlab.reproduce.figures import add_unique, check_id
+from optlab.reproduce.figures import add_unique, check_id, place_of_registration
 
 Check = Callable[[str, int], Evidence]
 
@@ -68,6 +67,7 @@ class Theorem:
     expected: str = "holds"
     proved: bool = True
     file: str = field(default="", repr=False)
+    line: int = field(default=1, repr=False)
     controls: list[Control] = field(default_factory=list, repr=False)
 
     @raising()
@@ -166,7 +166,7 @@ def theorem(
             title or id.replace("-", " "),
             expected,
             proved,
-            sys._getframe(1).f_code.co_filename,
+            *place_of_registration(),
         )
         add_unique(THEOREMS, spec.id, spec, "theorem")
         return spec

@@ -47,7 +47,7 @@ def execute(task: Task, scale: str, seed: int, threads: int | None = None) -> Ou
     try:
         with _limited(threads), _collected_warnings(record["warnings"]):
             spec = find(task.kind, task.id, task.origin)
-            record["code"] = {"file": spec.file, "line": _first_line(spec.function)}
+            record["code"] = {"file": spec.file, "line": _first_line(spec)}
             more, files = (_run_figure if task.kind == "figure" else _run_theorem)(spec, scale, seed)
     except (Exception, SystemExit):
         more, files = {"status": "error", "traceback": trace()}, {}
@@ -87,7 +87,7 @@ def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
     for i, control in enumerate(spec.controls, 1):
         # a control that raises makes the whole check an error: a crash is not the violation it should show
         shown = control(scale, seed)
-        files |= _pack_evidence(shown, f"control-{i}")
+        files |= _pack_evidence(shown, f"control-{i}", drawn=scale != "smoke")  # drawing takes most of that time
         refuted = spec.refutes(shown.verdict)
         controls.append({"description": control.description, "passed": refuted, **shown.summary()})
         if not refuted:
@@ -110,14 +110,19 @@ def _run_theorem(spec: Any, scale: str, seed: int) -> Outcome:
     return record, files
 
 
-def _first_line(function: Any) -> int:
-    """Where the function stands in its file; decorated and partial ones are looked through."""
-    function = inspect.unwrap(function)
+def _first_line(spec: Any) -> int:
+    """Where a function stands in its file, or what registered it; decorated and partial ones are looked through."""
+    function = inspect.unwrap(spec.function)
     code = getattr(getattr(function, "func", function), "__code__", None)
-    return int(code.co_firstlineno) if code is not None else 1
+    if code is not None and code.co_filename == spec.file:
+        return int(code.co_firstlineno)
+    return int(getattr(spec, "line", 1))
 
 
-def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
+def _pack_evidence(evidence: Evidence, name: str, drawn: bool = True) -> dict[str, bytes]:
+    columns = {f"{name}.csv": _csv(evidence.columns())}
+    if not drawn:
+        return columns
     from matplotlib.figure import Figure as Canvas
 
     from optlab.plotting import house_style
@@ -127,7 +132,7 @@ def _pack_evidence(evidence: Evidence, name: str) -> dict[str, bytes]:
         canvas = Canvas(figsize=(3.7, 2.6))
         evidence.plot(canvas.subplots(gridspec_kw={"left": 0.19, "right": 0.97, "bottom": 0.17, "top": 0.93}))
         pictures = _pictures(canvas, name, ("svg",))
-    return {f"{name}.csv": _csv(evidence.columns()), **pictures}
+    return columns | pictures
 
 
 def _pictures(canvas: Any, name: str, formats: tuple[str, ...], dpi: int = 200) -> dict[str, bytes]:
