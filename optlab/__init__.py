@@ -45,6 +45,7 @@ _SUBMODULES = (
     "multiview",
     "plotting",
     "policy",
+    "quantization",
     "reproduce",
     "splitting",
     "stochastic",
@@ -54,7 +55,16 @@ _SUBMODULES = (
     "wrappers",
 )
 # the packages whose public classes are methods; `optlab.applicable` and the conformance tests walk them
-METHOD_PACKAGES = ("wrappers", "splitting", "firstorder", "transport", "stochastic", "policy", "multiview")
+METHOD_PACKAGES = (
+    "wrappers",
+    "splitting",
+    "firstorder",
+    "transport",
+    "stochastic",
+    "policy",
+    "multiview",
+    "quantization",
+)
 
 __all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]
 

@@ -313,6 +313,10 @@ class StochasticMethod(Method):
         scalars[SQUARED_NORM] = float(np.dot(weights.astype(np.float64), weights))
         return replace(state, x=x, scalars=scalars, average=average)
 
+    def step_size_of(self, state: StochasticState) -> float:
+        """Return the step size of the last step."""
+        return float(state.scalars[STEP_SIZE])
+
     def measure(self, problem: FiniteSum, state: StochasticState) -> dict[str, float]:
         """Return the epoch, with `trace` also the last step's numbers, with lower bounds how often one failed."""
         row = {"epoch": state.oracle_calls / problem.n_samples}

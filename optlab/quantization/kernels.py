@@ -1,0 +1,82 @@
+"""Elementwise maps, compiled: one pass over the weights, whatever the number of levels.
+
+The ramps of a piecewise-affine proximal map are disjoint, so that a chain of clamps gives its value; a value on the
+grid is then a copy of a grid point, to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from optlab.compiled.functions import F8, I8, Compiled, vector
+
+Array = Any
+
+
+def _clamp_chain(u, points, shifts, out):  # type: ignore[no-untyped-def]
+    last = points.size - 1
+    for i in range(u.size):
+        v = u[i]
+        w = points[0]
+        for j in range(last):
+            w = max(w, min(v - shifts[j], points[j + 1]))
+        out[i] = w
+
+
+def _clamp_signature(scalar: Any, layout: str = "C") -> Any:
+    given = vector(scalar, True)
+    return types.void(given, given, given, vector(scalar))
+
+
+CLAMP_CHAIN = Compiled(_clamp_chain, _clamp_signature)
+
+
+def _cells(u, groups, grids, counts, inverse_slope, out):  # type: ignore[no-untyped-def]
+    for i in range(u.size):
+        g = groups[i]
+        v = u[i]
+        if g < 0:
+            out[i] = v
+            continue
+        n = counts[g]
+        grid = grids[g]
+        k = 1
+        while k < n - 1 and v > grid[k]:
+            k += 1
+        low, high = grid[k - 1], grid[k]
+        if n == 1:
+            out[i] = grid[0]
+            continue
+        centre = 0.5 * (low + high)
+        if inverse_slope > 0.0:
+            out[i] = min(max(centre + (v - centre) / inverse_slope, low), high)
+        else:
+            out[i] = low if v <= centre else high
+
+
+def _cells_signature(scalar: Any, layout: str = "C") -> Any:
+    numbers = vector(I8, True)
+    return types.void(vector(F8, True), numbers, types.Array(F8, 2, "C", readonly=True), numbers, F8, vector(F8))
+
+
+CELLS = Compiled(_cells, _cells_signature)
+
+
+def clamp_chain(u: Array, points: Array, shifts: Array) -> Array:
+    """Return the proximal map with ramps ``[points_j + shifts_j, points_{j+1} + shifts_j]`` at the entries of u."""
+    dtype = u.dtype if u.dtype == np.float32 else np.dtype(float)
+    flat = np.ascontiguousarray(u, dtype=dtype).ravel()
+    out = np.empty_like(flat)
+    CLAMP_CHAIN.get(dtype)(flat, points.astype(dtype), shifts.astype(dtype), out)
+    return out.reshape(u.shape)
+
+
+def in_cells(u: Array, groups: Array, grids: Array, counts: Array, inverse_slope: float) -> Array:
+    """Return ``P_s(u)`` with the grid of each entry's group; entries of group -1 as they are."""
+    flat = np.ascontiguousarray(u, dtype=float).ravel()
+    out = np.empty_like(flat)
+    CELLS.get()(flat, groups, grids, counts, inverse_slope, out)
+    return out.reshape(u.shape)
