@@ -23,6 +23,7 @@ PAGES = {
     "transport": ("optlab.transport",),
     "stochastic": ("optlab.stochastic",),
     "policy": ("optlab.policy",),
+    "quantization": ("optlab.quantization",),
     "multiview": ("optlab.multiview",),
     "datasets": ("optlab.datasets",),
     "theory": ("optlab.theory",),

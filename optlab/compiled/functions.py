@@ -88,12 +88,15 @@ class Compiled:
         `optlab.compiled.steps`.
     loop : bool, default False
         That it is called from Python only, so that it compiles without an entry for pointers.
+    **options
+        Further ones of Numba, such as ``fastmath``.
     """
 
-    def __init__(self, function: Callable, signature: Callable[..., Any], loop: bool = False) -> None:
+    def __init__(self, function: Callable, signature: Callable[..., Any], loop: bool = False, **options: Any) -> None:
         self.function = function
         self.signature = signature
         self.loop = loop
+        self.options = options
         self._made: dict[Any, Any] = {}
         self._entries: dict[Any, Any] = {}
         self._pointers: dict[Any, Pointer] = {}
@@ -109,7 +112,9 @@ class Compiled:
         if made is None:
             signature = self.signature(scalar_type(dtype), layout, *variant)
             if signature not in self._made:  # a step rule is the same for all types
-                self._made[signature] = compile_function(self.function, signature, no_cfunc_wrapper=self.loop)
+                self._made[signature] = compile_function(
+                    self.function, signature, no_cfunc_wrapper=self.loop, **self.options
+                )
             made = self._made[key] = self._made[signature]
         return made
 

@@ -16,14 +16,22 @@ from optlab.compiled.functions import F8, I8, Compiled, vector
 Array = Any
 
 
+_BLOCK = 2048  # entries that stay in the first cache while one ramp after another passes over them
+
+
 def _clamp_chain(u, points, shifts, out):  # type: ignore[no-untyped-def]
+    # written by comparisons, which become vector instructions and carry a nan through
     last = points.size - 1
-    for i in range(u.size):
-        v = u[i]
-        w = points[0]
+    for start in range(0, u.size, _BLOCK):
+        given, answer = u[start : start + _BLOCK], out[start : start + _BLOCK]
+        for i in range(given.size):
+            answer[i] = points[0]
         for j in range(last):
-            w = max(w, min(v - shifts[j], points[j + 1]))
-        out[i] = w
+            shift, top = shifts[j], points[j + 1]
+            for i in range(given.size):
+                w = given[i] - shift
+                w = top if top < w else w
+                answer[i] = answer[i] if answer[i] > w else w
 
 
 def _clamp_signature(scalar: Any, layout: str = "C") -> Any:

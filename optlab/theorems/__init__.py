@@ -13,6 +13,7 @@ PAPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "joint-lca": ("Joint linked component analysis", ("xiao2024joint",)),
     "ngn": ("NGN: non-negative Gauss–Newton step sizes", ("orvieto2024adaptive", "islamov2025enhancing")),
     "primal-averaging": ("Primal averaging: GPA, Schedule-Free, DiLoCo", ("defazio2025smoothing", "defazio2024road")),
+    "quantization": ("PARQ: quantization by piecewise-affine regularization", ("jin2025parq", "liu2025paretoq")),
     "worst-cases": ("Worst cases of classes of problems", ("lieder2021convergence",)),
 }
 

@@ -109,8 +109,12 @@ def test_partial_equals_the_linear_program_and_pot(share):
     assert exact == pytest.approx(np.sum(C * ot.partial.partial_wasserstein(a, b, C, m=share)), rel=1e-8)
     plan = result.solution.dense()
     assert plan.sum() == pytest.approx(share, rel=1e-12)
-    assert np.all(plan.sum(axis=1) <= a * (1 + 1e-12))
-    assert np.all(plan.sum(axis=0) <= b * (1 + 1e-12))
+    # entries are exponentials of sums of these sizes, which differ in their last digits from processor to processor
+    mirror = result.solution.mirror
+    size = np.abs(mirror.row).max() + np.abs(mirror.column).max() + mirror.inverse_temperature * C.max()
+    slack = max(1e-12, np.finfo(float).eps * size)
+    assert np.all(plan.sum(axis=1) <= a * (1 + slack))
+    assert np.all(plan.sum(axis=0) <= b * (1 + slack))
     f, g = result.solution.potentials
     assert max(f.max(), g.max()) <= 0
     assert np.min(C - f[:, None] - g - result.solution.mass_price) >= -1e-12
