@@ -8,6 +8,7 @@ Worst cases of the same methods: ``optlab.theory.worst_case(Extragradient(), Mon
 metric="residual")``.
 """
 
+from optlab.games.methods.descent_ascent import GradientDescentAscent
 from optlab.games.methods.extragradient import Extragradient
 from optlab.games.methods.fast_extragradient import FastExtragradient
 from optlab.games.methods.graal import GRAAL
@@ -24,6 +25,7 @@ __all__ = [
     "Extragradient",
     "FastExtragradient",
     "ForwardReflectedBackward",
+    "GradientDescentAscent",
     "MatrixGame",
     "NashMirrorDescent",
     "NashMirrorProx",
