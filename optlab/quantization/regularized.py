@@ -143,8 +143,8 @@ class RegularizedDualAveraging(AggregateProx):
     Parameters
     ----------
     method : Method
-        As for `AggregateProx`. With constant steps eta and growth 1/2 it is Xiao's method, of ``beta_t = sqrt(t) / eta``
-        there.
+        As for `AggregateProx`. With constant steps eta and growth 1/2 it is Xiao's method, whose ``beta_t`` is
+        ``sqrt(t) / eta``.
     regularizer : PiecewiseAffine
     growth : float, default 0.5
         From 0 to 1.
