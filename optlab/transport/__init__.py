@@ -50,6 +50,20 @@ _EXPORTS = {
     "SemiDualPoint": "quadratic.problem",
     "SemismoothNewton": "quadratic.semismooth_newton",
     "SemiDualLBFGS": "quadratic.semidual_lbfgs",
+    "wasserstein_1d": "closed_forms.line",
+    "wasserstein_circle": "closed_forms.circle",
+    "StaircasePlan": "closed_forms.staircase",
+    "sliced_wasserstein": "closed_forms.slices",
+    "SlicedDistance": "closed_forms.slices",
+    "max_sliced_wasserstein": "closed_forms.slices",
+    "MaxSliced": "closed_forms.slices",
+    "bures_wasserstein": "closed_forms.gaussian",
+    "bures_barycenter": "closed_forms.gaussian",
+    "GaussianTransport": "closed_forms.gaussian",
+    "sinkhorn_divergence": "relatives.divergence",
+    "SinkhornDivergence": "relatives.divergence",
+    "minimum_entropy_coupling": "relatives.entropy_coupling",
+    "EntropyCoupling": "relatives.entropy_coupling",
 }
 
 __all__ = list(_EXPORTS)
@@ -60,6 +74,16 @@ if TYPE_CHECKING:
     from optlab.transport.balanced.step_sizes import EntropicStepSize as EntropicStepSize
     from optlab.transport.batch import BatchTransport as BatchTransport
     from optlab.transport.batch import batch_transport as batch_transport
+    from optlab.transport.closed_forms.circle import wasserstein_circle as wasserstein_circle
+    from optlab.transport.closed_forms.gaussian import GaussianTransport as GaussianTransport
+    from optlab.transport.closed_forms.gaussian import bures_barycenter as bures_barycenter
+    from optlab.transport.closed_forms.gaussian import bures_wasserstein as bures_wasserstein
+    from optlab.transport.closed_forms.line import wasserstein_1d as wasserstein_1d
+    from optlab.transport.closed_forms.slices import MaxSliced as MaxSliced
+    from optlab.transport.closed_forms.slices import SlicedDistance as SlicedDistance
+    from optlab.transport.closed_forms.slices import max_sliced_wasserstein as max_sliced_wasserstein
+    from optlab.transport.closed_forms.slices import sliced_wasserstein as sliced_wasserstein
+    from optlab.transport.closed_forms.staircase import StaircasePlan as StaircasePlan
     from optlab.transport.costs.convert import as_cost as as_cost
     from optlab.transport.costs.dense import DenseCost as DenseCost
     from optlab.transport.costs.dense import GaugedCost as GaugedCost
@@ -82,6 +106,10 @@ if TYPE_CHECKING:
     from optlab.transport.quadratic.problem import SemiDualPoint as SemiDualPoint
     from optlab.transport.quadratic.semidual_lbfgs import SemiDualLBFGS as SemiDualLBFGS
     from optlab.transport.quadratic.semismooth_newton import SemismoothNewton as SemismoothNewton
+    from optlab.transport.relatives.divergence import SinkhornDivergence as SinkhornDivergence
+    from optlab.transport.relatives.divergence import sinkhorn_divergence as sinkhorn_divergence
+    from optlab.transport.relatives.entropy_coupling import EntropyCoupling as EntropyCoupling
+    from optlab.transport.relatives.entropy_coupling import minimum_entropy_coupling as minimum_entropy_coupling
     from optlab.transport.relaxed.barycenter import Barycenter as Barycenter
     from optlab.transport.relaxed.barycenter import WassersteinBarycenter as WassersteinBarycenter
     from optlab.transport.relaxed.free_support import free_support_barycenter as free_support_barycenter
