@@ -9,8 +9,9 @@ Regularisers are terms like any other (`PiecewiseAffine` runs in `optlab.firstor
 method with a variable.
 """
 
+from optlab.quantization.calibration import best_on_grid, error_feedback, layer_error
 from optlab.quantization.grids import by_rows, least_squares_grid, ternary_grid, uniform_grid
-from optlab.quantization.latent import PARQ, BinaryRelax, StraightThrough
+from optlab.quantization.latent import PARQ, BinaryRelax, ProxQuant, StraightThrough
 from optlab.quantization.learned_scales import LearnedScales, output_rows, row_groups
 from optlab.quantization.levels import DistanceToLevels, Levels
 from optlab.quantization.maps import Annealing, interpolant, nearest, pulled, relaxed, soft_round
@@ -32,11 +33,15 @@ __all__ = [
     "Levels",
     "PackedMatrix",
     "PiecewiseAffine",
+    "ProxQuant",
     "ProximalSteps",
     "RegularizedDualAveraging",
     "StraightThrough",
+    "best_on_grid",
     "by_rows",
+    "error_feedback",
     "interpolant",
+    "layer_error",
     "least_squares_grid",
     "nearest",
     "nearest_point_slopes",

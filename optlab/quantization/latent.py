@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, as_number
 from optlab.quantization.grids import group_grids, levels_of
 from optlab.quantization.kernels import in_cells
 from optlab.quantization.maps import Annealing, as_grid
@@ -290,3 +290,71 @@ class BinaryRelax(OnGrids):
         """Return the weights for given grids."""
         level, theta = super().drawn(k, latent, groups, grids, 0.0), min(k / self.end, 1.0)
         return level if theta == 1.0 else (1.0 - theta) * latent + theta * level
+
+
+@dataclass(frozen=True)
+class ProxQuant(OnGrids):
+    """Proximal steps with a W-shaped regulariser that grows: no latent weights, each step pulls its own result.
+
+        w <- N(w') + sign(w' - N(w')) max(|w' - N(w')| - mu_k, 0),   w' = w + (what the step of the method adds to w)
+
+    Parameters
+    ----------
+    method, bits, grid, groups
+        As for `OnGrids`.
+    refresh : int, default 2**62
+        Iterations between two fits of the grids: one fit. Fitted again to weights that they have drawn, grids collapse.
+    strength : float, default 0.01
+        mu_k grows from 0 at `start` to this at `end`, in units of the weights.
+    start : int, default 300
+        Before it the method runs alone; at it the grids are fitted.
+    end : int, default 1000
+        From this iteration on the weights are on their levels.
+
+    References
+    ----------
+    Bai, Wang, Liberty (2019), ProxQuant: quantized neural networks via proximal operators.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.stochastic import SGD, LeastSquares
+    >>> problem = LeastSquares(np.eye(3), [0.9, -1.1, 0.8])
+    >>> method = ProxQuant(SGD(0.1, batch_size=3), grid=[-1.0, 1.0], start=50, end=100)
+    >>> optlab.solve(problem, method, max_iter=120, seed=0).solution
+    array([ 1., -1.,  1.])
+    """
+
+    refresh: int = 2**62
+    strength: float = 0.01
+    start: int = 300
+    end: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "strength", as_number(self.strength, "strength", above=0))
+        object.__setattr__(self, "start", as_integer(self.start, "start", minimum=0))
+        object.__setattr__(self, "end", as_integer(self.end, "end", minimum=self.start + 1))
+
+    @property
+    def reference(self) -> str:
+        """The paper of the method."""
+        return "bai2019proxquant"
+
+    def inverse_slope(self, k: int) -> float | None:
+        """Return None before the start; what is left of the growth after it."""
+        return None if k < self.start else 1.0 - min((k - self.start) / (self.end - self.start), 1.0)
+
+    def drawn(self, k: int, latent: Array, groups: Array, grids: tuple[Array, ...], s: float) -> Array:
+        """Return the weights for given grids."""
+        level = super().drawn(k, latent, groups, grids, 0.0)
+        if s == 0.0:
+            return level
+        off = latent - level
+        return level + np.sign(off) * np.maximum(np.abs(off) - (1.0 - s) * self.strength, 0.0)
+
+    def step(self, problem: Any, state: LatentState) -> LatentState:
+        """Return the state one iteration later; the latent weights are the weights."""
+        after = super().step(problem, state)
+        after.latent = np.array(self.method.variable(after.inner), dtype=float)
+        return after

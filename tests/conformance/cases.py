@@ -84,6 +84,7 @@ def quantized(method: Any) -> Iterator[Any]:
     psi = q.PiecewiseAffine([0.0, 0.5, 1.0], [0.01, 0.02])
     yield from (cls(method, psi) for cls in (q.AggregateProx, q.ProximalSteps, q.RegularizedDualAveraging))
     yield from (q.StraightThrough(method), q.PARQ(method, annealing=q.Annealing(5)), q.BinaryRelax(method, end=5))
+    yield q.ProxQuant(method, start=1, end=5)
 
 
 def problem_classes() -> Iterator[type]:
