@@ -68,7 +68,7 @@ def figure(scale: str, seed: int) -> optlab.Figure:
     ]  # fmt: skip
     tables = {name: {"iteration": places, **{f"w{j}": w[:, j] for j in range(w.shape[1])}} for name, w in runs.items()}
     caption = (
-        f"Breast cancer, logistic loss, one sample a step, steps 20/sqrt(t), {SHOWN} of the 30 weights; levels in grey. "
+        f"Breast cancer, logistic loss, one sample a step, steps 20/sqrt(t), {SHOWN} of 30 weights; levels in grey. "
         "Proximal SGD and AProx have the same regulariser."
     )
     return optlab.Figure(tables, draw, claims, caption, panels=(1, 3), figsize=(10.2, 3.3))
