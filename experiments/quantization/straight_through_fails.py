@@ -49,11 +49,11 @@ def figure(scale: str, seed: int) -> optlab.Figure:
         least = np.linalg.lstsq(A, b, rcond=None)[0]
         rows.append((s, ROUNDED, problem.objective(nearest(least, GRID)) - best, 0.0))
         for name, method in methods.items():
-            every = 1 if s == shown else 20
+            every = "all" if s == shown else np.arange(n - n // 5, n + 1)
             result = optlab.solve(problem, method, max_iter=n, record=every, seed=0, progress=False)
             loss = result.history["objective"]
             w = nearest(result.solution, GRID)
-            rows.append((s, name, problem.objective(w) - best, float(np.ptp(loss[-n // (5 * every) :]))))
+            rows.append((s, name, problem.objective(w) - best, float(np.ptp(loss[-n // 5 :]))))
             if s == shown:
                 curves[name], lowest = loss, best
 
