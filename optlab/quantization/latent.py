@@ -12,13 +12,14 @@ They differ in the map. The memory of the method inside, its momentum say, is of
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from optlab.core.validation import as_integer, as_number
 from optlab.quantization.grids import group_grids, levels_of
-from optlab.quantization.kernels import in_cells
+from optlab.quantization.kernels import in_cells, soften
 from optlab.quantization.maps import Annealing, as_grid
 from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable
 
@@ -155,12 +156,17 @@ class OnGrids(LatentWeights):
         """Return s at iteration k; None before the weights are mapped at all."""
         return 0.0
 
+    @cached_property
+    def _numbers(self) -> Array:
+        return np.array(self.groups, dtype=np.int64)
+
     def _group_numbers(self, size: int) -> Array:
         if self.groups is None:
             return np.zeros(size, dtype=np.int64)
         if len(self.groups) != size:
             raise ValueError(f"groups must have one entry per weight ({size}), got {len(self.groups)}")
-        return np.array(self.groups, dtype=np.int64)
+        numbers: Array = self._numbers
+        return numbers
 
     def mapped(self, k: int, latent: Array, state: LatentState | None) -> tuple[Array, tuple[Array, ...]]:
         """Return the weights in the cells of their grids, and the grids."""
@@ -178,6 +184,8 @@ class OnGrids(LatentWeights):
 
     def drawn(self, k: int, latent: Array, groups: Array, grids: tuple[Array, ...], s: float) -> Array:
         """Return the weights for given grids."""
+        if self.groups is None:
+            return soften(latent, grids[0], s)
         counts = np.array([grid.size for grid in grids], dtype=np.int64)
         table = np.zeros((len(grids), max(2, int(counts.max(initial=0)))))
         for row, grid in zip(table, grids):
