@@ -41,6 +41,7 @@ _SUBMODULES = (
     "core",
     "datasets",
     "firstorder",
+    "games",
     "linalg",
     "multiview",
     "plotting",
@@ -64,6 +65,7 @@ METHOD_PACKAGES = (
     "policy",
     "multiview",
     "quantization",
+    "games",
 )
 
 __all__ = [*_EXPORTS, "stopping", *_SUBMODULES, "__version__"]

@@ -24,6 +24,7 @@ PAGES = {
     "stochastic": ("optlab.stochastic",),
     "policy": ("optlab.policy",),
     "quantization": ("optlab.quantization",),
+    "games": ("optlab.games",),
     "multiview": ("optlab.multiview",),
     "datasets": ("optlab.datasets",),
     "theory": ("optlab.theory",),

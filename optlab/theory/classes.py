@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_number
+from optlab.games.problems.geometry import WholeSpace
 
 
 class ProblemClass:
@@ -295,18 +296,36 @@ class SmoothConvex(ProblemClass):
 
 
 class SymbolicOperator(Symbolic):
-    """Find a zero of a Lipschitz monotone operator, by its values."""
+    """Find a zero of a Lipschitz monotone operator, by its values: what problems of `optlab.games` are to methods."""
 
-    def __init__(self, F: Any) -> None:
+    geometry = WholeSpace()
+
+    def __init__(self, F: Any, lipschitz: float) -> None:
         super().__init__()
         PEPit = pepit()
-        self.F = F
+        self.F, self.lipschitz = F, lipschitz
         self.solution = PEPit.Point(name="solution")
         F.add_point((self.solution, PEPit.null_point, PEPit.Expression()))
 
     def operator(self, x: Any) -> Any:
         """Return F(x)."""
         return self.F.gradient(x)
+
+    def operator_start(self, x0: Any) -> Any:
+        """Return the start."""
+        return x0
+
+    def moved(self, mirror: Any, direction: Any) -> Any:
+        """Return the point after a step."""
+        return mirror - direction
+
+    def at(self, mirror: Any) -> Any:
+        """Return the point."""
+        return mirror
+
+    def point(self, x: Any) -> Any:
+        """Return the point."""
+        return x
 
     def distance_to_solution(self, method: Any, state: Any) -> Any:
         """Return ``||x - x*||^2`` of the iterate."""
@@ -348,4 +367,6 @@ class MonotoneLipschitz(ProblemClass):
     def build(self, pep: Any) -> SymbolicOperator:
         """Return a symbolic operator."""
         kind = pepit().operators.LipschitzStronglyMonotoneOperatorCheap
-        return SymbolicOperator(pep.declare_function(kind, mu=self.strong_monotonicity, L=self.lipschitz))
+        return SymbolicOperator(
+            pep.declare_function(kind, mu=self.strong_monotonicity, L=self.lipschitz), self.lipschitz
+        )

@@ -29,13 +29,7 @@ from optlab.wrappers import (
 )
 
 PROBLEM_PACKAGES = (
-    "composite",
-    "splitting",
-    "splitting.problems",
-    "transport",
-    "stochastic",
-    "policy",
-    "multiview",
+    *("composite", "splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview", "games"),
     "quantization",
 )
 
@@ -226,8 +220,19 @@ def _multiview() -> Iterator[Any]:
     yield "", LinkedComponents([view - view.mean(0) for view in views], lam=1.0, max_rank=3)
 
 
+def _games() -> Iterator[Any]:
+    from optlab.games import MatrixGame, PreferenceGame, SaddlePoint
+
+    rng = np.random.default_rng(20)
+    yield "operator", MatrixGame(rng.standard_normal((4, 3)))
+    yield "entropic", MatrixGame(rng.standard_normal((4, 3)), geometry="entropy")
+    yield "", SaddlePoint(rng.standard_normal((3, 2)), 0.1 * np.eye(3), 0.2 * np.eye(2), rng.standard_normal(3))
+    upper = np.triu(rng.random((4, 4)), 1)
+    yield "", PreferenceGame(upper + np.tril(1.0 - upper.T, -1) + 0.5 * np.eye(4), rng.random(4) + 0.1, beta=0.4)
+
+
 PROBLEMS: dict[str, Any] = {
     f"{type(problem).__name__}{'-' + word if word else ''}": problem
-    for family in (_splitting, _transport, _stochastic, _quantization, _policy, _multiview)
+    for family in (_splitting, _transport, _stochastic, _quantization, _policy, _multiview, _games)
     for word, problem in family()
 }

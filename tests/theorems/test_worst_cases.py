@@ -11,7 +11,7 @@ from optlab.reproduce.theorems import THEOREMS
 from optlab.theorems.worst_cases._cases import CASES
 from optlab.theorems.worst_cases._values import VALUES
 
-for name in ("splitting", "relative_smoothness", "steps", "sums"):
+for name in ("splitting", "relative_smoothness", "steps", "sums", "operators"):
     importlib.import_module(f"optlab.theorems.worst_cases.{name}")
 
 

@@ -14,7 +14,7 @@ from optlab.theorems.worst_cases._values import VALUES
 
 def main(parts: list[str]) -> None:
     """Compute the worst cases whose id has one of `parts` in it (default: all) and write the table."""
-    for name in ("splitting", "relative_smoothness", "steps", "sums"):
+    for name in ("splitting", "relative_smoothness", "steps", "sums", "operators"):
         importlib.import_module(f"optlab.theorems.worst_cases.{name}")
     versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("pepit", "clarabel", "scs"))
     controls: dict[str, list[float]] = {}

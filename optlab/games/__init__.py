@@ -1,0 +1,37 @@
+"""Games and monotone inclusions: problems with certificates, and methods that only evaluate an operator.
+
+    from optlab.games import MatrixGame, OptimisticGradient
+    result = optlab.solve(MatrixGame(payoff), OptimisticGradient(), tol=1e-6)
+    result.solution.x, result.solution.y, result.metrics["gap"]
+
+Worst cases of the same methods: ``optlab.theory.worst_case(Extragradient(), MonotoneLipschitz(1.0), k=3,
+metric="residual")``.
+"""
+
+from optlab.games.methods.descent_ascent import GradientDescentAscent
+from optlab.games.methods.extragradient import Extragradient
+from optlab.games.methods.fast_extragradient import FastExtragradient
+from optlab.games.methods.graal import GRAAL
+from optlab.games.methods.nash import EGPO, NashMirrorDescent, NashMirrorProx
+from optlab.games.methods.optimistic import ForwardReflectedBackward, OptimisticGradient
+from optlab.games.methods.regret_matching import RegretMatchingPlus
+from optlab.games.problems.matrix_game import MatrixGame, Strategies
+from optlab.games.problems.preference_game import PreferenceGame
+from optlab.games.problems.saddle import SaddlePoint
+
+__all__ = [
+    "EGPO",
+    "GRAAL",
+    "Extragradient",
+    "FastExtragradient",
+    "ForwardReflectedBackward",
+    "GradientDescentAscent",
+    "MatrixGame",
+    "NashMirrorDescent",
+    "NashMirrorProx",
+    "OptimisticGradient",
+    "PreferenceGame",
+    "RegretMatchingPlus",
+    "SaddlePoint",
+    "Strategies",
+]

@@ -1,0 +1,1 @@
+"""Methods for games and monotone inclusions, a file for each."""
