@@ -42,6 +42,32 @@ def _clamp_signature(scalar: Any, layout: str = "C") -> Any:
 CLAMP_CHAIN = Compiled(_clamp_chain, _clamp_signature)
 
 
+def _soften(u, points, inverse_slope, out):  # type: ignore[no-untyped-def]
+    last, hard = points.size - 1, inverse_slope == 0.0
+    steep = 1.0 if hard else 1.0 / inverse_slope
+    for start in range(0, u.size, _BLOCK):
+        given, answer = u[start : start + _BLOCK], out[start : start + _BLOCK]
+        for i in range(given.size):
+            answer[i] = points[0]
+        for j in range(last):
+            top, centre = points[j + 1], 0.5 * (points[j] + points[j + 1])
+            if hard:
+                for i in range(given.size):
+                    answer[i] = answer[i] if given[i] <= centre else top
+            else:
+                for i in range(given.size):
+                    w = centre + (given[i] - centre) * steep
+                    w = top if top < w else w
+                    answer[i] = answer[i] if answer[i] > w else w
+
+
+def _soften_signature(scalar: Any, layout: str = "C") -> Any:
+    return types.void(vector(F8, True), vector(F8, True), F8, vector(F8))
+
+
+SOFTEN = Compiled(_soften, _soften_signature)
+
+
 def _cells(u, groups, grids, counts, inverse_slope, out):  # type: ignore[no-untyped-def]
     for i in range(u.size):
         g = groups[i]
@@ -79,6 +105,16 @@ def clamp_chain(u: Array, points: Array, shifts: Array) -> Array:
     flat = np.ascontiguousarray(u, dtype=dtype).ravel()
     out = np.empty_like(flat)
     CLAMP_CHAIN.get(dtype)(flat, points.astype(dtype), shifts.astype(dtype), out)
+    return out.reshape(u.shape)
+
+
+def soften(u: Array, points: Array, inverse_slope: float) -> Array:
+    """Return ``P_s(u)`` for one grid: a chain of clamps, or of steps at s = 0."""
+    flat = np.ascontiguousarray(u, dtype=float).ravel()
+    if inverse_slope == 1.0:
+        return np.asarray(np.clip(flat, points[0], points[-1])).reshape(u.shape)
+    out = np.empty_like(flat)
+    SOFTEN.get()(flat, np.ascontiguousarray(points), inverse_slope, out)
     return out.reshape(u.shape)
 
 

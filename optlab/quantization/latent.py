@@ -1,6 +1,7 @@
 """Training quantized weights through latent ones: straight-through, PARQ, BinaryRelax, aggregate proximal steps.
 
-All are one iteration around any method with a variable (SGD, Adam, NGN, gradient descent, ...):
+All are one iteration around any method with a variable (SGD, Adam, NGN, gradient descent, ...), those with a
+regulariser (`optlab.quantization.regularized`) too:
 
     u <- u + (what one step of the method, at w, would add to w)
     w <- map(u)
@@ -10,14 +11,15 @@ They differ in the map. The memory of the method inside, its momentum say, is of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from optlab.core.validation import as_integer
+from optlab.core.validation import as_integer, as_number
 from optlab.quantization.grids import group_grids, levels_of
-from optlab.quantization.kernels import in_cells
+from optlab.quantization.kernels import in_cells, soften
 from optlab.quantization.maps import Annealing, as_grid
 from optlab.wrappers.base import WrappedState, Wrapper, check_wrappable
 
@@ -73,7 +75,8 @@ class LatentWeights(Wrapper):
         """Return the state one iteration later."""
         inner = self.method.step(problem, state.inner)
         latent = state.latent + self.method.displacement(state.inner, inner)
-        after = LatentState(state.k + 1, inner, latent, self.grown(state.total, inner), state.grids)
+        total = self.grown(state.total, inner)
+        after = replace(state, k=state.k + 1, inner=inner, latent=latent, total=total)
         return self._placed(problem, after, *self.mapped(after.k, latent, after))
 
     def variable(self, state: LatentState) -> Array:
@@ -153,12 +156,17 @@ class OnGrids(LatentWeights):
         """Return s at iteration k; None before the weights are mapped at all."""
         return 0.0
 
+    @cached_property
+    def _numbers(self) -> Array:
+        return np.array(self.groups, dtype=np.int64)
+
     def _group_numbers(self, size: int) -> Array:
         if self.groups is None:
             return np.zeros(size, dtype=np.int64)
         if len(self.groups) != size:
             raise ValueError(f"groups must have one entry per weight ({size}), got {len(self.groups)}")
-        return np.array(self.groups, dtype=np.int64)
+        numbers: Array = self._numbers
+        return numbers
 
     def mapped(self, k: int, latent: Array, state: LatentState | None) -> tuple[Array, tuple[Array, ...]]:
         """Return the weights in the cells of their grids, and the grids."""
@@ -176,6 +184,8 @@ class OnGrids(LatentWeights):
 
     def drawn(self, k: int, latent: Array, groups: Array, grids: tuple[Array, ...], s: float) -> Array:
         """Return the weights for given grids."""
+        if self.groups is None:
+            return soften(latent, grids[0], s)
         counts = np.array([grid.size for grid in grids], dtype=np.int64)
         table = np.zeros((len(grids), max(2, int(counts.max(initial=0)))))
         for row, grid in zip(table, grids):
@@ -291,113 +301,68 @@ class BinaryRelax(OnGrids):
 
 
 @dataclass(frozen=True)
-class AggregateProx(LatentWeights):
-    """AProx: latent weights take the gradient steps, the proximal map with the sum of all step sizes gives the weights.
+class ProxQuant(OnGrids):
+    """Proximal steps with a W-shaped regulariser that grows: no latent weights, each step pulls its own result.
 
-        u <- u - eta_t g(w),   gamma <- gamma + eta_t,   w <- prox_{gamma psi}(u)
-
-    With the start w_0 it is the weighted dual averaging ``w_{t+1} = argmin sum_{s<=t} eta_s (<g_s, w> + psi(w))
-    + ||w - w_0||^2 / 2``: flat pieces grow with gamma, so that the *last* iterate is quantized, which it is not in
-    proximal SGD.
+        w <- N(w') + sign(w' - N(w')) max(|w' - N(w')| - mu_k, 0),   w' = w + (what the step of the method adds to w)
 
     Parameters
     ----------
-    method : Method
-        A gradient method whose displacement is ``-eta_t g`` and that knows eta_t, such as SGD with a schedule. Other
-        methods are taken; the theorems are of this one.
-    regularizer : PiecewiseAffine
-        psi, with its weight.
-
-    Notes
-    -----
-    For convex f with gradients bounded by G_f, psi with slopes bounded by G_psi, ``G = G_f + G_psi``,
-    ``R = ||w_0 - w*||`` and ``eta_t = R / (2 G sqrt(t))``, mean and last iterate have
-    ``E F - F* <= G R (2 + 1.5 ln T) / sqrt(T)`` (Jin et al. 2025, Theorem 3.2; the arithmetic shown there gives 2.5,
-    with harmonic numbers in place of ``1 + ln T`` it gives less than 2: derived here).
+    method, bits, grid, groups
+        As for `OnGrids`.
+    refresh : int, default 2**62
+        Iterations between two fits of the grids: one fit. Fitted again to weights that they have drawn, grids collapse.
+    strength : float, default 0.01
+        mu_k grows from 0 at `start` to this at `end`, in units of the weights.
+    start : int, default 300
+        Before it the method runs alone; at it the grids are fitted.
+    end : int, default 1000
+        From this iteration on the weights are on their levels.
 
     References
     ----------
-    Jin, Ma, Liu, Gromov, Defazio, Xiao (2025), PARQ: piecewise-affine regularized quantization.
+    Bai, Wang, Liberty (2019), ProxQuant: quantized neural networks via proximal operators.
 
     Examples
     --------
     >>> import optlab
-    >>> from optlab.quantization import PiecewiseAffine
-    >>> from optlab.stochastic import SGD, Decaying, LeastSquares
-    >>> problem = LeastSquares(np.eye(3), [0.9, -1.2, 0.1])
-    >>> psi = PiecewiseAffine([0.0, 1.0, 2.0], [0.05, 0.2])
-    >>> method = AggregateProx(SGD(Decaying(3.0), batch_size=3), psi)
-    >>> optlab.solve(problem, method, max_iter=400, seed=0).solution.round(3)
-    array([ 0.75, -1.  ,  0.  ])
+    >>> from optlab.stochastic import SGD, LeastSquares
+    >>> problem = LeastSquares(np.eye(3), [0.9, -1.1, 0.8])
+    >>> method = ProxQuant(SGD(0.1, batch_size=3), grid=[-1.0, 1.0], start=50, end=100)
+    >>> optlab.solve(problem, method, max_iter=120, seed=0).solution
+    array([ 1., -1.,  1.])
     """
 
-    method: Any
-    regularizer: Any
+    refresh: int = 2**62
+    strength: float = 0.01
+    start: int = 300
+    end: int = 1000
 
     def __post_init__(self) -> None:
-        check_wrappable(self.method)
-        _check_regularizer(self.regularizer)
+        super().__post_init__()
+        object.__setattr__(self, "strength", as_number(self.strength, "strength", above=0))
+        object.__setattr__(self, "start", as_integer(self.start, "start", minimum=0))
+        object.__setattr__(self, "end", as_integer(self.end, "end", minimum=self.start + 1))
 
     @property
     def reference(self) -> str:
-        """The paper of the wrapper."""
-        return "jin2025parq"
+        """The paper of the method."""
+        return "bai2019proxquant"
 
-    def grown(self, total: float, after: Any) -> float:
-        """Return the sum of the step sizes so far."""
-        return total + float(self.method.step_size_of(after))
+    def inverse_slope(self, k: int) -> float | None:
+        """Return None before the start; what is left of the growth after it."""
+        return None if k < self.start else 1.0 - min((k - self.start) / (self.end - self.start), 1.0)
 
-    def mapped(self, k: int, latent: Array, state: LatentState | None) -> tuple[Array, tuple[Array, ...]]:
-        """Return the proximal point."""
-        return self.regularizer.proximal(latent, 0.0 if state is None else state.total), ()
-
-    def measure(self, problem: Any, state: LatentState) -> dict[str, float]:
-        """Return what the method inside measures, psi, and the share of weights on corners."""
-        return super().measure(problem, state) | _regularized(self, state)
-
-
-@dataclass(frozen=True)
-class ProximalSteps(AggregateProx):
-    """Proximal SGD and its kin: each step of a method is followed by ``prox_{eta_t psi}``.
-
-        w <- prox_{eta_t psi}(w - eta_t g(w))
-
-    As eta_t falls the flat pieces of the map vanish with it: the last iterate is near the grid, and not on it.
-
-    Parameters
-    ----------
-    method : Method
-        As for `AggregateProx`.
-    regularizer : PiecewiseAffine
-
-    Examples
-    --------
-    >>> import optlab
-    >>> from optlab.quantization import PiecewiseAffine
-    >>> from optlab.stochastic import SGD, LeastSquares
-    >>> problem = LeastSquares(np.eye(3), [0.9, -1.2, 0.1])
-    >>> method = ProximalSteps(SGD(0.5, batch_size=3), PiecewiseAffine([0.0, 1.0, 2.0], [0.05, 0.2]))
-    >>> optlab.solve(problem, method, max_iter=400, seed=0).solution.round(6)
-    array([ 0.75, -1.  ,  0.  ])
-    """
-
-    def grown(self, total: float, after: Any) -> float:
-        """Return the step size alone."""
-        return float(self.method.step_size_of(after))
+    def drawn(self, k: int, latent: Array, groups: Array, grids: tuple[Array, ...], s: float) -> Array:
+        """Return the weights for given grids."""
+        level = super().drawn(k, latent, groups, grids, 0.0)
+        if s == 0.0:
+            return level
+        off = latent - level
+        return level + np.sign(off) * np.maximum(np.abs(off) - (1.0 - s) * self.strength, 0.0)
 
     def step(self, problem: Any, state: LatentState) -> LatentState:
         """Return the state one iteration later; the latent weights are the weights."""
         after = super().step(problem, state)
         after.latent = np.array(self.method.variable(after.inner), dtype=float)
         return after
-
-
-def _check_regularizer(value: Any) -> None:
-    if not callable(getattr(value, "proximal", None)) or not callable(getattr(value, "on_grid", None)):
-        raise TypeError(f"regularizer must be a PiecewiseAffine, or have proximal, value and on_grid, got {value!r}")
-
-
-def _regularized(method: Any, state: LatentState) -> dict[str, float]:
-    w = np.asarray(method.method.variable(state.inner))
-    psi = method.regularizer
-    return {"regularizer": float(psi.value(w)), "on_grid": float(np.mean(psi.on_grid(w)))}

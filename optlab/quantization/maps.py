@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab.core.validation import as_float_array, as_integer, as_number
-from optlab.quantization.kernels import in_cells
+from optlab.quantization.kernels import soften
 from optlab.quantization.piecewise_affine import PiecewiseAffine
 
 Array = Any
@@ -57,8 +57,7 @@ def soft_round(u: Any, grid: Any, inverse_slope: float) -> Array:
     """
     u, grid = as_float_array(u, "u", finite=False), as_grid(grid)
     s = as_number(inverse_slope, "inverse_slope", minimum=0, maximum=1)
-    groups = np.zeros(u.size, dtype=np.int64)
-    return in_cells(u, groups, grid[None, :], np.array([grid.size]), s)
+    return soften(u, grid, s)
 
 
 def interpolant(grid: Any, inverse_slope: float) -> PiecewiseAffine:

@@ -15,6 +15,7 @@ import numpy as np
 
 from optlab.core.validation import as_float_array
 from optlab.quantization.grids import as_bits, levels_of
+from optlab.quantization.levels import Levels
 
 Array = Any
 _SMALLEST = 1e-5  # of a scale
@@ -65,6 +66,21 @@ class Quantizer:
         inside, factor = self._sensitivity(x)
         damping = 1.0 / math.sqrt(W.size * self._positive_levels())
         return g * inside, damping * np.sum(g * factor, axis=1, keepdims=True)
+
+    def indicator(self, scale: Any) -> Levels:
+        """Return the set of the quantized weights with these scales, as a term with a proximal map.
+
+        Parameters
+        ----------
+        scale : float or array_like
+            Above 0; shape (rows, 1) for one per row.
+
+        Examples
+        --------
+        >>> SEQ(2).indicator(2.0).proximal(np.array([-1.7, 0.05, 0.8]), 1.0)
+        array([-1.5,  0.5,  0.5])
+        """
+        return Levels(self.levels(), scale)
 
     def _arguments(self, weights: Any, scale: Any) -> tuple[Array, Array]:
         W = as_float_array(weights, "weights", ndim=2)

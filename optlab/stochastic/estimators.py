@@ -34,6 +34,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -50,6 +51,19 @@ from optlab.stochastic.problems.certificate import rounding
 from optlab.stochastic.problems.finite_sum import FiniteSum
 from optlab.stochastic.problems.linear import LeastSquares, LogisticRegression
 from optlab.stochastic.problems.softmax import SoftmaxRegression
+from optlab.wrappers import PrimalAveraging, ScheduleFree
+
+_AVERAGINGS: dict[str, Any] = {
+    "linear": lambda method: Averaged(method, weights="linear"),
+    "uniform": Averaged,
+    "schedule-free": ScheduleFree,
+    "primal": PrimalAveraging,
+}
+
+
+def _sums_iterates(estimator: Any) -> bool:
+    """Whether training can go on from a sum of iterates, on other data."""
+    return not isinstance(estimator.averaging, str) or estimator.averaging in ("linear", "uniform")
 
 
 class _NGNLinear(BaseEstimator):
@@ -67,6 +81,7 @@ class _NGNLinear(BaseEstimator):
         l2: float = 1e-4,
         momentum: float = 0.0,
         schedule: str = "decaying",
+        averaging: str = "linear",
         batch_size: int = 1,
         max_iter: int = 1000,
         tol: float | None = 3e-3,
@@ -79,6 +94,7 @@ class _NGNLinear(BaseEstimator):
         self.l2 = l2
         self.momentum = momentum
         self.schedule = schedule
+        self.averaging = averaging
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -102,6 +118,7 @@ class _NGNLinear(BaseEstimator):
         as_number(self.l2, "l2", minimum=0)
         as_number(self.momentum, "momentum", minimum=0, below=1)
         one_of(self.schedule, "schedule", ("decaying", "constant"))
+        one_of(self.averaging, "averaging", tuple(_AVERAGINGS))
         as_integer(self.batch_size, "batch_size", minimum=1)
         as_integer(self.max_iter, "max_iter", minimum=1)
         if self.tol is not None:
@@ -122,7 +139,7 @@ class _NGNLinear(BaseEstimator):
             check_sparse(X, "X")
         return validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
 
-    def _method(self, problem: Any, start: StochasticState | None) -> Averaged:
+    def _method(self, problem: Any, start: StochasticState | None) -> Any:
         """Return NGN for a problem, going on from `start` as the `_passes` passes made so far left it."""
         n = problem.n_samples
         batch = min(int(self.batch_size), n)
@@ -144,9 +161,18 @@ class _NGNLinear(BaseEstimator):
             batch_size=batch,
             sampling="shuffle" if self.shuffle else "sequential",
         )
-        return (
-            Averaged(method, weights="linear") if start is None else _Continued(method, weights="linear", state=start)
-        )
+        if start is None:
+            return _AVERAGINGS[self.averaging](method)
+        return _Continued(method, weights=self.averaging, state=start)
+
+    def _state_to_continue(self, first: bool) -> StochasticState | None:
+        """Return where `partial_fit` goes on, None in its first call."""
+        if not (first or isinstance(self._state, StochasticState)):
+            raise ValueError(
+                "partial_fit goes on with a sum of iterates, which the last fit did not keep: averaging was neither "
+                "'linear' nor 'uniform' then"
+            )
+        return None if first else self._state
 
     def _run(self, problem: Any, weights: np.ndarray | None, passes: int, start: StochasticState | None = None) -> Any:
         """Run NGN for some passes over the data, from `weights`, or from where `start` left off."""
@@ -272,8 +298,11 @@ _PARAMETERS = """sigma : float or "auto", default "auto"
         Ridge weight of ``(1/N) sum loss + (l2/2) ||w||^2``; the intercept is free of it.
     momentum : float, default 0.0
     schedule : {"decaying", "constant"}, default "decaying"
-        Whether sigma falls like ``pass^(-2/3)``, which converges to the optimum. Either way the weights are averages of
-        the iterates, the later ones weighing more.
+        Whether sigma falls like ``pass^(-2/3)``, which converges to the optimum.
+    averaging : {"linear", "uniform", "schedule-free", "primal"}, default "linear"
+        What the weights are: averages of the iterates, the later ones weighing more, or all alike; the average of
+        `optlab.wrappers.ScheduleFree` (made for ``schedule="constant"``) or of `optlab.wrappers.PrimalAveraging` with
+        its defaults, near which the gradients are taken. With the last two there is no `partial_fit`.
     batch_size : int, default 1
         At most the number of samples is used.
     max_iter : int, default 1000
@@ -356,6 +385,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
         self._passes = self.n_iter_
         return self._keep(result)
 
+    @available_if(_sums_iterates)
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> NGNClassifier:
         """Make one pass over X and y, going on from the present weights.
 
@@ -377,7 +407,7 @@ class NGNClassifier(ClassifierMixin, _NGNLinear):
             self._passes = 0
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, got {np.unique(classes)}")
-        result = self._run(self._problem(X, y), None, 1, None if first else self._state)
+        result = self._run(self._problem(X, y), None, 1, self._state_to_continue(first))
         self._passes += 1
         return self._keep(result)
 
@@ -489,6 +519,7 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
         self._passes = self.n_iter_
         return self._keep(result)
 
+    @available_if(_sums_iterates)
     def partial_fit(self, X: Any, y: Any) -> NGNRegressor:
         """Make one pass over X and y, going on from the present weights."""
         self._check_parameters()
@@ -496,7 +527,7 @@ class NGNRegressor(RegressorMixin, _NGNLinear):
         X, y = self._validated(X, y, reset=first, numeric=True)
         if first:
             self._passes = 0
-        result = self._run(self._problem(X, y, first), None, 1, None if first else self._state)
+        result = self._run(self._problem(X, y, first), None, 1, self._state_to_continue(first))
         self._passes += 1
         return self._keep(result)
 

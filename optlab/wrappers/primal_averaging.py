@@ -315,9 +315,14 @@ class ScheduleFree(PrimalAveragingIteration):
         self, k: int, n: int, step_sizes: np.ndarray, numbers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ``w_t / sum w`` and mu_y; the sum and the largest step size are kept in `numbers`."""
-        sizes = np.where(np.isfinite(step_sizes), step_sizes, 1.0) * np.ones(n)
+        sizes = np.where(np.isfinite(step_sizes), step_sizes, 1.0)
         largest = np.maximum.accumulate(np.maximum(sizes, numbers[LARGEST]))
-        weights = np.arange(k + 1.0, k + n + 1.0) ** self.power * largest**self.weight_power
-        sums = np.cumsum(np.append(numbers[WEIGHT_SUM], weights))
+        weights = np.empty(n)  # one power for a constant step size: powers are a twentieth of a step's cost
+        weights[:] = largest**self.weight_power
+        if self.power > 0.0:
+            weights *= np.arange(k + 1.0, k + n + 1.0) ** self.power
+        sums = np.empty(n + 1)
+        sums[0], sums[1:] = numbers[WEIGHT_SUM], weights
+        np.cumsum(sums, out=sums)
         numbers[WEIGHT_SUM], numbers[LARGEST] = sums[-1], largest[-1]
         return weights / sums[1:], _schedule(self.interpolation, "interpolation", k, n)

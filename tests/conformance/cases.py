@@ -30,6 +30,7 @@ from optlab.wrappers import (
 
 PROBLEM_PACKAGES = (
     *("composite", "splitting", "splitting.problems", "transport", "stochastic", "policy", "multiview", "games"),
+    "quantization",
 )
 
 # it samples from a package that is an extra, and is tested with the methods for it in tests/policy
@@ -63,9 +64,21 @@ def wrapped(plain: dict[str, Any]) -> dict[str, Any]:
                 found[f"ExponentialAveraging({name})"] = ExponentialAveraging(method)
                 found[f"LatestWeightAveraging({name})"] = LatestWeightAveraging(method, count=2, period=3)
                 found[f"ScheduleFree({name})"] = ScheduleFree(method)
+            if name in ("NGN", "SAGA", "GradientDescent"):
+                found |= {f"{type(m).__name__}({name})": m for m in quantized(method)}
             if not type(method).__module__.startswith("optlab.stochastic"):
                 found[f"Anderson({name})"] = Anderson(method, memory=3)
     return found
+
+
+def quantized(method: Any) -> Iterator[Any]:
+    """Every method of `optlab.quantization` around a method."""
+    from optlab import quantization as q
+
+    psi = q.PiecewiseAffine([0.0, 0.5, 1.0], [0.01, 0.02])
+    yield from (cls(method, psi) for cls in (q.AggregateProx, q.ProximalSteps, q.RegularizedDualAveraging))
+    yield from (q.StraightThrough(method), q.PARQ(method, annealing=q.Annealing(5)), q.BinaryRelax(method, end=5))
+    yield q.ProxQuant(method, start=1, end=5)
 
 
 def problem_classes() -> Iterator[type]:
@@ -175,6 +188,14 @@ def _stochastic() -> Iterator[Any]:
     yield "", s.NonlinearLeastSquares(_residuals, _jacobian, n_samples=3, shape=2)
 
 
+def _quantization() -> Iterator[Any]:
+    from optlab.quantization import SEQ, LearnedScales
+    from optlab.stochastic import SoftmaxRegression
+
+    A = np.random.default_rng(3).standard_normal((30, 4))
+    yield "", LearnedScales(SoftmaxRegression(A, np.argmax(A[:, :3], axis=1)), SEQ(2))
+
+
 def _residuals(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return x[0] + x[1] * rows - np.array([1.0, 2.0, 2.5])[rows]
 
@@ -214,6 +235,6 @@ def _games() -> Iterator[Any]:
 
 PROBLEMS: dict[str, Any] = {
     f"{type(problem).__name__}{'-' + word if word else ''}": problem
-    for family in (_splitting, _transport, _stochastic, _policy, _multiview, _games)
+    for family in (_splitting, _transport, _stochastic, _quantization, _policy, _multiview, _games)
     for word, problem in family()
 }

@@ -28,7 +28,7 @@ from optlab.quantization import (
     uniform_grid,
 )
 from optlab.quantization.grids import greedy_scales
-from optlab.quantization.kernels import _cells, _clamp_chain, clamp_chain
+from optlab.quantization.kernels import _cells, _clamp_chain, _soften, clamp_chain, in_cells
 
 # published values, from an independent implementation
 U = np.array([-2.5, -1.62, -1.5, -0.9, -0.1, 0, 0.2, 0.31, 1, 1.38, 1.55, 3])
@@ -123,7 +123,12 @@ def test_kernels_are_their_python_text():
     assert np.array_equal(out, clamp_chain(u, points, shifts))
     groups, grids, counts = np.zeros(200, dtype=np.int64), Q[None], np.array([4])
     _cells(u, groups, grids, counts, 0.2, out)
-    assert np.array_equal(out, soft_round(u, Q, 0.2))
+    assert np.array_equal(out, in_cells(u, groups, grids, counts, 0.2))
+    np.testing.assert_allclose(out, soft_round(u, Q, 0.2), atol=1e-15)
+    for s in (0.2, 0.0):
+        _soften(u, Q, s, out)
+        assert np.array_equal(out, soft_round(u, Q, s))
+    assert np.array_equal(out, in_cells(u, groups, grids, counts, 0.0))
 
 
 @pytest.mark.parametrize("grid", [Q, [-1.0, 0.0, 1.0], [-0.3, 0.1, 2.0, 2.5], [1.0, 4.0]])

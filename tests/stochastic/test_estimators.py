@@ -40,6 +40,32 @@ def iris(classes=3):
     return X[y < classes], y[y < classes]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("cls", [NGNClassifier, NGNRegressor])
+@pytest.mark.parametrize("averaging", ["uniform", "schedule-free", "primal"])
+def test_scikit_learn_conventions_with_other_averages(cls, averaging):
+    for estimator, check in estimator_checks_generator(cls(averaging=averaging, max_iter=30)):
+        if "array_api" not in str(check):
+            check(estimator)
+
+
+@pytest.mark.parametrize("averaging", ["uniform", "schedule-free", "primal"])
+def test_other_averages_are_near_the_optimum_too(averaging):
+    X, y = iris()
+    options = {"l2": 0.1, "tol": None, "max_iter": 60, "random_state": 0}
+    schedule = "constant" if averaging == "schedule-free" else "decaying"
+    model = NGNClassifier(averaging=averaging, schedule=schedule, **options).fit(X, y)
+    found = SoftmaxRegression(X, y, l2=0.1, intercept=True).measure(np.vstack([model.coef_.T, model.intercept_[None]]))
+    assert found["gap"] < 2e-3
+    assert hasattr(model, "partial_fit") == (averaging == "uniform")
+    model.set_params(averaging="linear")
+    if averaging == "uniform":
+        model.partial_fit(X, y)
+    else:
+        with pytest.raises(ValueError, match="sum of iterates"):
+            model.partial_fit(X, y)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_fit_reaches_the_optimum_within_its_tolerance(classes):
     X, y = iris(classes)

@@ -109,6 +109,41 @@ def _(scale: str, seed: int) -> Evidence:
     return _average_iterate("smoke", seed, 0.9999, False)
 
 
+def _last_iterate(scale: str, seed: int, with_start: bool) -> Evidence:
+    n = at_scale(scale, 60, 300)
+    ks, observed, bounds = [], [], []
+    for s in range(at_scale(scale, 4, 30)):
+        problem, rng = classification(seed + s), np.random.default_rng(seed + s)
+        mu_x, mu_y, u = float(rng.uniform(0.5, 0.97)), float(rng.uniform(0.0, 0.9)), 0.3 * rng.standard_normal(5)
+        base = (SGD(0.5, batch_size=problem.n_samples), Adam(0.05, batch_size=problem.n_samples))[s % 2]
+        p = path(problem, PrimalAveraging(base, mu_y, mu_x), 2.0 * np.ones(5), n)
+        f, inner = values(problem, p.x) - problem.objective(u), np.sum(p.gradients * (p.z - u), axis=1)
+        for T in (1, 2, 5, 20, n):
+            weights = (1 - mu_x) * mu_x ** np.arange(T - 2, -1, -1)
+            ks.append(T)
+            observed.append(f[T - 1])
+            bounds.append((mu_x ** (T - 1) * f[0] if with_start else 0.0) + float(weights @ inner[1:T]))
+    return Evidence(ks, observed, bounds, slack=1e-12, xlabel="T", ylabel="f(x_T) - f(u)")
+
+
+@theorem(
+    id="gpa-last-iterate",
+    paper=PAPER,
+    title="The last average forgets the start like mu_x^T, and weighs the regret geometrically",
+    statement="""f(x_T) - f(u) <= mu_x^(T-1) (f(x_1) - f(u)) + (1 - mu_x) sum_{t=2..T} mu_x^(T-t) <g_t, z_t - u>, for
+    any base, u and T: the horizon 1/(1 - mu_x) plays the part of T.""",
+    assumptions=("f convex", "g_t = grad f(y_t)"),
+    source=DERIVED,
+)
+def last_iterate(scale: str, seed: int) -> Evidence:
+    return _last_iterate(scale, seed, True)
+
+
+@last_iterate.control("without what is left of the start")
+def _(scale: str, seed: int) -> Evidence:
+    return _last_iterate("smoke", seed, False)
+
+
 def _sqrt_regret(scale: str, seed: int, gradient_bound: float) -> Evidence:
     """Run on logistic losses, one sample a step: gradients no longer than the rows."""
     lengths = at_scale(scale, (100, 400), (100, 1000, 10_000))
