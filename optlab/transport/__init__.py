@@ -65,6 +65,9 @@ _EXPORTS = {
     "minimum_entropy_coupling": "relatives.entropy_coupling",
     "EntropyCoupling": "relatives.entropy_coupling",
     "LightSchrodingerBridge": "relatives.schrodinger_bridge",
+    "MultiMarginalTransport": "relatives.multi_marginal",
+    "ExtrapolatedSweep": "relatives.multi_marginal",
+    "TensorPlan": "relatives.multi_marginal",
 }
 
 __all__ = list(_EXPORTS)
@@ -111,6 +114,9 @@ if TYPE_CHECKING:
     from optlab.transport.relatives.divergence import sinkhorn_divergence as sinkhorn_divergence
     from optlab.transport.relatives.entropy_coupling import EntropyCoupling as EntropyCoupling
     from optlab.transport.relatives.entropy_coupling import minimum_entropy_coupling as minimum_entropy_coupling
+    from optlab.transport.relatives.multi_marginal import ExtrapolatedSweep as ExtrapolatedSweep
+    from optlab.transport.relatives.multi_marginal import MultiMarginalTransport as MultiMarginalTransport
+    from optlab.transport.relatives.multi_marginal import TensorPlan as TensorPlan
     from optlab.transport.relatives.schrodinger_bridge import LightSchrodingerBridge as LightSchrodingerBridge
     from optlab.transport.relaxed.barycenter import Barycenter as Barycenter
     from optlab.transport.relaxed.barycenter import WassersteinBarycenter as WassersteinBarycenter

@@ -99,6 +99,7 @@ def problem_classes() -> Iterator[type]:
 
 def _transport() -> Iterator[Any]:
     from optlab.transport import (
+        MultiMarginalTransport,
         OptimalTransport,
         PartialOptimalTransport,
         PointCloudCost,
@@ -118,6 +119,7 @@ def _transport() -> Iterator[Any]:
     yield "", QuadraticOptimalTransport(a / a.sum(), b, rng.random((6, 8)), regularization=1.0)
     cost = rng.random((6, 8))
     yield "sparse", QuadraticOptimalTransport(np.full(6, 1 / 6), np.full(8, 1 / 8), cost, 1.0, max_nonzeros=2)
+    yield "", MultiMarginalTransport([b, b, np.full(4, 0.25)], rng.random((8, 8, 4)))
     yield "", WassersteinBarycenter(np.stack([b, b[::-1]]), rng.random((8, 8)), regularization=0.1)
 
 
