@@ -62,7 +62,7 @@ def _soften(u, points, inverse_slope, out):  # type: ignore[no-untyped-def]
 
 
 def _soften_signature(scalar: Any, layout: str = "C") -> Any:
-    return types.void(vector(F8, True), vector(F8, True), F8, vector(F8))
+    return types.void(vector(scalar, True), vector(scalar, True), F8, vector(scalar))
 
 
 SOFTEN = Compiled(_soften, _soften_signature)
@@ -109,12 +109,13 @@ def clamp_chain(u: Array, points: Array, shifts: Array) -> Array:
 
 
 def soften(u: Array, points: Array, inverse_slope: float) -> Array:
-    """Return ``P_s(u)`` for one grid: a chain of clamps, or of steps at s = 0."""
-    flat = np.ascontiguousarray(u, dtype=float).ravel()
+    """Return ``P_s(u)`` for one grid, in the precision of u: a chain of clamps, or of steps at s = 0."""
+    dtype = u.dtype if u.dtype == np.float32 else np.dtype(float)
+    flat, levels = np.ascontiguousarray(u, dtype=dtype).ravel(), np.ascontiguousarray(points, dtype=dtype)
     if inverse_slope == 1.0:
-        return np.asarray(np.clip(flat, points[0], points[-1])).reshape(u.shape)
+        return np.asarray(np.clip(flat, levels[0], levels[-1])).reshape(u.shape)
     out = np.empty_like(flat)
-    SOFTEN.get()(flat, np.ascontiguousarray(points), inverse_slope, out)
+    SOFTEN.get(dtype)(flat, levels, inverse_slope, out)
     return out.reshape(u.shape)
 
 
