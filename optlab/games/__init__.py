@@ -14,8 +14,12 @@ from optlab.games.methods.fast_extragradient import FastExtragradient
 from optlab.games.methods.graal import GRAAL
 from optlab.games.methods.nash import EGPO, NashMirrorDescent, NashMirrorProx
 from optlab.games.methods.optimistic import ForwardReflectedBackward, OptimisticGradient
+from optlab.games.methods.optimistic_mirror_descent import OptimisticMirrorDescent
 from optlab.games.methods.regret_matching import RegretMatchingPlus
+from optlab.games.methods.variance_reduced_halpern import VarianceReducedHalpern
+from optlab.games.problems.finite_sum import FiniteSumInclusion
 from optlab.games.problems.matrix_game import MatrixGame, Strategies
+from optlab.games.problems.online import OnlineStream
 from optlab.games.problems.preference_game import PreferenceGame
 from optlab.games.problems.saddle import SaddlePoint
 
@@ -24,14 +28,18 @@ __all__ = [
     "GRAAL",
     "Extragradient",
     "FastExtragradient",
+    "FiniteSumInclusion",
     "ForwardReflectedBackward",
     "GradientDescentAscent",
     "MatrixGame",
     "NashMirrorDescent",
     "NashMirrorProx",
+    "OnlineStream",
     "OptimisticGradient",
+    "OptimisticMirrorDescent",
     "PreferenceGame",
     "RegretMatchingPlus",
     "SaddlePoint",
     "Strategies",
+    "VarianceReducedHalpern",
 ]

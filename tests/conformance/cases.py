@@ -221,12 +221,14 @@ def _multiview() -> Iterator[Any]:
 
 
 def _games() -> Iterator[Any]:
-    from optlab.games import MatrixGame, PreferenceGame, SaddlePoint
+    from optlab.games import FiniteSumInclusion, MatrixGame, OnlineStream, PreferenceGame, SaddlePoint
 
     rng = np.random.default_rng(20)
     yield "operator", MatrixGame(rng.standard_normal((4, 3)))
     yield "entropic", MatrixGame(rng.standard_normal((4, 3)), geometry="entropy")
     yield "", SaddlePoint(rng.standard_normal((3, 2)), 0.1 * np.eye(3), 0.2 * np.eye(2), rng.standard_normal(3))
+    yield "", FiniteSumInclusion(np.array([np.diag(rng.uniform(0.1, 1.0, 3)) for _ in range(9)]), rng.random((9, 3)))
+    yield "", OnlineStream(rng.standard_normal((2000, 3)))
     upper = np.triu(rng.random((4, 4)), 1)
     yield "", PreferenceGame(upper + np.tril(1.0 - upper.T, -1) + 0.5 * np.eye(4), rng.random(4) + 0.1, beta=0.4)
 

@@ -1,0 +1,1 @@
+"""Theorem checks of this paper; `_instances` holds what they share."""
