@@ -64,6 +64,7 @@ _EXPORTS = {
     "SinkhornDivergence": "relatives.divergence",
     "minimum_entropy_coupling": "relatives.entropy_coupling",
     "EntropyCoupling": "relatives.entropy_coupling",
+    "LightSchrodingerBridge": "relatives.schrodinger_bridge",
 }
 
 __all__ = list(_EXPORTS)
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from optlab.transport.relatives.divergence import sinkhorn_divergence as sinkhorn_divergence
     from optlab.transport.relatives.entropy_coupling import EntropyCoupling as EntropyCoupling
     from optlab.transport.relatives.entropy_coupling import minimum_entropy_coupling as minimum_entropy_coupling
+    from optlab.transport.relatives.schrodinger_bridge import LightSchrodingerBridge as LightSchrodingerBridge
     from optlab.transport.relaxed.barycenter import Barycenter as Barycenter
     from optlab.transport.relaxed.barycenter import WassersteinBarycenter as WassersteinBarycenter
     from optlab.transport.relaxed.free_support import free_support_barycenter as free_support_barycenter
