@@ -65,7 +65,7 @@ def _torchao(u: np.ndarray, grid: np.ndarray) -> Callable[[], Any]:
     import torch
     from torchao.prototype.parq.optim import ProxPARQ
 
-    weights, levels, prox = torch.from_numpy(u), torch.from_numpy(grid), ProxPARQ(0, 100, steepness=10)
+    weights, levels, prox = torch.from_numpy(u), torch.from_numpy(np.array(grid)), ProxPARQ(0, 100, steepness=10)
     return lambda: prox.apply_(weights.clone(), None, levels, 70)
 
 

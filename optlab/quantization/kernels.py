@@ -24,14 +24,22 @@ def _clamp_chain(u, points, shifts, out):  # type: ignore[no-untyped-def]
     last = points.size - 1
     for start in range(0, u.size, _BLOCK):
         given, answer = u[start : start + _BLOCK], out[start : start + _BLOCK]
+        bottom, shift, top = points[0], shifts[0], points[1]
+        second = 1 if last > 1 else 0  # two ramps at a time: half the loads and stores
+        other, above = shifts[second], points[second + 1]
         for i in range(given.size):
-            answer[i] = points[0]
-        for j in range(last):
-            shift, top = shifts[j], points[j + 1]
+            w, v = given[i] - shift, given[i] - other
+            w, v = top if top < w else w, above if above < v else v
+            w = bottom if bottom > w else w
+            answer[i] = w if w > v else v
+        for j in range(2, last, 2):
+            second = j + 1 if j + 1 < last else j
+            shift, top, other, above = shifts[j], points[j + 1], shifts[second], points[second + 1]
             for i in range(given.size):
-                w = given[i] - shift
-                w = top if top < w else w
-                answer[i] = answer[i] if answer[i] > w else w
+                w, v = given[i] - shift, given[i] - other
+                w, v = top if top < w else w, above if above < v else v
+                w = answer[i] if answer[i] > w else w
+                answer[i] = w if w > v else v
 
 
 def _clamp_signature(scalar: Any, layout: str = "C") -> Any:
@@ -49,20 +57,24 @@ def _soften(u, points, inverse_slope, out):  # type: ignore[no-untyped-def]
         given, answer = u[start : start + _BLOCK], out[start : start + _BLOCK]
         for i in range(given.size):
             answer[i] = points[0]
-        for j in range(last):
+        for j in range(0, last, 2):  # two cells at a time: half the loads and stores
+            second = j + 1 if j + 1 < last else j
             top, centre = points[j + 1], 0.5 * (points[j] + points[j + 1])
+            above, other = points[second + 1], 0.5 * (points[second] + points[second + 1])
             if hard:
                 for i in range(given.size):
-                    answer[i] = answer[i] if given[i] <= centre else top
+                    w = answer[i] if given[i] <= centre else top
+                    answer[i] = w if given[i] <= other else above
             else:
                 for i in range(given.size):
-                    w = centre + (given[i] - centre) * steep
-                    w = top if top < w else w
-                    answer[i] = answer[i] if answer[i] > w else w
+                    w, v = centre + (given[i] - centre) * steep, other + (given[i] - other) * steep
+                    w, v = top if top < w else w, above if above < v else v
+                    w = answer[i] if answer[i] > w else w
+                    answer[i] = w if w > v else v
 
 
 def _soften_signature(scalar: Any, layout: str = "C") -> Any:
-    return types.void(vector(F8, True), vector(F8, True), F8, vector(F8))
+    return types.void(vector(scalar, True), vector(scalar, True), F8, vector(scalar))
 
 
 SOFTEN = Compiled(_soften, _soften_signature)
@@ -109,12 +121,13 @@ def clamp_chain(u: Array, points: Array, shifts: Array) -> Array:
 
 
 def soften(u: Array, points: Array, inverse_slope: float) -> Array:
-    """Return ``P_s(u)`` for one grid: a chain of clamps, or of steps at s = 0."""
-    flat = np.ascontiguousarray(u, dtype=float).ravel()
+    """Return ``P_s(u)`` for one grid, in the precision of u: a chain of clamps, or of steps at s = 0."""
+    dtype = u.dtype if u.dtype == np.float32 else np.dtype(float)
+    flat, levels = np.ascontiguousarray(u, dtype=dtype).ravel(), np.ascontiguousarray(points, dtype=dtype)
     if inverse_slope == 1.0:
-        return np.asarray(np.clip(flat, points[0], points[-1])).reshape(u.shape)
+        return np.asarray(np.clip(flat, levels[0], levels[-1])).reshape(u.shape)
     out = np.empty_like(flat)
-    SOFTEN.get()(flat, np.ascontiguousarray(points), inverse_slope, out)
+    SOFTEN.get(dtype)(flat, levels, inverse_slope, out)
     return out.reshape(u.shape)
 
 

@@ -228,3 +228,12 @@ def test_weights_that_have_no_grid():
         least_squares_grid(X, 2.5)
     with pytest.raises(ValueError, match="increasing"):
         nearest(X, [1.0, 0.0])
+
+
+@pytest.mark.parametrize("s", [1.0, 0.3, 0.0])
+def test_the_hardening_map_keeps_the_precision_of_its_argument(s):
+    u = np.random.default_rng(5).normal(size=500).astype(np.float32)
+    w = soft_round(u, Q, s)
+    assert w.dtype == np.float32
+    np.testing.assert_allclose(w, soft_round(u.astype(float), Q, s), atol=1e-6)
+    assert np.array_equal(soft_round(Q.astype(np.float32), Q, s), Q.astype(np.float32))
