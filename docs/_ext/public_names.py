@@ -24,7 +24,7 @@ PAGES = {
     "stochastic": ("optlab.stochastic",),
     "policy": ("optlab.policy",),
     "quantization": ("optlab.quantization",),
-    "games": ("optlab.games",),
+    "games": ("optlab.games", "optlab.compression"),
     "multiview": ("optlab.multiview",),
     "datasets": ("optlab.datasets",),
     "theory": ("optlab.theory",),

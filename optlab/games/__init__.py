@@ -12,6 +12,7 @@ from optlab.games.methods.descent_ascent import GradientDescentAscent
 from optlab.games.methods.extragradient import Extragradient
 from optlab.games.methods.fast_extragradient import FastExtragradient
 from optlab.games.methods.graal import GRAAL
+from optlab.games.methods.masha import MASHA
 from optlab.games.methods.nash import EGPO, NashMirrorDescent, NashMirrorProx
 from optlab.games.methods.optimistic import ForwardReflectedBackward, OptimisticGradient
 from optlab.games.methods.optimistic_mirror_descent import OptimisticMirrorDescent
@@ -26,6 +27,7 @@ from optlab.games.problems.saddle import SaddlePoint
 __all__ = [
     "EGPO",
     "GRAAL",
+    "MASHA",
     "Extragradient",
     "FastExtragradient",
     "FiniteSumInclusion",

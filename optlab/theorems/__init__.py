@@ -10,7 +10,10 @@ PAPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bregman-splitting": ("Bregman Douglas–Rachford splitting", ("ma2025bregman",)),
     "dapo": ("Dual approximation policy optimization (DAPO)", ("xiong2024dual",)),
     "first-order": ("First-order and primal-dual methods", ("beck2009fast", "latafat2023adaptive", "chen2024lion")),
-    "games": ("Games and monotone inclusions", ("nemirovski2004prox", "lee2021fast", "tiapkin2025accelerating")),
+    "games": (
+        "Games and monotone inclusions",
+        ("nemirovski2004prox", "lee2021fast", "tiapkin2025accelerating", "beznosikov2022distributed"),
+    ),
     "joint-lca": ("Joint linked component analysis", ("xiao2024joint",)),
     "ngn": ("NGN: non-negative Gauss–Newton step sizes", ("orvieto2024adaptive", "islamov2025enhancing")),
     "primal-averaging": ("Primal averaging: GPA, Schedule-Free, DiLoCo", ("defazio2025smoothing", "defazio2024road")),

@@ -34,8 +34,15 @@ class FiniteSumInclusion:
     cocoercivity : float
         The smallest L with ``mean |F_i(u) - F_i(v)|^2 <= L <F(u) - F(v), u - v>``; inf if there is none.
 
-    Notes ----- Metric: ``residual``, ``|u - J(u - F(u))|``, with J the resolvent of G; without a constraint ``|F(u)|``.
-    A measurement evaluates F in full, which is not counted.
+    strong_monotonicity, lipschitz : float
+        Of the mean of the components.
+    component_lipschitz : ndarray, shape (n,)
+        Of each component.
+
+    Notes
+    -----
+    Metric: ``residual``, ``|u - J(u - F(u))|``, with J the resolvent of G; without a constraint ``|F(u)|``. A
+    measurement evaluates F in full, which is not counted.
 
     Examples
     --------
@@ -65,6 +72,9 @@ class FiniteSumInclusion:
         symmetric = 0.5 * (self.mean_matrix + self.mean_matrix.T)
         values, vectors = np.linalg.eigh(symmetric)
         size = max(float(np.abs(self.mean_matrix).max()), 1e-300)
+        self.strong_monotonicity = max(float(values[0]), 0.0)
+        self.lipschitz = float(np.linalg.norm(self.mean_matrix, 2))
+        self.component_lipschitz = np.linalg.norm(self.H, 2, axis=(1, 2))
         if values[0] < -1e-10 * size:
             raise ValueError(f"the mean of the operators must be monotone; its smallest eigenvalue is {values[0]:.3g}")
         squares = np.einsum("kij,kil->jl", self.H, self.H) / self.n
@@ -86,6 +96,10 @@ class FiniteSumInclusion:
     def components(self, u: Array, rows: Array) -> Array:
         """Return the mean of some components at u."""
         return np.mean(self.H[rows] @ u - self.c[rows], axis=0)
+
+    def each(self, u: Array) -> Array:
+        """Return every component at u, shape (n, d)."""
+        return np.asarray(self.H @ u - self.c)
 
     def resolve(self, v: Array, step_size: float) -> Array:
         """Return the resolvent of ``step_size G`` at v."""
