@@ -16,6 +16,7 @@ from optlab.games.methods.masha import MASHA
 from optlab.games.methods.nash import EGPO, NashMirrorDescent, NashMirrorProx
 from optlab.games.methods.optimistic import ForwardReflectedBackward, OptimisticGradient
 from optlab.games.methods.optimistic_mirror_descent import OptimisticMirrorDescent
+from optlab.games.methods.primal_dual import PrimalDualGame
 from optlab.games.methods.regret_matching import RegretMatchingPlus
 from optlab.games.methods.variance_reduced_halpern import VarianceReducedHalpern
 from optlab.games.problems.finite_sum import FiniteSumInclusion
@@ -40,6 +41,7 @@ __all__ = [
     "OptimisticGradient",
     "OptimisticMirrorDescent",
     "PreferenceGame",
+    "PrimalDualGame",
     "RegretMatchingPlus",
     "SaddlePoint",
     "Strategies",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optlab.core import Method, State
+from optlab.games.kernels.matrix_games import REGRET_ROUNDS
 from optlab.games.problems.matrix_game import MatrixGame
 
 Array = Any
@@ -27,11 +28,6 @@ class RegretState(State):
     sums: tuple[Array, Array]
     weight: float = 0.0
     oracle_calls: int = 0
-
-
-def _in_proportion(regret: Array) -> Array:
-    total = float(regret.sum())
-    return regret / total if total > 0.0 else np.full(regret.size, 1.0 / regret.size)
 
 
 @dataclass(frozen=True)
@@ -76,21 +72,13 @@ class RegretMatchingPlus(Method):
         z = problem.at(problem.operator_start(x0))
         return RegretState(0, (np.zeros(n), np.zeros(m)), (z[:n], z[n:]), (np.zeros(n), np.zeros(m)))
 
-    def step(self, problem: Any, state: RegretState) -> RegretState:
-        """Return the state one round later."""
-        M, (x, y) = problem.M, state.strategies
-        weight = state.k + 1.0
-        first, x_next = self._played(state.regrets[0], -(M @ y), x)
-        second, y_next = self._played(state.regrets[1], (x_next if self.alternating else x) @ M, y)
-        sums = (state.sums[0] + weight * x, state.sums[1] + weight * y)
-        return RegretState(
-            state.k + 1, (first, second), (x_next, y_next), sums, state.weight + weight, state.oracle_calls + 1
-        )
-
-    def _played(self, regret: Array, utility: Array, strategy: Array) -> tuple[Array, Array]:
-        gain = utility - float(utility @ strategy)
-        regret = np.maximum(regret + gain, 0.0)
-        return regret, _in_proportion(np.maximum(regret + gain, 0.0) if self.predictive else regret)
+    def advance(self, problem: Any, state: RegretState, n: int) -> RegretState:
+        """Return the state n rounds later, in one compiled loop."""
+        arrays = [np.array(a) for pair in (state.regrets, state.strategies, state.sums) for a in pair]
+        REGRET_ROUNDS.get()(problem.rows, *arrays, state.k, n, self.predictive, self.alternating)
+        R, S, x, y, sum_x, sum_y = arrays
+        weight = state.weight + n * (state.k + 0.5 * (n + 1.0))
+        return RegretState(state.k + n, (R, S), (x, y), (sum_x, sum_y), weight, state.oracle_calls + n)
 
     def iterate(self, problem: Any, state: RegretState) -> Any:
         """Return the weighted mean of the strategies played; the start before the first round."""

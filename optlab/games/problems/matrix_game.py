@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,23 @@ class MatrixGame(OperatorProblem, SplitMatrixGame):
         self.size = n + m
         self.spread = float(self.M.max() - self.M.min())
         self.primary_metric = "relative_gap"
-        if self.entropic:
-            self.lipschitz = 0.5 * self.spread
-        else:
-            self.lipschitz = float(np.linalg.norm(self.M - self.M.mean(), 2)) if self.spread > 0 else 0.0
+        self.lipschitz = 0.5 * self.spread if self.entropic else self.euclidean_lipschitz
+
+    @cached_property
+    def euclidean_lipschitz(self) -> float:
+        """The largest singular value of M without its mean."""
+        return float(np.linalg.norm(self.M - self.M.mean(), 2)) if self.spread > 0 else 0.0
+
+    @cached_property
+    def rows(self) -> Array:
+        """M in memory row by row, for compiled loops."""
+        return np.ascontiguousarray(self.M)
+
+    def hint(self, method: Any, state: Any, metrics: dict[str, float]) -> str | None:
+        """Return the length of a splitting's displacement, where it is not small; other methods have none."""
+        if np.shape(getattr(state, "x", 0.0)) != (self.size,):
+            return None
+        return super().hint(method, state, metrics)
 
     def operator(self, x: Array) -> Array:
         """Return ``(M y, -M^T x)``."""

@@ -1,0 +1,1 @@
+"""Compiled loops for matrix games: plain arrays in, changed in place."""
