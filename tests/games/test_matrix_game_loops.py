@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numba import njit
@@ -27,6 +27,7 @@ def run(game, method, n, **options):
     return optlab.solve(game, method, max_iter=n, tol=None, progress=False, **options)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(arrays(float, st.integers(1, 12), elements=st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, 0.5])))
 def test_the_projection_is_that_of_the_house(v):
     found = v.copy()
