@@ -3,7 +3,7 @@
 Every function returns plain arrays, is deterministic given its seed, and imports what it needs only when called.
 """
 
-from optlab.datasets.games import blotto_game, gaussian_game, rock_paper_scissors
+from optlab.datasets.games import blotto_game, gaussian_game, rock_paper_scissors, wine_tournament
 from optlab.datasets.images import (
     BlurredPhotograph,
     GaussianBlur,
@@ -31,4 +31,5 @@ __all__ = [
     "rock_paper_scissors",
     "standardize",
     "transport_family",
+    "wine_tournament",
 ]

@@ -12,6 +12,30 @@ from optlab.core.validation import as_integer, as_number
 _LARGEST_BLOTTO = 5_000
 
 
+def wine_tournament() -> np.ndarray:
+    """Return how often one wine beats another: the share of 13 chemical properties in which it has the larger value.
+
+    Ties count half, so that ``P + P^T = 1``. It is real and intransitive: 23,243 of its 924,176 triads are cycles.
+
+    Returns
+    -------
+    ndarray, shape (178, 178)
+
+    Examples
+    --------
+    >>> P = wine_tournament()
+    >>> P.shape, bool(np.all(P + P.T == 1.0))
+    ((178, 178), True)
+    """
+    from sklearn.datasets import load_wine
+
+    X = load_wine().data
+    wins = np.zeros((len(X), len(X)))
+    for column in X.T:
+        wins += (column[:, None] > column) + 0.5 * (column[:, None] == column)
+    return np.triu(wins / X.shape[1], 1) + np.tril(1.0 - wins.T / X.shape[1], -1) + 0.5 * np.eye(len(X))
+
+
 def rock_paper_scissors(perturbation: float = 0.0, seed: int = 0) -> np.ndarray:
     """Return the 3 x 3 game of rock, paper, scissors, with Gaussian noise if wanted.
 

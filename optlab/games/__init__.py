@@ -13,7 +13,7 @@ from optlab.games.methods.extragradient import Extragradient
 from optlab.games.methods.fast_extragradient import FastExtragradient
 from optlab.games.methods.graal import GRAAL
 from optlab.games.methods.masha import MASHA
-from optlab.games.methods.nash import EGPO, NashMirrorDescent, NashMirrorProx
+from optlab.games.methods.nash import EGPO, MagneticMirrorDescent, NashMirrorDescent, NashMirrorProx
 from optlab.games.methods.optimistic import ForwardReflectedBackward, OptimisticGradient
 from optlab.games.methods.optimistic_mirror_descent import OptimisticMirrorDescent
 from optlab.games.methods.primal_dual import PrimalDualGame
@@ -34,6 +34,7 @@ __all__ = [
     "FiniteSumInclusion",
     "ForwardReflectedBackward",
     "GradientDescentAscent",
+    "MagneticMirrorDescent",
     "MatrixGame",
     "NashMirrorDescent",
     "NashMirrorProx",

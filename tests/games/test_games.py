@@ -12,13 +12,14 @@ from scipy.special import softmax
 
 import optlab
 from optlab.core.errors import IncompatibleError
-from optlab.datasets import blotto_game, gaussian_game, rock_paper_scissors
+from optlab.datasets import blotto_game, gaussian_game, rock_paper_scissors, wine_tournament
 from optlab.games import (
     EGPO,
     GRAAL,
     Extragradient,
     FastExtragradient,
     ForwardReflectedBackward,
+    MagneticMirrorDescent,
     MatrixGame,
     NashMirrorDescent,
     NashMirrorProx,
@@ -254,3 +255,28 @@ def test_preferences_are_checked():
         PreferenceGame(np.full((2, 2), 0.5), [1.0, 0.0])
     with pytest.raises(IncompatibleError, match="below 1 / beta"):
         run(PreferenceGame(np.full((2, 2), 0.5), beta=1.0), EGPO(2.0), 1)
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.3, 1.0])
+def test_magnetic_descent_contracts_at_its_proved_step_and_rotates_beyond(beta):
+    game = PreferenceGame([[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [1.0, 0.0, 0.5]], [0.6, 0.3, 0.1], beta)
+    star = optlab.solve(game, NashMirrorProx(), tol=1e-15, max_iter=5000, progress=False).solution
+    states = list(islice(optlab.iterate(game, MagneticMirrorDescent(), x0=[0.1, 0.1, 0.8]), 60))
+    kl = np.array([float(star @ (np.log(star) - s.log_policy)) for s in states])
+    kept = kl[:-1] > 1e-7
+    assert np.all(kl[1:][kept] * (1 + 4 * beta**2) <= kl[:-1][kept] * (1 + 1e-4))
+    if beta == 0.05:
+        far = optlab.solve(
+            game, MagneticMirrorDescent(2.0), x0=[0.1, 0.1, 0.8], max_iter=2000, tol=None, progress=False
+        )
+        assert far.metrics["kl_bound"] > 0.1
+
+
+def test_the_wine_tournament_is_intransitive_and_solved():
+    P = wine_tournament()
+    beats = (P > 0.5).astype(int)
+    assert int(np.trace(beats @ beats @ beats)) // 3 == 23_243
+    result = optlab.solve(PreferenceGame(P, None, 0.1), NashMirrorProx(), tol=1e-10, max_iter=200, progress=False)
+    assert result.success
+    assert result.metrics["exploitability"] <= 0.2 * np.log(178)
+    assert result.metrics["exploitability"] == pytest.approx(0.287, abs=1e-3)

@@ -10,8 +10,14 @@ import pytest
 import optlab
 from optlab.bregman.functions import Box
 from optlab.core.errors import IncompatibleError
-from optlab.games import FiniteSumInclusion, OnlineStream, OptimisticMirrorDescent, VarianceReducedHalpern
-from optlab.games.methods.variance_reduced_halpern import certified, refresh_probability
+from optlab.games import (
+    Extragradient,
+    FiniteSumInclusion,
+    OnlineStream,
+    OptimisticMirrorDescent,
+    VarianceReducedHalpern,
+)
+from optlab.games.methods.variance_reduced_halpern import certified, certified_step, refresh_probability
 
 
 def cocoercive(n, seed, d=8):
@@ -47,6 +53,25 @@ def test_the_residual_stays_below_its_bound_in_the_mean():
         runs.append(result.metrics["residual"] ** 2)
     bound = 16 * problem.cocoercivity * np.sqrt(8) / K
     assert math.sqrt(np.mean(runs)) <= bound
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.parametrize("n", [1, 4, 100, 2500])
+def test_the_default_step_is_certified_for_long_runs_and_hardly_more_is(n, constrained):
+    weights, K = np.geomspace(0.02, 5, 60), 200 * math.ceil(math.sqrt(n))
+    step = certified_step(n, constrained)
+    assert certified(n, step, K, weights, constrained)
+    assert not certified(n, step + 0.015, K, weights, constrained)
+
+
+def test_methods_that_know_no_components_run_on_the_mean_and_not_past_a_resolvent():
+    problem = cocoercive(30, 6)
+    result = optlab.solve(problem, Extragradient(), tol=1e-8, max_iter=50_000, progress=False)
+    assert result.success
+    np.testing.assert_allclose(result.solution, problem.solution(), atol=1e-3)
+    boxed = FiniteSumInclusion(problem.H, problem.c, Box(-0.1, 0.1))
+    with pytest.raises(IncompatibleError, match="would ignore the resolvent"):
+        optlab.solve(boxed, Extragradient(), max_iter=1)
 
 
 def test_components_are_counted_and_fewer_than_in_full():

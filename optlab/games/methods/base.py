@@ -43,7 +43,9 @@ class OperatorMethod(Method):
             object.__setattr__(self, "step_size", as_number(self.step_size, "step_size", above=0))
 
     def accepts(self, problem: Any) -> str | None:
-        """Return a reason against problems whose Lipschitz constant is not known, if no step size is given."""
+        """Return a reason against resolvents, and against an unknown Lipschitz constant if no step size is given."""
+        if getattr(problem, "constraint", None) is not None:
+            return "needs a problem whose constraint is a geometry: it would ignore the resolvent"
         if self.step_size is None and not math.isfinite(getattr(problem, "lipschitz", math.inf)):
             return "needs a step size where the Lipschitz constant of the operator is not known"
         return None

@@ -199,3 +199,44 @@ class NashMirrorDescent(PreferenceMethod):
         mixed = normalized((1.0 - share) * state.log_policy + share * problem.log_reference)
         after = normalized(mixed + eta * problem.preferences(np.exp(mixed)))
         return PolicyState(state.k + 1, after, state.oracle_calls + 1)
+
+
+@dataclass(frozen=True)
+class MagneticMirrorDescent(PreferenceMethod):
+    """Magnetic mirror descent: the step of Nash mirror prox without the look ahead.
+
+    ``KL(pi* | pi_k)`` falls by ``1 + h beta`` a step for ``h <= 4 beta`` (derived here): slow where beta is small, and
+    longer steps do not converge in games that rotate.
+
+    Parameters
+    ----------
+    step_size : float, optional
+        h. Default: ``4 beta``.
+
+    References
+    ----------
+    Sokota et al. (2023), A unified approach to reinforcement learning, quantal response equilibria, and two-player
+    zero-sum games.
+
+    Examples
+    --------
+    >>> import optlab
+    >>> from optlab.games import MagneticMirrorDescent, PreferenceGame
+    >>> P = np.array([[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [1.0, 0.0, 0.5]])
+    >>> game = PreferenceGame(P, reference=[0.7, 0.2, 0.1], beta=0.3)
+    >>> optlab.solve(game, MagneticMirrorDescent(), tol=1e-10, max_iter=500).success
+    True
+    """
+
+    step_size: float | None = None
+    reference: ClassVar[str] = "sokota2023unified"
+
+    def __post_init__(self) -> None:
+        if self.step_size is not None:
+            object.__setattr__(self, "step_size", as_number(self.step_size, "step_size", above=0))
+
+    def step(self, problem: Any, state: PolicyState) -> PolicyState:
+        """Return the state one iteration later."""
+        h = 4.0 * problem.beta if self.step_size is None else self.step_size
+        seen = problem.preferences(np.exp(state.log_policy))
+        return PolicyState(state.k + 1, _implicit(problem, state.log_policy, seen, h), state.oracle_calls + 1)

@@ -86,7 +86,7 @@ class OptimisticMirrorDescent(Method):
         else:
             delta = self.delta
             if delta is None:
-                delta = 4.0 * float(np.max(np.sum(problem.g**2, axis=1)))
+                delta = 4.0 * problem.largest_gradient**2
             eta = 2.0 * problem.radius / math.sqrt(max(delta + state.surprise, 1e-300))
         played = problem.project(state.x - eta * state.hint)
         seen = problem.gradient(t, played)

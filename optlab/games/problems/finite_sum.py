@@ -11,11 +11,13 @@ from optlab.bregman import SquaredEuclidean
 from optlab.bregman.functions import Function
 from optlab.bregman.resolvents import resolvent
 from optlab.core.validation import as_float_array
+from optlab.games.problems.base import OperatorProblem
+from optlab.games.problems.geometry import WholeSpace
 
 Array = Any
 
 
-class FiniteSumInclusion:
+class FiniteSumInclusion(OperatorProblem):
     """Find u with ``0 in mean_i F_i(u) + G(u)``: affine components, G the subdifferential of a function.
 
     ``F_i(u) = H_i u - c_i``.
@@ -67,7 +69,7 @@ class FiniteSumInclusion:
         self.c = np.zeros(shape) if offsets is None else as_float_array(offsets, "offsets", shape=shape).astype(float)
         if constraint is not None and not isinstance(constraint, Function):
             raise TypeError(f"constraint must be a Function of optlab.bregman.functions, got {constraint!r}")
-        self.constraint = constraint
+        self.constraint, self.geometry = constraint, WholeSpace()
         self.mean_matrix, self.mean_offset = self.H.mean(axis=0), self.c.mean(axis=0)
         symmetric = 0.5 * (self.mean_matrix + self.mean_matrix.T)
         values, vectors = np.linalg.eigh(symmetric)
@@ -92,6 +94,10 @@ class FiniteSumInclusion:
     def full(self, u: Array) -> Array:
         """Return the mean of all components at u."""
         return self.mean_matrix @ u - self.mean_offset
+
+    def operator(self, x: Array) -> Array:
+        """Return the mean of all components: what methods evaluate that know no components."""
+        return self.full(x)
 
     def components(self, u: Array, rows: Array) -> Array:
         """Return the mean of some components at u."""

@@ -22,8 +22,10 @@ class OnlineStream:
         Of the ball.
     strong_convexity : float, default 0
 
-    Notes ----- A run of T iterations plays T points. Metrics, after t rounds: ``regret``, the primary one, ``sum
-    f_s(x_s) - min_x sum f_s(x)`` with the best fixed point in closed form; ``average_regret``.
+    Notes
+    -----
+    A run of T iterations plays T points. Metrics, after t rounds: ``regret``, the primary one,
+    ``sum f_s(x_s) - min_x sum f_s(x)`` with the best fixed point in closed form; ``average_regret``.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class OnlineStream:
         self.rounds, self.size = self.g.shape
         self.radius = as_number(radius, "radius", above=0)
         self.strong_convexity = as_number(strong_convexity, "strong_convexity", minimum=0)
+        self.largest_gradient = float(np.sqrt(np.max(np.sum(self.g**2, axis=1))))
         self._sums = np.vstack([np.zeros(self.size), np.cumsum(self.g, axis=0)])
 
     def default_start(self, rng: Any) -> Array:
