@@ -55,7 +55,7 @@ def _runs(cases: list[Case], K: int, seeds: int, quantity: str, enlarged: float 
 
 
 def _cases(scale: str, seed: int) -> list[Case]:
-    return [waves(100 * seed + i, 12) for i in range(at_scale(scale, 1, 8, 40))]
+    return [waves(100 * seed + i, 12) for i in range(at_scale(scale, 1, 4, 40))]
 
 
 @theorem(
@@ -68,7 +68,7 @@ def _cases(scale: str, seed: int) -> list[Case]:
     source=FOLLOW_UP,
 )
 def run(scale: str, seed: int) -> Evidence:
-    return _runs(_cases(scale, seed), at_scale(scale, 60, 600), at_scale(scale, 4, 50), "square")
+    return _runs(_cases(scale, seed), at_scale(scale, 60, 300, 600), at_scale(scale, 4, 20, 50), "square")
 
 
 @run.control("c_j thirty times larger")
@@ -86,7 +86,7 @@ def _(scale: str, seed: int) -> Evidence:
     source=FOLLOW_UP,
 )
 def polyak_lojasiewicz(scale: str, seed: int) -> Evidence:
-    return _runs(_cases(scale, seed), at_scale(scale, 100, 600), at_scale(scale, 6, 50), "gap")
+    return _runs(_cases(scale, seed), at_scale(scale, 100, 600), at_scale(scale, 6, 20, 50), "gap")
 
 
 @polyak_lojasiewicz.control("c_j thirty times larger")
