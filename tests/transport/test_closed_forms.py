@@ -289,3 +289,30 @@ def test_several_marginals():
     assert same.gap == pytest.approx(0.0, abs=1e-9)
     with pytest.raises(ValueError, match=r"marginals\[1\] must have the sum 1"):
         minimum_entropy_coupling([1.0], [0.4])
+
+
+@pytest.mark.parametrize(
+    ("covariances", "weights", "message"),
+    [
+        ([np.eye(2)] * 3, None, "as many, got 2 and 3"),
+        ([np.eye(2), [[1, 5], [5, 1]]], None, "covariance_1 must be positive semidefinite"),
+        ([np.eye(2)] * 2, [-1, 3], "weights"),
+        ([np.eye(2)] * 2, [0, 0], "weights must not all be zero"),
+    ],
+)
+def test_the_bures_barycenter_checks_its_arguments(covariances, weights, message):
+    from optlab.transport import bures_barycenter
+
+    with pytest.raises(ValueError, match=message):
+        bures_barycenter(np.zeros((2, 2)), covariances, weights)
+
+
+def test_one_pair_where_the_cost_is_not_convex_is_found():
+    u = np.arange(1000.0)
+    v = u + 1e-3
+
+    def dented(t):
+        return np.where(np.isclose(t, u[500] - v[123]), 0.0, np.abs(t))
+
+    with pytest.raises(ValueError, match="cost must be convex: between"):
+        wasserstein_1d(u, v, cost=dented)

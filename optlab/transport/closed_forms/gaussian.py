@@ -138,6 +138,8 @@ def bures_barycenter(
 
     Raises
     ------
+    ValueError
+        If counts or shapes differ, a covariance is not positive semidefinite, or a weight is negative.
     ArithmeticError
         If the iteration has not settled.
 
@@ -148,7 +150,12 @@ def bures_barycenter(
     (array([1.]), array([[4.]]))
     """
     m, S = as_float_array(means, "means", ndim=2), as_float_array(covariances, "covariances", ndim=3)
-    w = np.full(len(m), 1.0 / len(m)) if weights is None else as_float_array(weights, "weights", shape=(len(m),))
+    if len(m) != len(S):
+        raise ValueError(f"means and covariances must be as many, got {len(m)} and {len(S)}")
+    S = np.array([_gaussian(one, matrix, str(k))[1] for k, (one, matrix) in enumerate(zip(m, S))])
+    w = as_float_array(np.ones(len(m)) if weights is None else weights, "weights", shape=(len(m),), nonnegative=True)
+    if not w.sum() > 0.0:
+        raise ValueError("weights must not all be zero")
     w = w / w.sum()
     current = np.einsum("l,lij->ij", w, S)
     for _ in range(as_integer(max_iter, "max_iter", minimum=1)):
